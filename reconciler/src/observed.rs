@@ -1,0 +1,92 @@
+//! What an engine reports now.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+
+use homeostat_spec::{ContainerConfig, Network};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::ResourceKey;
+
+/// Everything on the host that homeostat owns, and every image that containers can use.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Observed {
+    /// Containers that homeostat created.
+    pub containers: BTreeMap<ResourceKey, ObservedContainer>,
+    /// Images by reference, whoever brought them.
+    pub images: BTreeMap<String, ObservedImage>,
+    /// Volumes that homeostat created.
+    pub volumes: BTreeSet<ResourceKey>,
+    /// Networks that homeostat created.
+    pub networks: BTreeMap<ResourceKey, Network>,
+    /// Digests of the source's files that are written out for mounting.
+    pub files: BTreeSet<String>,
+}
+
+/// A container that exists.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObservedContainer {
+    /// The engine's own id.
+    pub id: String,
+    /// The reference it was created from.
+    pub image: String,
+    /// The id of the image it was created from.
+    pub image_id: String,
+    /// What it was created with, and updated to since.
+    pub config: ContainerConfig,
+    /// Its state.
+    pub state: ContainerState,
+    /// Process id of its first process in the host's pid namespace, while it runs or is paused.
+    pub pid: Option<u32>,
+    /// When it was last started.
+    pub started_at: Option<Timestamp>,
+    /// How its last run ended, if it has ended.
+    pub exit: Option<ExitStatus>,
+    /// Its address on its network, while it runs on one.
+    pub address: Option<Ipv4Addr>,
+}
+
+/// The states of a container (the OCI runtime specification's, with Docker's names).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ContainerState {
+    /// Exists and was never started.
+    Created,
+    /// Its first process lives.
+    Running,
+    /// All of its processes are frozen.
+    Paused,
+    /// Its first process has ended.
+    Exited,
+}
+
+/// How a run of a container ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExitStatus {
+    /// Exit code as a shell gives it: 128 + n after signal n. `None` when nobody was
+    /// there to learn it, as after a power cut.
+    pub code: Option<i32>,
+    /// The kernel's out-of-memory killer ended a process of it.
+    pub oom_killed: bool,
+    /// When it ended, as far as known.
+    pub finished_at: Timestamp,
+    /// Why it could not be run at all, if so.
+    pub error: Option<String>,
+}
+
+impl ExitStatus {
+    /// Whether it ended by itself with code 0.
+    pub fn success(&self) -> bool {
+        self.code == Some(0)
+    }
+}
+
+/// An image that containers can be created from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObservedImage {
+    /// Digest of its configuration, as `sha256:...`.
+    pub id: String,
+    /// Size of its layers in bytes.
+    pub size: u64,
+}

@@ -1,0 +1,253 @@
+//! A plan: the steps from observed to desired, as plain data.
+
+use std::fmt;
+use std::time::Duration;
+
+use homeostat_spec::{Build, ContainerConfig, LogRotation, Name, Network, Resources, SourcePath, Volume};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{ContainerState, ExitStatus, ResourceKey, ResourceKind};
+
+/// What to do, in which order, and what is left waiting.
+///
+/// Steps only refer to steps before them, so running them in order is always right; steps
+/// that do not depend on each other may run at the same time.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// What to do now.
+    pub steps: Vec<Step>,
+    /// What cannot be done now, and what would let it go on.
+    pub waiting: Vec<Waiting>,
+}
+
+impl Plan {
+    /// Nothing to do and nothing waited for.
+    pub fn is_converged(&self) -> bool {
+        self.steps.is_empty() && self.waiting.is_empty()
+    }
+}
+
+/// One step of a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// The resource that is changed.
+    pub resource: ResourceId,
+    /// What is done to it.
+    pub action: Action,
+    /// Why. For people: nothing branches on it.
+    pub cause: Cause,
+    /// Indices of earlier steps that have to succeed first.
+    pub after: Vec<usize>,
+}
+
+/// A resource with its kind. An image or file that no app declares is known by its reference or digest.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ResourceId {
+    /// A resource that belongs to an app.
+    Declared(ResourceKind, ResourceKey),
+    /// An image by reference.
+    Image(String),
+    /// A file or directory of the source by digest.
+    File(String),
+}
+
+impl ResourceId {
+    /// The container with this key.
+    pub fn container(key: &ResourceKey) -> Self {
+        Self::Declared(ResourceKind::Container, key.clone())
+    }
+
+    /// The app that the resource belongs to, where it belongs to one.
+    pub fn app(&self) -> Option<&Name> {
+        match self {
+            Self::Declared(_, key) => Some(&key.app),
+            Self::Image(_) | Self::File(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for ResourceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Declared(kind, key) => write!(f, "{kind} {key}"),
+            Self::Image(reference) => write!(f, "image {reference}"),
+            Self::File(digest) => write!(f, "file {digest}"),
+        }
+    }
+}
+
+/// What a step does. Executing one leaves no choice open.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// Builds an image and gives it a reference.
+    BuildImage {
+        /// The reference it gets.
+        reference: String,
+        /// How it is built.
+        build: Build,
+    },
+    /// Brings an image here.
+    PullImage {
+        /// Its reference.
+        reference: String,
+    },
+    /// Removes a reference that homeostat made and nothing needs.
+    RemoveImage {
+        /// The reference.
+        reference: String,
+    },
+    /// Writes a file or directory of the source out, so that it can be mounted.
+    ExportFile {
+        /// Where it is in the source, and its digest.
+        path: SourcePath,
+    },
+    /// Removes a file that was written out.
+    RemoveFile {
+        /// Its digest.
+        digest: String,
+    },
+    /// Creates a volume.
+    CreateVolume {
+        /// As declared.
+        volume: Volume,
+    },
+    /// Removes a volume with its content.
+    RemoveVolume,
+    /// Creates a network.
+    CreateNetwork {
+        /// As declared.
+        network: Network,
+    },
+    /// Removes a network.
+    RemoveNetwork,
+    /// Creates a container.
+    CreateContainer {
+        /// Reference of its image.
+        image: String,
+        /// What it is created with.
+        config: Box<ContainerConfig>,
+    },
+    /// Starts a container.
+    StartContainer,
+    /// Stops a container.
+    StopContainer {
+        /// The signal; the image's own when `None`.
+        signal: Option<String>,
+        /// Time before it is killed.
+        grace: Duration,
+    },
+    /// Freezes a container.
+    PauseContainer,
+    /// Thaws a container.
+    ResumeContainer,
+    /// Changes limits and log rotation in place.
+    UpdateContainer {
+        /// New limits.
+        resources: Resources,
+        /// New rotation.
+        log: LogRotation,
+    },
+    /// Removes a container that does not run.
+    RemoveContainer,
+}
+
+impl Action {
+    /// The verb for people and for metric labels, as `create`.
+    pub fn verb(&self) -> &'static str {
+        match self {
+            Self::BuildImage { .. } => "build",
+            Self::PullImage { .. } => "pull",
+            Self::ExportFile { .. } => "write",
+            Self::CreateVolume { .. } | Self::CreateNetwork { .. } | Self::CreateContainer { .. } => "create",
+            Self::StartContainer => "start",
+            Self::StopContainer { .. } => "stop",
+            Self::PauseContainer => "pause",
+            Self::ResumeContainer => "resume",
+            Self::UpdateContainer { .. } => "update",
+            Self::RemoveImage { .. }
+            | Self::RemoveFile { .. }
+            | Self::RemoveVolume
+            | Self::RemoveNetwork
+            | Self::RemoveContainer => "remove",
+        }
+    }
+}
+
+/// Why a step is there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// It is declared and not there.
+    Missing,
+    /// It is there and no longer declared.
+    NotDeclared,
+    /// Nothing uses it any more.
+    Unused,
+    /// Fields differ from what is declared.
+    Changed(Vec<FieldChange>),
+    /// It is in another state than declared.
+    State {
+        /// As it is.
+        actual: ContainerState,
+        /// As declared.
+        desired: homeostat_spec::DesiredState,
+    },
+    /// Its run ended and its restart policy says to start it again.
+    Restart(ExitStatus),
+    /// Its health check failed.
+    Unhealthy,
+}
+
+/// A field whose value changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FieldChange {
+    /// The field as it is written in a spec, as `env.PORT` or `ports`.
+    pub field: String,
+    /// The value that is there; `None` when there is none.
+    pub old: Option<String>,
+    /// The value that is declared; `None` when there is none.
+    pub new: Option<String>,
+}
+
+/// A resource that has to wait.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// The resource.
+    pub resource: ResourceId,
+    /// For what it waits.
+    pub reason: WaitReason,
+    /// When to plan again at the latest, if time alone lets it go on.
+    pub until: Option<Timestamp>,
+}
+
+/// What a resource waits for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WaitReason {
+    /// A container that it depends on is not yet as it has to be.
+    Dependency {
+        /// The container that is waited for.
+        on: ResourceKey,
+        /// What has to be true of it.
+        condition: homeostat_spec::DependencyCondition,
+    },
+    /// Its last attempt failed; the next one comes later.
+    BackOff {
+        /// Failed attempts in a row.
+        attempts: u32,
+        /// Why the last one failed.
+        message: String,
+    },
+    /// Another resource that it needs has to wait.
+    Blocked {
+        /// The resource it needs.
+        by: ResourceId,
+    },
+    /// It runs and its first health check result is awaited.
+    Health,
+    /// It runs and is left to end by itself.
+    Completion,
+}

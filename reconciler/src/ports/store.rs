@@ -1,0 +1,79 @@
+//! The store port: what the agent remembers.
+
+use std::collections::BTreeMap;
+
+use homeostat_spec::{App, Name};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{PortError, Record, ResourceKey};
+
+/// Remembers across restarts and power cuts.
+///
+/// # Guarantees
+/// - What a method that returned `Ok` has written is there after a power cut.
+/// - After a cut in the middle of a write, [`load`](Store::load) gives the state before or after it, per key.
+/// - A store that cannot be read is moved aside and started anew; that is reported, never fatal.
+///
+/// # Caveats
+/// - Everything here can be lost without losing what is the user's: it is rebuilt from engine and source.
+pub trait Store: Send + Sync {
+    /// Everything but the events.
+    fn load(&self) -> Result<Stored, PortError>;
+
+    /// Replaces the last good revision and its apps.
+    fn save_applied(&self, revision: &str, apps: &BTreeMap<Name, App>) -> Result<(), PortError>;
+
+    /// Replaces the record.
+    fn save_record(&self, record: &Record) -> Result<(), PortError>;
+
+    /// Appends events; only the newest few thousand are kept.
+    fn append_events(&self, events: &[Event]) -> Result<(), PortError>;
+
+    /// The newest events, oldest first.
+    fn events(&self, limit: usize) -> Result<Vec<Event>, PortError>;
+}
+
+/// What a store holds.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Stored {
+    /// The last revision that was compiled.
+    pub revision: Option<String>,
+    /// The last good state of every app, also of those whose file is broken now.
+    pub apps: BTreeMap<Name, App>,
+    /// Back-off, restarts, health.
+    pub record: Record,
+}
+
+/// Something that happened, for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// When.
+    pub time: Timestamp,
+    /// What sort of thing.
+    pub kind: EventKind,
+    /// The container, image or other resource that it happened to.
+    pub resource: Option<ResourceKey>,
+    /// One line for people.
+    pub message: String,
+}
+
+/// Sorts of events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EventKind {
+    /// A new revision was seen.
+    Revision,
+    /// A step of a plan was done.
+    Applied,
+    /// A step of a plan failed.
+    Failed,
+    /// A container's run ended by itself.
+    Exited,
+    /// A container's health changed.
+    Health,
+    /// The source or a spec file is in error.
+    Source,
+    /// The agent started, stopped or lost its store.
+    Agent,
+}

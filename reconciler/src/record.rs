@@ -1,0 +1,79 @@
+//! What the agent remembers between plans.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use homeostat_spec::DesiredState;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{ResourceId, ResourceKey};
+
+/// What the agent remembers between plans. Losing it costs back-off and counts, nothing else.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// By container.
+    pub containers: BTreeMap<ResourceKey, ContainerRecord>,
+    /// Resources whose last attempt failed.
+    #[serde(with = "crate::pairs")]
+    pub failures: BTreeMap<ResourceId, Failure>,
+    /// Volumes whose spec said `retain = false` when it was last seen.
+    pub volumes_not_retained: BTreeSet<ResourceKey>,
+}
+
+/// What is remembered of a container.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContainerRecord {
+    /// The desired state that it was last started for.
+    pub started_as: Option<DesiredState>,
+    /// How often it was started again after its run had ended by itself.
+    pub restarts: u64,
+    /// Runs in a row that ended too soon.
+    pub short_runs: u32,
+    /// The run (by its start) that was last counted in `restarts` or `short_runs`.
+    pub counted_run: Option<Timestamp>,
+    /// Its health.
+    pub health: Health,
+}
+
+/// Health of a container, after Docker's `HEALTHCHECK`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// Where it stands.
+    pub status: HealthStatus,
+    /// Failed probes in a row.
+    pub failures: u32,
+    /// The run that this is about, by its start.
+    pub run: Option<Timestamp>,
+    /// What the last failed probe said.
+    pub message: Option<String>,
+}
+
+/// Where a container's health stands.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HealthStatus {
+    /// It has no health check, or does not run.
+    #[default]
+    None,
+    /// It runs and no probe has told yet.
+    Starting,
+    /// The last probe passed.
+    Healthy,
+    /// As many probes in a row failed as its spec allows.
+    Unhealthy,
+}
+
+/// A failed attempt at a resource.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// Attempts that failed in a row.
+    pub attempts: u32,
+    /// Not tried again before.
+    pub retry_at: Timestamp,
+    /// The error with its causes.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+    /// A digest of what was attempted: with another desired state the back-off starts anew.
+    pub attempted: String,
+}

@@ -1,0 +1,39 @@
+//! What is wrong with a spec, where, and what to do about it.
+
+/// How bad a [`Diagnostic`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Worth knowing; the app is still valid.
+    Warning,
+    /// The app is not valid; what runs of it is left alone.
+    Error,
+}
+
+/// A place in a spec file.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+pub struct Position {
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+    /// Length of the marked text in characters, at least 1; it never goes beyond the line.
+    pub length: usize,
+    /// The line itself, without its end (shortened if it is absurdly long).
+    pub text: String,
+}
+
+/// One finding about one spec file.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Diagnostic {
+    /// Path of the file within the source.
+    pub file: String,
+    /// Where in the file; absent when the file as a whole is meant.
+    pub position: Option<Position>,
+    /// How bad it is.
+    pub severity: Severity,
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}

@@ -1,0 +1,1 @@
+//! homeostat-e2e
