@@ -1,0 +1,42 @@
+//! From a snapshot to the desired state, with the last good state of what is broken now.
+
+use homeostat_reconciler::Desired;
+use homeostat_reconciler::ports::Snapshot;
+use homeostat_spec::{Diagnostic, compile};
+
+use crate::controller::Options;
+
+/// What came of a snapshot.
+pub struct Outcome {
+    /// The new desired state; `None` when the old one stays.
+    pub desired: Option<Desired>,
+    /// Everything found in the specs.
+    pub diagnostics: Vec<Diagnostic>,
+    /// Why the snapshot is not followed.
+    pub refused: Option<String>,
+}
+
+/// Compiles a snapshot. An app whose file is broken keeps the state that `last` has of it, so that it
+/// goes on being healed.
+pub fn desired(snapshot: &Snapshot, last: &Desired, options: &Options) -> Outcome {
+    let compiled = compile(&snapshot.specs, snapshot.tree.as_ref(), &options.node);
+    let diagnostics = compiled.diagnostics;
+    let is_empty = compiled.apps.is_empty() && compiled.broken.is_empty();
+    if is_empty && !options.allow_empty && !last.apps.is_empty() {
+        let refused = "the source has no specs any more; what runs is kept (--allow-empty removes it)";
+        return Outcome { desired: None, diagnostics, refused: Some(refused.to_owned()) };
+    }
+    let mut apps = compiled.apps;
+    for name in compiled.broken.keys() {
+        if let Some(app) = last.apps.get(name) {
+            apps.insert(name.clone(), app.clone());
+        }
+    }
+    let desired = Desired {
+        revision: snapshot.revision.clone(),
+        apps,
+        broken: compiled.broken,
+        allow_empty: options.allow_empty,
+    };
+    Outcome { desired: Some(desired), diagnostics, refused: None }
+}

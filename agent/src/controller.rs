@@ -1,0 +1,458 @@
+//! The loop: source and engine in, steps out, until nothing is left to do; then it sleeps.
+//!
+//! Nothing polls: the loop wakes for an engine event, a change of the source, a step or probe that
+//! ended, a command, or the earliest time that the plan waits for.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::stream::{BoxStream, StreamExt};
+use homeostat_reconciler::ports::{Clock, Engine, EngineEvent, Event, EventKind, Snapshot, Source, Store};
+use homeostat_reconciler::{Desired, Observed, Plan, PortError, Record, WaitReason, Waiting, chain};
+use homeostat_spec::Node;
+use jiff::Timestamp;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+use crate::compiled;
+use crate::executor::{Executor, Finished};
+use crate::files::SourceFiles;
+use crate::hands::{Hands, Origin};
+use crate::probes::{ProbeResult, Probes};
+use crate::reader::Reader;
+use crate::retry::Retry;
+use crate::view::{SourceView, View};
+use crate::watcher::Watcher;
+
+/// A failed step that is tried again within this time is still worth waiting for.
+const WORTH_WAITING: Duration = Duration::from_secs(5);
+/// How long steps that are under way may take when the loop is told to end.
+const LAST_STEPS: Duration = Duration::from_secs(5);
+
+/// The world that a controller works in.
+#[derive(Clone)]
+pub struct Ports {
+    /// Runs the containers.
+    pub engine: Arc<dyn Engine>,
+    /// Says what is wanted.
+    pub source: Arc<dyn Source>,
+    /// Remembers.
+    pub store: Arc<dyn Store>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Files of the source on this host.
+    pub files: SourceFiles,
+    /// Is told what happens.
+    pub watcher: Arc<dyn Watcher>,
+}
+
+/// How a controller behaves.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// A source without any spec removes everything; otherwise it is taken for a mistake.
+    pub allow_empty: bool,
+    /// The node that specs are compiled for.
+    pub node: Node,
+    /// When it ends by itself.
+    pub until: Until,
+}
+
+/// When a controller ends by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until {
+    /// Never: only a command ends it.
+    Stopped,
+    /// Once the source has been read and nothing more can be done, or at this time at the latest.
+    Settled(Instant),
+}
+
+/// What a running controller can be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Command {
+    /// Read the source now.
+    Sync,
+    /// Something changed behind the loop's back: look now.
+    Look,
+    /// Remove everything that homeostat runs (volumes that are retained stay), then end.
+    Down,
+    /// End; containers go on running.
+    Stop,
+}
+
+/// See the module's documentation.
+pub struct Controller {
+    ports: Ports,
+    options: Options,
+    desired: Arc<Desired>,
+    observed: Arc<Observed>,
+    record: Record,
+    saved: Record,
+    plan: Arc<Plan>,
+    source: SourceView,
+    source_retry: Retry,
+    diagnostics: Arc<Vec<homeostat_spec::Diagnostic>>,
+    engine_error: Option<String>,
+    engine_retry: Retry,
+    reader: Reader,
+    executor: Executor,
+    probes: Probes,
+    events: Vec<Event>,
+    /// Something happened since the last look.
+    dirty: bool,
+    going_down: bool,
+    view: watch::Sender<Option<View>>,
+}
+
+impl Controller {
+    /// A controller that begins with what the store remembers. The receiver gets a [`View`] after every look.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn new(ports: Ports, options: Options) -> Result<(Self, watch::Receiver<Option<View>>), PortError> {
+        let stored = ports.store.load()?;
+        let (view, receiver) = watch::channel(None);
+        let hands = Hands { engine: ports.engine.clone(), files: ports.files.clone() };
+        let desired = Desired {
+            revision: stored.revision.unwrap_or_default(),
+            apps: stored.apps,
+            broken: BTreeMap::new(),
+            allow_empty: false,
+        };
+        let controller = Self {
+            executor: Executor::new(hands, ports.watcher.clone()),
+            probes: Probes::new(ports.engine.clone()),
+            reader: Reader::new(ports.source.clone()),
+            source: SourceView { description: ports.source.describe(), ..SourceView::default() },
+            source_retry: Retry::new(Duration::from_secs(5), Duration::from_mins(5)),
+            engine_retry: Retry::new(Duration::from_secs(1), Duration::from_mins(1)),
+            ports,
+            options,
+            // With a last good revision at hand, healing does not wait for the source.
+            dirty: !desired.apps.is_empty(),
+            desired: Arc::new(desired),
+            observed: Arc::default(),
+            saved: stored.record.clone(),
+            record: stored.record,
+            plan: Arc::default(),
+            diagnostics: Arc::default(),
+            engine_error: None,
+            events: Vec::new(),
+            going_down: false,
+            view,
+        };
+        Ok((controller, receiver))
+    }
+
+    /// Runs until it is told to end, or until it has settled; see [`Until`].
+    pub async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+        let mut engine_events = self.ports.engine.events();
+        let mut source_changes = self.ports.source.changes();
+        self.reader.request();
+        loop {
+            if self.dirty {
+                self.look(&mut engine_events).await;
+                if self.is_done() {
+                    break;
+                }
+            }
+            let wake = self.wake_at();
+            tokio::select! {
+                biased;
+                Some(command) = commands.recv() => {
+                    if command == Command::Stop {
+                        break;
+                    }
+                    self.obey(command);
+                }
+                Some(finished) = self.executor.next_finished() => self.step_finished(finished),
+                snapshot = self.reader.next() => self.source_read(snapshot),
+                Some(result) = self.probes.next() => self.probed(&result),
+                Some(event) = engine_events.next() => self.engine_event(&event),
+                Some(()) = source_changes.next(), if !self.going_down => self.reader.request(),
+                () = sleep_until(wake) => self.timer_fired(),
+            }
+        }
+        self.finish_steps().await;
+        self.save();
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Sync => self.reader.request(),
+            Command::Down => {
+                self.going_down = true;
+                self.desired = Arc::new(Desired {
+                    revision: self.desired.revision.clone(),
+                    allow_empty: true,
+                    ..Desired::default()
+                });
+            }
+            Command::Look | Command::Stop => {}
+        }
+        self.dirty = true;
+    }
+
+    fn timer_fired(&mut self) {
+        if self.source_retry.is_due() && !self.going_down {
+            self.source_retry.failed();
+            self.reader.request();
+        }
+        self.dirty = true;
+    }
+
+    /// Takes in a new snapshot: compiles it, and remembers the last good state of each app.
+    fn source_read(&mut self, snapshot: Result<Snapshot, PortError>) {
+        if self.going_down {
+            return;
+        }
+        self.dirty = true;
+        self.source.reads += 1;
+        let snapshot = match snapshot {
+            Ok(snapshot) => snapshot,
+            Err(error) => {
+                self.source_failed(&error);
+                return;
+            }
+        };
+        self.source_retry.succeeded();
+        self.source.read_at = Some(self.now());
+        let outcome = compiled::desired(&snapshot, &self.desired, &self.options);
+        self.note_new_diagnostics(&outcome.diagnostics);
+        self.diagnostics = Arc::new(outcome.diagnostics);
+        self.executor.set_origin(Origin { source: self.ports.source.clone(), snapshot });
+        self.source.error = outcome.refused;
+        let Some(desired) = outcome.desired else {
+            return;
+        };
+        if desired.revision != self.desired.revision {
+            self.event(EventKind::Revision, None, format!("revision {}", desired.revision));
+        }
+        if let Err(error) = self.ports.store.save_applied(&desired.revision, &desired.apps) {
+            self.event(EventKind::Agent, None, chain(&error));
+        }
+        self.desired = Arc::new(desired);
+    }
+
+    fn source_failed(&mut self, error: &PortError) {
+        let message = chain(error);
+        if self.source.error.as_ref() != Some(&message) {
+            let text = format!("the source could not be read: {message}");
+            self.event(EventKind::Source, None, text);
+        }
+        self.source.error = Some(message);
+        self.source_retry.failed();
+    }
+
+    /// Tells of errors in specs once, not at every reading.
+    fn note_new_diagnostics(&mut self, diagnostics: &[homeostat_spec::Diagnostic]) {
+        for diagnostic in diagnostics {
+            if !self.diagnostics.contains(diagnostic) {
+                let line = diagnostic.position.as_ref().map_or(String::new(), |p| format!(":{}", p.line));
+                let text = format!("{}{line}: {}", diagnostic.file, diagnostic.message);
+                self.event(EventKind::Source, None, text);
+            }
+        }
+    }
+
+    fn step_finished(&mut self, finished: Finished) {
+        let now = self.now();
+        let (step, resource) = (&finished.step, finished.step.resource.clone());
+        let text = format!("{} {}", step.action.verb(), resource);
+        match &finished.result {
+            Ok(()) => {
+                homeostat_reconciler::step_succeeded(&mut self.record, step, &self.desired, now);
+                self.event(EventKind::Applied, resource.key().cloned(), text);
+            }
+            Err(error) => {
+                homeostat_reconciler::step_failed(&mut self.record, step, error, &self.desired, now);
+                let text = format!("{text} failed: {}", chain(error));
+                self.event(EventKind::Failed, resource.key().cloned(), text);
+            }
+        }
+        // While quick steps run, another look would see a host in motion.
+        self.dirty |= self.executor.is_idle() || self.executor.has_only_slow_steps();
+    }
+
+    fn probed(&mut self, result: &ProbeResult) {
+        let Some(container) = self.desired.container(&result.key) else { return };
+        let Some(health) = &container.health else { return };
+        let now = self.now();
+        let change = homeostat_reconciler::probe_result(
+            &mut self.record,
+            &result.key,
+            health,
+            result.run,
+            &result.outcome,
+            now,
+        );
+        self.probes.finished(result, health, &self.record);
+        if let Some(text) = change {
+            self.event(EventKind::Health, Some(result.key.clone()), text);
+            self.dirty = true;
+        }
+    }
+
+    fn engine_event(&mut self, event: &EngineEvent) {
+        if let EngineEvent::ContainerExited(key) = event {
+            tracing::debug!(%key, "exited");
+        }
+        self.dirty = true;
+    }
+
+    /// Observes, plans, and offers the plan to the executor.
+    async fn look(&mut self, engine_events: &mut BoxStream<'static, EngineEvent>) {
+        // What these events tell is seen by the look that follows.
+        while engine_events.next().now_or_never().flatten().is_some() {}
+        self.dirty = false;
+        match self.observe().await {
+            Ok(observed) => {
+                self.engine_error = None;
+                self.engine_retry.succeeded();
+                self.plan_for(observed);
+            }
+            Err(error) => {
+                let message = chain(&error);
+                if self.engine_error.as_ref() != Some(&message) {
+                    self.event(EventKind::Agent, None, format!("the engine cannot be seen: {message}"));
+                }
+                self.engine_error = Some(message);
+                self.engine_retry.failed();
+            }
+        }
+        self.publish();
+        self.save();
+    }
+
+    async fn observe(&self) -> Result<Observed, PortError> {
+        let mut observed = self.ports.engine.observe().await?;
+        observed.files = self.ports.files.digests()?;
+        Ok(observed)
+    }
+
+    fn plan_for(&mut self, observed: Observed) {
+        let now = self.now();
+        let noticed = homeostat_reconciler::observe(&mut self.record, &self.desired, &observed, now);
+        for event in noticed {
+            self.push_event(event);
+        }
+        let plan = homeostat_reconciler::plan(&self.desired, &observed, &self.record, now);
+        self.probes.follow(&self.desired, &observed, &self.record);
+        self.executor.offer(&plan);
+        self.observed = Arc::new(observed);
+        self.plan = Arc::new(plan);
+    }
+
+    fn publish(&self) {
+        let view = View {
+            desired: self.desired.clone(),
+            observed: self.observed.clone(),
+            record: Arc::new(self.record.clone()),
+            plan: self.plan.clone(),
+            diagnostics: self.diagnostics.clone(),
+            source: self.source.clone(),
+            engine_error: self.engine_error.clone(),
+            settled: self.is_settled(),
+            time: self.now(),
+        };
+        self.view.send_replace(Some(view));
+    }
+
+    /// Nothing is under way, and nothing that is waited for is worth staying for.
+    fn is_settled(&self) -> bool {
+        let source_known = self.going_down || (self.source.reads > 0 && !self.reader.is_busy());
+        let now = self.now();
+        source_known
+            && self.executor.is_idle()
+            && self.plan.steps.is_empty()
+            && !self.plan.waiting.iter().any(|waiting| may_go_on(waiting, now))
+    }
+
+    fn is_done(&self) -> bool {
+        match self.options.until {
+            Until::Stopped => self.going_down && self.is_settled(),
+            Until::Settled(deadline) => self.is_settled() || deadline <= Instant::now(),
+        }
+    }
+
+    /// The earliest time at which something is due.
+    fn wake_at(&self) -> Option<Instant> {
+        let now = self.now();
+        let waiting = self.plan.waiting.iter().filter_map(|waiting| waiting.until).min();
+        let deadline = match self.options.until {
+            Until::Stopped => None,
+            Until::Settled(deadline) => Some(deadline),
+        };
+        let retries = [self.source_retry.due(), self.engine_retry.due(), deadline];
+        waiting.map(|until| instant_of(until, now)).into_iter().chain(retries.into_iter().flatten()).min()
+    }
+
+    /// Lets steps that are under way end, for a while; those that do not are left as after a crash.
+    async fn finish_steps(&mut self) {
+        let all = async {
+            self.executor.take_no_more();
+            while let Some(finished) = self.executor.next_finished().await {
+                self.step_finished(finished);
+            }
+        };
+        let _ = tokio::time::timeout(LAST_STEPS, all).await;
+    }
+
+    fn save(&mut self) {
+        let events = std::mem::take(&mut self.events);
+        let mut result = Ok(());
+        if !events.is_empty() {
+            result = self.ports.store.append_events(&events);
+        }
+        if self.record != self.saved {
+            result = result.and(self.ports.store.save_record(&self.record));
+            self.saved = self.record.clone();
+        }
+        if let Err(error) = result {
+            tracing::error!(hint = error.hint, "{}", chain(&error));
+        }
+    }
+
+    fn event(&mut self, kind: EventKind, resource: Option<homeostat_reconciler::ResourceKey>, message: String) {
+        self.push_event(Event { time: self.now(), kind, resource, message });
+    }
+
+    fn push_event(&mut self, event: Event) {
+        self.ports.watcher.event(&event);
+        self.events.push(event);
+    }
+
+    fn now(&self) -> Timestamp {
+        self.ports.clock.now()
+    }
+}
+
+/// Whether something that is waited for may come by itself soon.
+fn may_go_on(waiting: &Waiting, now: Timestamp) -> bool {
+    match &waiting.reason {
+        WaitReason::Health | WaitReason::Completion => true,
+        WaitReason::BackOff { .. } => {
+            waiting.until.is_some_and(|until| duration_between(now, until) <= WORTH_WAITING)
+        }
+        // What these wait for is itself in the plan.
+        WaitReason::Dependency { .. } | WaitReason::Blocked { .. } => false,
+        _ => false,
+    }
+}
+
+fn instant_of(time: Timestamp, now: Timestamp) -> Instant {
+    Instant::now() + duration_between(now, time)
+}
+
+/// The time from `now` to `time`, nothing if that is past.
+fn duration_between(now: Timestamp, time: Timestamp) -> Duration {
+    Duration::try_from(time.duration_since(now)).unwrap_or_default()
+}
+
+async fn sleep_until(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,161 @@
+//! Runs the steps of plans, as many at once as makes sense.
+//!
+//! A plan can be offered while steps of an earlier one still run: the executor then takes only steps
+//! of resources that it has nothing to do with at the moment. A build that takes minutes holds up
+//! nothing but the containers that need its image.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::future::BoxFuture;
+use futures::stream::{FuturesUnordered, StreamExt};
+use homeostat_reconciler::{Action, Plan, PortError, ResourceId, Step};
+
+use crate::hands::{Hands, Origin};
+use crate::watcher::Watcher;
+
+/// Steps that change the host at once: they share few cores and one disk.
+const QUICK_AT_ONCE: usize = 8;
+/// Builds and pulls at once.
+const SLOW_AT_ONCE: usize = 2;
+
+/// A step that has ended.
+pub struct Finished {
+    /// The step.
+    pub step: Step,
+    /// How it ended.
+    pub result: Result<(), PortError>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// See the module's documentation.
+pub struct Executor {
+    hands: Hands,
+    watcher: Arc<dyn Watcher>,
+    origin: Option<Origin>,
+    next: u64,
+    pending: BTreeMap<u64, Pending>,
+    running: FuturesUnordered<BoxFuture<'static, (u64, Finished)>>,
+    /// Ids and resources of the steps in `running`.
+    under_way: BTreeMap<u64, (ResourceId, bool)>,
+}
+
+struct Pending {
+    step: Step,
+    after: BTreeSet<u64>,
+}
+
+impl Executor {
+    /// An executor without work.
+    pub fn new(hands: Hands, watcher: Arc<dyn Watcher>) -> Self {
+        Self {
+            hands,
+            watcher,
+            origin: None,
+            next: 0,
+            pending: BTreeMap::new(),
+            running: FuturesUnordered::new(),
+            under_way: BTreeMap::new(),
+        }
+    }
+
+    /// Files of the source come from here from now on.
+    pub fn set_origin(&mut self, origin: Origin) {
+        self.origin = Some(origin);
+    }
+
+    /// Nothing runs and nothing waits to run.
+    pub fn is_idle(&self) -> bool {
+        self.pending.is_empty() && self.running.is_empty()
+    }
+
+    /// Nothing runs but builds and pulls: a good moment to look at everything else again.
+    pub fn has_only_slow_steps(&self) -> bool {
+        self.under_way.values().all(|(_, slow)| *slow)
+    }
+
+    /// Takes the steps of a plan whose resources are free, and begins with those that can run.
+    /// Returns how many it took.
+    pub fn offer(&mut self, plan: &Plan) -> usize {
+        let busy: HashSet<ResourceId> = self
+            .pending
+            .values()
+            .map(|pending| pending.step.resource.clone())
+            .chain(self.under_way.values().map(|(resource, _)| resource.clone()))
+            .collect();
+        let mut taken: Vec<Option<u64>> = Vec::with_capacity(plan.steps.len());
+        for step in &plan.steps {
+            let after: Option<BTreeSet<u64>> = step.after.iter().map(|index| taken[*index]).collect();
+            let id = after.filter(|_| !busy.contains(&step.resource)).map(|after| {
+                self.next += 1;
+                self.pending.insert(self.next, Pending { step: step.clone(), after });
+                self.next
+            });
+            taken.push(id);
+        }
+        self.start_ready();
+        taken.iter().flatten().count()
+    }
+
+    /// Waits for a step to end. `None` when nothing runs.
+    pub async fn next_finished(&mut self) -> Option<Finished> {
+        let (id, finished) = self.running.next().await?;
+        self.under_way.remove(&id);
+        if finished.result.is_ok() {
+            for pending in self.pending.values_mut() {
+                pending.after.remove(&id);
+            }
+        } else {
+            self.drop_dependents(id);
+        }
+        self.start_ready();
+        Some(finished)
+    }
+
+    /// Forgets the steps that need a failed one; the next plan says what becomes of them.
+    fn drop_dependents(&mut self, failed: u64) {
+        let mut gone = BTreeSet::from([failed]);
+        // Ids grow from a step to those that need it, so one pass in order finds all.
+        self.pending.retain(|id, pending| {
+            let needs_it = pending.after.iter().any(|id| gone.contains(id));
+            if needs_it {
+                gone.insert(*id);
+            }
+            !needs_it
+        });
+    }
+
+    fn start_ready(&mut self) {
+        let ready: Vec<u64> =
+            self.pending.iter().filter(|(_, pending)| pending.after.is_empty()).map(|(id, _)| *id).collect();
+        for id in ready {
+            let slow = is_slow(&self.pending[&id].step.action);
+            let limit = if slow { SLOW_AT_ONCE } else { QUICK_AT_ONCE };
+            if self.under_way.values().filter(|(_, other)| *other == slow).count() >= limit {
+                continue;
+            }
+            let Some(pending) = self.pending.remove(&id) else { continue };
+            self.under_way.insert(id, (pending.step.resource.clone(), slow));
+            self.running.push(self.run(id, pending.step));
+        }
+    }
+
+    fn run(&self, id: u64, step: Step) -> BoxFuture<'static, (u64, Finished)> {
+        let (hands, watcher, origin) = (self.hands.clone(), self.watcher.clone(), self.origin.clone());
+        Box::pin(async move {
+            let started = Instant::now();
+            let progress = watcher.step_started(&step);
+            let result = hands.execute(&step, origin.as_ref(), progress.as_ref()).await;
+            let took = started.elapsed();
+            watcher.step_finished(&step, &result, took);
+            (id, Finished { step, result, took })
+        })
+    }
+}
+
+/// Takes minutes and little of what other steps need.
+fn is_slow(action: &Action) -> bool {
+    matches!(action, Action::BuildImage { .. } | Action::PullImage { .. })
+}

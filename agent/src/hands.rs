@@ -1,0 +1,119 @@
+//! Carries out single steps: the only place that turns an [`Action`] into calls of the ports.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use homeostat_reconciler::ports::{BuildRequest, ContainerRequest, Engine, Progress, Snapshot, Source};
+use homeostat_reconciler::{Action, ErrorKind, PortError, ResourceId, ResourceKey, Step};
+use homeostat_spec::SourcePath;
+
+use crate::files::SourceFiles;
+
+/// What steps are carried out with.
+#[derive(Clone)]
+pub struct Hands {
+    /// Runs the containers.
+    pub engine: Arc<dyn Engine>,
+    /// Files of the source that are mounted or built from.
+    pub files: SourceFiles,
+}
+
+/// Where the files of the desired state can be had: a source and the snapshot that was compiled.
+#[derive(Clone)]
+pub struct Origin {
+    /// The source.
+    pub source: Arc<dyn Source>,
+    /// Its snapshot.
+    pub snapshot: Snapshot,
+}
+
+impl Hands {
+    /// Carries out one step.
+    ///
+    /// # Errors
+    /// Those of the engine and the source; [`ErrorKind::Transient`] when files of the source are
+    /// needed and it could not be read since the start.
+    pub async fn execute(&self, step: &Step, origin: Option<&Origin>, progress: &dyn Progress) -> Result<(), PortError> {
+        match (&step.action, &step.resource) {
+            (Action::BuildImage { reference, build }, _) => {
+                let context = self.files.context(origin, &build.context).await?;
+                let request = BuildRequest {
+                    reference: reference.clone(),
+                    context: context.path().to_owned(),
+                    dockerfile: build.dockerfile.clone(),
+                    args: build.args.clone(),
+                    target: build.target.clone(),
+                    no_cache: false,
+                };
+                self.engine.build_image(&request, progress).await.map(drop)
+            }
+            (Action::PullImage { reference }, _) => self.engine.pull_image(reference, progress).await.map(drop),
+            (Action::RemoveImage { reference }, _) => self.engine.remove_image(reference).await,
+            (Action::ExportFile { path }, _) => self.files.export(origin, path).await,
+            (Action::RemoveFile { digest }, _) => self.files.remove(digest).await,
+            (action, ResourceId::Declared(_, key)) => self.change(key, action).await,
+            (_, ResourceId::Image(_) | ResourceId::File(_)) => Err(PortError::new(
+                ErrorKind::Internal,
+                format!("the plan has a step that does not fit its resource: {} {}", step.action.verb(), step.resource),
+            )),
+        }
+    }
+
+    /// Changes a volume, network or container.
+    async fn change(&self, key: &ResourceKey, action: &Action) -> Result<(), PortError> {
+        let engine = &self.engine;
+        match action {
+            Action::CreateVolume { volume } => engine.create_volume(key, volume).await,
+            Action::RemoveVolume => engine.remove_volume(key).await,
+            Action::CreateNetwork { network } => engine.create_network(key, network).await,
+            Action::RemoveNetwork => engine.remove_network(key).await,
+            Action::CreateContainer { image, config } => {
+                let request = ContainerRequest {
+                    key: key.clone(),
+                    image: image.clone(),
+                    config: (**config).clone(),
+                    files: self.files.directory().to_owned(),
+                };
+                engine.create_container(&request).await
+            }
+            Action::StartContainer => engine.start_container(key).await,
+            Action::StopContainer { signal, grace } => engine.stop_container(key, signal.as_deref(), *grace).await,
+            Action::PauseContainer => engine.pause_container(key).await,
+            Action::ResumeContainer => engine.resume_container(key).await,
+            Action::UpdateContainer { resources, log } => engine.update_container(key, resources, log).await,
+            Action::RemoveContainer => engine.remove_container(key).await,
+            Action::BuildImage { .. }
+            | Action::PullImage { .. }
+            | Action::RemoveImage { .. }
+            | Action::ExportFile { .. }
+            | Action::RemoveFile { .. } => unreachable!("handled by execute, which is the only caller"),
+        }
+    }
+}
+
+/// A build context on disk, removed when dropped.
+pub struct Context {
+    directory: PathBuf,
+}
+
+impl Context {
+    pub(crate) fn new(directory: PathBuf) -> Self {
+        Self { directory }
+    }
+
+    fn path(&self) -> &std::path::Path {
+        &self.directory
+    }
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        // Left over at worst until the next start, which empties the directory it is in.
+        let _ = fs_err::remove_dir_all(&self.directory);
+    }
+}
+
+/// A path of the source for messages.
+pub(crate) fn shown(path: &SourcePath) -> String {
+    if path.path.is_empty() { "the root of the source".to_owned() } else { format!("./{}", path.path) }
+}

@@ -1,0 +1,86 @@
+//! This host's part of homeostat: the data directory with its lock, the engine, the store.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use homeostat_embedded::{Embedded, EmbeddedConfig};
+use homeostat_files::Lock;
+use homeostat_reconciler::ports::{Engine, Store};
+use homeostat_reconciler::{ErrorKind, PortError, chain};
+
+use crate::files::SourceFiles;
+use crate::store::SledStore;
+
+/// What a process that changes this host holds. One process at a time can have it.
+pub struct Host {
+    /// Runs the containers.
+    pub engine: Arc<dyn Engine>,
+    /// Remembers.
+    pub store: Arc<dyn Store>,
+    /// Files of the source on this host.
+    pub files: SourceFiles,
+    /// What had to be put right at the start, for the log.
+    pub notices: Vec<String>,
+    _lock: Lock,
+}
+
+/// Where a host keeps what it has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Directories {
+    /// Durable: images, containers, volumes, logs, the store.
+    pub data: PathBuf,
+    /// Gone after a reboot: sockets, process ids.
+    pub run: PathBuf,
+}
+
+impl Directories {
+    /// The agent's socket.
+    pub fn socket(&self) -> PathBuf {
+        self.run.join("agent.sock")
+    }
+
+    /// Bare mirrors of git sources.
+    pub fn mirrors(&self) -> PathBuf {
+        self.data.join("git")
+    }
+}
+
+impl Host {
+    /// Takes the data directory's lock and opens everything in it.
+    ///
+    /// # Errors
+    /// When another process has the lock, or the directories cannot be used.
+    pub async fn open(directories: &Directories) -> Result<Self, PortError> {
+        let unusable = |path: &PathBuf| {
+            let message = format!("{} cannot be used", path.display());
+            let hint = "run as root, or choose other places with --data-dir and --run-dir";
+            move |error: std::io::Error| PortError::new(ErrorKind::Config, message).caused_by(error).with_hint(hint)
+        };
+        fs_err::create_dir_all(&directories.data).map_err(unusable(&directories.data))?;
+        fs_err::create_dir_all(&directories.run).map_err(unusable(&directories.run))?;
+        let lock = Lock::exclusive(&directories.data.join("lock")).map_err(|error| {
+            PortError::new(ErrorKind::User, "the data directory is in use by another homeostat")
+                .caused_by(error)
+                .with_hint("commands reach a running agent through its socket: give the same --run-dir as the agent has")
+        })?;
+        let opened = SledStore::open(&directories.data.join("store"))?;
+        let mut notices = Vec::new();
+        if let Some((path, error)) = opened.moved_aside {
+            let reason = chain(&error);
+            notices.push(format!("the store could not be read ({reason}); it is now {} and a new one is begun", path.display()));
+        }
+        let engine = Embedded::open(EmbeddedConfig {
+            data_directory: directories.data.clone(),
+            run_directory: directories.run.clone(),
+            program: PathBuf::from("/proc/self/exe"),
+        })
+        .await?;
+        Ok(Self {
+            engine: Arc::new(engine),
+            store: Arc::new(opened.store),
+            files: SourceFiles::open(&directories.data.join("files"))?,
+            notices,
+            _lock: lock,
+        })
+    }
+}

@@ -1,0 +1,42 @@
+//! When to try something again that failed.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Doubling delays between attempts.
+pub struct Retry {
+    first: Duration,
+    longest: Duration,
+    delay: Duration,
+    due: Option<Instant>,
+}
+
+impl Retry {
+    /// The first delay, and the one that is not exceeded.
+    pub fn new(first: Duration, longest: Duration) -> Self {
+        Self { first, longest, delay: first, due: None }
+    }
+
+    /// It worked: nothing to try again.
+    pub fn succeeded(&mut self) {
+        self.delay = self.first;
+        self.due = None;
+    }
+
+    /// It failed: try again after the next delay.
+    pub fn failed(&mut self) {
+        self.due = Some(Instant::now() + self.delay);
+        self.delay = (self.delay * 2).min(self.longest);
+    }
+
+    /// When to try again, if it failed.
+    pub fn due(&self) -> Option<Instant> {
+        self.due
+    }
+
+    /// The time to try again has come. Asking does not change anything.
+    pub fn is_due(&self) -> bool {
+        self.due.is_some_and(|due| due <= Instant::now())
+    }
+}

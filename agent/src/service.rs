@@ -1,0 +1,329 @@
+//! Everything that can be asked of homeostat, whether an agent runs or not.
+//!
+//! The socket API serves it; a command that finds no agent serves it to itself.
+
+use std::sync::Arc;
+
+use futures::stream::BoxStream;
+use homeostat_reconciler::ports::{
+    BuildRequest, Clock, Engine, Event, ImagePrune, LogLine, LogQuery, Progress, Pruned, Store,
+};
+use homeostat_reconciler::{
+    Desired, ErrorKind, Observed, ObservedContainer, ObservedImage, Plan, PortError, ResourceId, ResourceKey, Waiting,
+};
+use homeostat_spec::{Container, Diagnostic, Name};
+use serde::{Deserialize, Serialize};
+use tokio::sync::{mpsc, watch};
+
+use crate::controller::Command;
+use crate::files::SourceFiles;
+use crate::view::{SourceView, View};
+
+/// See the module's documentation.
+#[derive(Clone)]
+pub struct Service {
+    /// Runs the containers.
+    pub engine: Arc<dyn Engine>,
+    /// Remembers.
+    pub store: Arc<dyn Store>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Files of the source on this host.
+    pub files: SourceFiles,
+    /// The loop, where one runs.
+    pub agent: Option<Agent>,
+}
+
+/// A running loop.
+#[derive(Clone)]
+pub struct Agent {
+    /// What it knows.
+    pub view: watch::Receiver<Option<View>>,
+    /// Tells it something.
+    pub commands: mpsc::Sender<Command>,
+}
+
+/// `status -o json`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Status {
+    /// Apps and containers.
+    #[serde(flatten)]
+    pub report: homeostat_reconciler::StatusReport,
+    /// An agent keeps it so.
+    pub agent: bool,
+    /// Everything is as declared.
+    pub converged: bool,
+    /// The source, where an agent runs: path or URL.
+    pub source: Option<String>,
+    /// What is in error beyond single apps: the source, the engine.
+    pub errors: Vec<String>,
+    /// What is wrong with spec files.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// `inspect`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Inspection {
+    /// As declared; `None` when it is not declared any more.
+    pub desired: Option<Container>,
+    /// As it is; `None` when it does not exist.
+    pub observed: Option<ObservedContainer>,
+    /// What is remembered of it.
+    pub record: Option<homeostat_reconciler::ContainerRecord>,
+}
+
+/// `why`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Explanation {
+    /// The revision that asks for it.
+    pub revision: String,
+    /// The spec file that declares it.
+    pub file: Option<String>,
+    /// Desired, observed, remembered.
+    pub inspection: Inspection,
+    /// The last failed attempts at it.
+    pub failure: Option<homeostat_reconciler::Failure>,
+    /// Steps of the plan at it.
+    pub steps: Vec<homeostat_reconciler::Step>,
+    /// What it waits for.
+    pub waiting: Vec<Waiting>,
+    /// The last events about it, oldest first.
+    pub events: Vec<Event>,
+}
+
+/// An image, for `images`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ImageListing {
+    /// Its reference.
+    pub reference: String,
+    /// The image.
+    #[serde(flatten)]
+    pub image: ObservedImage,
+    /// Containers that were created from it.
+    pub used_by: Vec<ResourceKey>,
+}
+
+impl Service {
+    /// What is known: by the loop, or by looking now.
+    ///
+    /// # Errors
+    /// When there is no loop and the store or the engine fail.
+    pub async fn view(&self) -> Result<View, PortError> {
+        match &self.agent {
+            Some(agent) => agent.first_view().await,
+            None => self.look().await,
+        }
+    }
+
+    async fn look(&self) -> Result<View, PortError> {
+        let stored = self.store.load()?;
+        let desired = Desired { revision: stored.revision.unwrap_or_default(), apps: stored.apps, ..Desired::default() };
+        let observed = self.observe().await?;
+        let time = self.clock.now();
+        let plan = homeostat_reconciler::plan(&desired, &observed, &stored.record, time);
+        Ok(View {
+            desired: Arc::new(desired),
+            observed: Arc::new(observed),
+            record: Arc::new(stored.record),
+            plan: Arc::new(plan),
+            diagnostics: Arc::default(),
+            source: SourceView::default(),
+            engine_error: None,
+            settled: true,
+            time,
+        })
+    }
+
+    async fn observe(&self) -> Result<Observed, PortError> {
+        let mut observed = self.engine.observe().await?;
+        observed.files = self.files.digests()?;
+        Ok(observed)
+    }
+
+    /// `status`.
+    ///
+    /// # Errors
+    /// Those of [`Service::view`].
+    pub async fn status(&self) -> Result<Status, PortError> {
+        let view = self.view().await?;
+        let errors = [
+            view.source.error.as_ref().map(|error| format!("source: {error}")),
+            view.engine_error.as_ref().map(|error| format!("engine: {error}")),
+        ];
+        Ok(Status {
+            report: view.status(&self.engine.info()),
+            agent: self.agent.is_some(),
+            converged: view.is_converged(),
+            source: self.agent.as_ref().map(|_| view.source.description.clone()),
+            errors: errors.into_iter().flatten().collect(),
+            diagnostics: view.diagnostics.as_ref().clone(),
+        })
+    }
+
+    /// The plan towards `desired`, from what is there now.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    pub async fn plan(&self, desired: &Desired) -> Result<Plan, PortError> {
+        let observed = self.observe().await?;
+        let record = self.view().await?.record;
+        Ok(homeostat_reconciler::plan(desired, &observed, &record, self.clock.now()))
+    }
+
+    /// `inspect`.
+    ///
+    /// # Errors
+    /// When there is no such container, declared or existing.
+    pub async fn inspect(&self, key: &ResourceKey) -> Result<Inspection, PortError> {
+        inspection(&self.view().await?, key)
+    }
+
+    /// `why`.
+    ///
+    /// # Errors
+    /// As [`Service::inspect`].
+    pub async fn why(&self, key: &ResourceKey) -> Result<Explanation, PortError> {
+        let view = self.view().await?;
+        let inspection = inspection(&view, key)?;
+        let resource = ResourceId::container(key);
+        let mut events = self.store.events(usize::MAX)?;
+        events.retain(|event| event.resource.as_ref() == Some(key));
+        events.drain(..events.len().saturating_sub(10));
+        Ok(Explanation {
+            revision: view.desired.revision.clone(),
+            file: view.desired.apps.get(&key.app).map(|app| app.file.clone()),
+            inspection,
+            failure: view.record.failures.get(&resource).cloned(),
+            steps: view.plan.steps.iter().filter(|step| step.resource == resource).cloned().collect(),
+            waiting: view.plan.waiting.iter().filter(|waiting| waiting.resource == resource).cloned().collect(),
+            events,
+        })
+    }
+
+    /// The container that an address of the command line means: `APP/NAME`, or `APP` with one container.
+    ///
+    /// # Errors
+    /// When there is none, or more than one.
+    pub async fn resolve(&self, address: &str) -> Result<ResourceKey, PortError> {
+        let view = self.view().await?;
+        let keys = view.keys();
+        if address.contains('/') {
+            let key: ResourceKey = address
+                .parse()
+                .map_err(|error| PortError::new(ErrorKind::User, format!("{address} is no container")).caused_by(error))?;
+            return if keys.contains(&key) { Ok(key) } else { Err(unknown(address, &keys)) };
+        }
+        let app: Option<Name> = address.parse().ok();
+        let mut of_app = keys.iter().filter(|key| Some(&key.app) == app.as_ref());
+        match (of_app.next(), of_app.next()) {
+            (Some(key), None) => Ok(key.clone()),
+            (None, _) => Err(unknown(address, &keys)),
+            (Some(_), Some(_)) => Err(PortError::new(ErrorKind::User, format!("app {address} has several containers"))
+                .with_hint(format!("say which: {}", list(keys.iter().filter(|key| Some(&key.app) == app.as_ref()))))),
+        }
+    }
+
+    /// `events`.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn events(&self, limit: usize) -> Result<Vec<Event>, PortError> {
+        self.store.events(limit)
+    }
+
+    /// `logs`.
+    pub fn logs(&self, key: &ResourceKey, query: &LogQuery) -> BoxStream<'static, Result<LogLine, PortError>> {
+        self.engine.logs(key, query)
+    }
+
+    /// `images`.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    pub async fn images(&self) -> Result<Vec<ImageListing>, PortError> {
+        let observed = self.engine.observe().await?;
+        let used_by = |id: &str| {
+            let users = observed.containers.iter().filter(|(_, container)| container.image_id == id);
+            users.map(|(key, _)| key.clone()).collect()
+        };
+        let listing = observed.images.iter().map(|(reference, image)| ImageListing {
+            reference: reference.clone(),
+            image: image.clone(),
+            used_by: used_by(&image.id),
+        });
+        Ok(listing.collect())
+    }
+
+    /// `prune`: removes images, layers and build cache that neither a container nor a spec needs.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    pub async fn prune(&self, dry_run: bool) -> Result<Pruned, PortError> {
+        let view = self.view().await?;
+        let keep = homeostat_reconciler::desired_references(&view.desired);
+        self.engine.prune_images(&ImagePrune { keep, dry_run }).await
+    }
+
+    /// `build`.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    pub async fn build(&self, request: &BuildRequest, progress: &dyn Progress) -> Result<String, PortError> {
+        let id = self.engine.build_image(request, progress).await?;
+        if let Some(agent) = &self.agent {
+            agent.tell(Command::Look).await?;
+        }
+        Ok(id)
+    }
+}
+
+impl Agent {
+    async fn first_view(&self) -> Result<View, PortError> {
+        let mut view = self.view.clone();
+        let known = view.wait_for(Option::is_some).await.map_err(|_| ended())?;
+        known.clone().ok_or_else(ended)
+    }
+
+    /// Tells the loop something.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub async fn tell(&self, command: Command) -> Result<(), PortError> {
+        self.commands.send(command).await.map_err(|_| ended())
+    }
+
+    /// Has the loop read its source, and waits until there is nothing more to do.
+    ///
+    /// # Errors
+    /// When the loop ends meanwhile.
+    pub async fn sync(&self) -> Result<View, PortError> {
+        let reads = self.first_view().await?.source.reads;
+        self.tell(Command::Sync).await?;
+        let mut view = self.view.clone();
+        let settled = |view: &Option<View>| view.as_ref().is_some_and(|view| view.settled && view.source.reads > reads);
+        let known = view.wait_for(settled).await.map_err(|_| ended())?;
+        known.clone().ok_or_else(ended)
+    }
+}
+
+fn ended() -> PortError {
+    PortError::new(ErrorKind::Transient, "the agent is ending")
+}
+
+fn inspection(view: &View, key: &ResourceKey) -> Result<Inspection, PortError> {
+    let desired = view.desired.container(key).cloned();
+    let observed = view.observed.containers.get(key).cloned();
+    if desired.is_none() && observed.is_none() {
+        return Err(unknown(&key.to_string(), &view.keys()));
+    }
+    Ok(Inspection { desired, observed, record: view.record.containers.get(key).cloned() })
+}
+
+fn unknown(address: &str, keys: &[ResourceKey]) -> PortError {
+    let error = PortError::new(ErrorKind::User, format!("there is no container {address}"));
+    if keys.is_empty() { error } else { error.with_hint(format!("there are: {}", list(keys.iter()))) }
+}
+
+fn list<'a>(keys: impl Iterator<Item = &'a ResourceKey>) -> String {
+    keys.map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,72 @@
+//! The configuration file, and how it goes together with options and environment.
+//!
+//! An option on the command line wins over `HOMEOSTAT_*` in the environment, that over the file.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use homeostat_reconciler::{ErrorKind, PortError};
+use serde::Deserialize;
+
+/// Where the configuration is when `--config` does not say.
+pub const DEFAULT_FILE: &str = "/etc/homeostat/config.toml";
+
+/// `/etc/homeostat/config.toml`. Keys are those of the options, with `_` for `-`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConfigFile {
+    /// See `--data-dir`.
+    pub data_dir: Option<PathBuf>,
+    /// See `--run-dir`.
+    pub run_dir: Option<PathBuf>,
+    /// See `agent --source`.
+    pub source: Option<String>,
+    /// See `agent --branch`.
+    pub branch: Option<String>,
+    /// See `agent --path`.
+    pub path: Option<String>,
+    /// See `agent --interval`.
+    pub interval: Option<String>,
+    /// See `agent --listen`.
+    pub listen: Option<std::net::SocketAddr>,
+    /// How to log in to the git server.
+    #[serde(default)]
+    pub git: GitCredentials,
+    /// Variables of this host; they win over those of `homeostat.toml`.
+    #[serde(default)]
+    pub variables: BTreeMap<String, String>,
+}
+
+/// `[git]` of the configuration file.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GitCredentials {
+    /// User for HTTPS; SSH takes the user of the URL.
+    pub username: Option<String>,
+    /// File with a password or token for HTTPS.
+    pub password_file: Option<PathBuf>,
+    /// Private key for SSH.
+    pub ssh_key: Option<PathBuf>,
+    /// Known hosts for SSH; `/etc/ssh/ssh_known_hosts` and root's own when absent.
+    pub known_hosts: Option<PathBuf>,
+}
+
+impl ConfigFile {
+    /// Reads a configuration file. Without `path`, [`DEFAULT_FILE`] is read if it is there.
+    ///
+    /// # Errors
+    /// When the file cannot be read or has an error; the message names the line.
+    pub fn read(path: Option<&Path>) -> Result<Self, PortError> {
+        let file = path.unwrap_or(Path::new(DEFAULT_FILE));
+        let text = match fs_err::read_to_string(file) {
+            Ok(text) => text,
+            Err(error) if path.is_none() && error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(error) => {
+                return Err(PortError::new(ErrorKind::Config, "the configuration could not be read").caused_by(error));
+            }
+        };
+        toml::from_str(&text).map_err(|error| {
+            PortError::new(ErrorKind::Config, format!("{} has an error", file.display())).caused_by(error)
+        })
+    }
+}

@@ -1,0 +1,70 @@
+//! What the loop knows, published for whoever asks: the socket API, metrics, the command line.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use homeostat_reconciler::{Desired, Observed, Plan, Record, StatusReport};
+use homeostat_spec::Diagnostic;
+use jiff::Timestamp;
+
+/// What the loop knew when it last looked. Cheap to clone.
+#[derive(Clone)]
+pub struct View {
+    /// What the specs ask for.
+    pub desired: Arc<Desired>,
+    /// What there was.
+    pub observed: Arc<Observed>,
+    /// What is remembered.
+    pub record: Arc<Record>,
+    /// What had to be done.
+    pub plan: Arc<Plan>,
+    /// What is wrong with the specs.
+    pub diagnostics: Arc<Vec<Diagnostic>>,
+    /// The source.
+    pub source: SourceView,
+    /// Why the engine could not be looked at, if it could not; then `observed` is older.
+    pub engine_error: Option<String>,
+    /// Nothing is under way, and nothing will change unless something happens or a failed step is tried again.
+    pub settled: bool,
+    /// When this was.
+    pub time: Timestamp,
+}
+
+/// How it stands with the source.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SourceView {
+    /// Path or URL.
+    pub description: String,
+    /// How often it was read, successfully or not.
+    pub reads: u64,
+    /// When it was last read successfully since the start.
+    pub read_at: Option<Timestamp>,
+    /// Why it could not be read the last time, or why it is not followed.
+    pub error: Option<String>,
+}
+
+impl View {
+    /// Everything is as declared: nothing to do or to wait for, and nothing is in error.
+    pub fn is_converged(&self) -> bool {
+        self.settled && self.plan.is_converged() && self.is_sound()
+    }
+
+    /// The source could be read, every spec is valid and the engine answers.
+    pub fn is_sound(&self) -> bool {
+        self.source.error.is_none() && self.engine_error.is_none() && self.desired.broken.is_empty()
+    }
+
+    /// The first error of each broken spec file, by file.
+    pub fn broken_files(&self) -> BTreeMap<&str, &Diagnostic> {
+        let mut first = BTreeMap::new();
+        for diagnostic in self.diagnostics.iter().filter(|d| d.severity == homeostat_spec::Severity::Error) {
+            first.entry(diagnostic.file.as_str()).or_insert(diagnostic);
+        }
+        first
+    }
+
+    /// The status, as `status -o json` prints it.
+    pub fn status(&self, engine: &str) -> StatusReport {
+        homeostat_reconciler::status(&self.desired, &self.observed, &self.record, &self.plan, engine)
+    }
+}

@@ -1,0 +1,67 @@
+//! Is told what the agent does, for the log or for a terminal.
+
+use std::time::Duration;
+
+use homeostat_reconciler::ports::{Event, EventKind, Progress};
+use homeostat_reconciler::{PortError, Step, chain};
+
+/// Is told what the agent does. Never fails and never blocks for long.
+pub trait Watcher: Send + Sync {
+    /// A step begins; the result is told how it goes on inside.
+    fn step_started(&self, step: &Step) -> Box<dyn Progress>;
+    /// A step has ended.
+    fn step_finished(&self, step: &Step, result: &Result<(), PortError>, took: Duration);
+    /// Something happened that is not a step.
+    fn event(&self, event: &Event);
+}
+
+/// Writes to the agent's own log.
+pub struct LogWatcher;
+
+impl Watcher for LogWatcher {
+    fn step_started(&self, step: &Step) -> Box<dyn Progress> {
+        Box::new(LogProgress { resource: step.resource.to_string() })
+    }
+
+    fn step_finished(&self, step: &Step, result: &Result<(), PortError>, took: Duration) {
+        let (verb, resource, ms) = (step.action.verb(), &step.resource, took.as_millis());
+        match result {
+            Ok(()) => tracing::info!(%resource, ms, "{verb}"),
+            Err(error) => {
+                tracing::error!(%resource, ms, hint = error.hint, error = chain(error), "{verb} failed");
+            }
+        }
+    }
+
+    fn event(&self, event: &Event) {
+        let resource = event.resource.as_ref().map(ToString::to_string);
+        let message = &event.message;
+        match event.kind {
+            // Steps are logged when they end.
+            EventKind::Applied | EventKind::Failed => {}
+            EventKind::Source => tracing::warn!(resource, "{message}"),
+            EventKind::Revision | EventKind::Exited | EventKind::Health | EventKind::Agent => {
+                tracing::info!(resource, "{message}");
+            }
+        }
+    }
+}
+
+/// Puts the output of builds into the log.
+struct LogProgress {
+    resource: String,
+}
+
+impl Progress for LogProgress {
+    fn step(&self, number: usize, total: usize, text: &str) {
+        tracing::info!(resource = self.resource, "[{number}/{total}] {text}");
+    }
+
+    fn cached(&self) {
+        tracing::debug!(resource = self.resource, "cached");
+    }
+
+    fn output(&self, line: &str) {
+        tracing::debug!(resource = self.resource, "{line}");
+    }
+}
