@@ -1,19 +1,35 @@
 //! The planner: desired state, observed state and memory in; a plan out.
 //!
 //! - [`plan()`] is pure, total and deterministic: no clock, file, process or network.
+//! - [`Record`] is the memory, and its methods say how it changes: [`observe`](Record::observe) before every plan,
+//!   [`step_succeeded`](Record::step_succeeded) or [`step_failed`](Record::step_failed) after every step,
+//!   [`probe_result`](Record::probe_result) after every health probe.
+//! - [`lint`] checks what must be true of every plan; tests run it on each.
+//! - [`status`] tells people and scripts how everything is.
 //! - [`ports`] are the traits through which the loop reaches the world.
 
+mod desired;
 mod error;
 mod key;
+mod lint;
 mod observed;
 mod pairs;
 mod plan;
+mod planner;
 mod record;
+mod status;
+mod transitions;
 
 pub mod ports;
 
+pub use desired::{Desired, build_reference, image_reference};
 pub use error::{ErrorKind, PortError, chain};
 pub use key::{ResourceKey, ResourceKeyError, ResourceKind};
+pub use lint::lint;
 pub use observed::{ContainerState, ExitStatus, Observed, ObservedContainer, ObservedImage};
-pub use plan::{Action, Cause, FieldChange, Plan, ResourceId, Step, WaitReason, Waiting};
-pub use record::{ContainerRecord, Failure, Health, HealthStatus, Record};
+pub use plan::{
+    Action, Cause, FieldChange, HIDDEN, Held, HoldReason, Plan, ResourceId, Step, WaitReason, Waiting,
+};
+pub use planner::plan;
+pub use record::{ContainerRecord, Failure, Health, HealthStatus, ProbeOutcome, Record, Stall};
+pub use status::{AppStatus, ContainerStatus, ShownState, StatusReport, status};

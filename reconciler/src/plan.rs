@@ -19,14 +19,43 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// What cannot be done now, and what would let it go on.
     pub waiting: Vec<Waiting>,
+    /// What would be removed if the user allowed it. Time alone never lets it go on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub held: Vec<Held>,
 }
 
 impl Plan {
-    /// Nothing to do and nothing waited for.
+    /// Nothing to do, nothing waited for and nothing held back.
     pub fn is_converged(&self) -> bool {
-        self.steps.is_empty() && self.waiting.is_empty()
+        self.steps.is_empty() && self.waiting.is_empty() && self.held.is_empty()
+    }
+
+    /// When time alone lets something go on: plan again then, even if nothing else happens.
+    pub fn due(&self) -> Option<Timestamp> {
+        self.waiting.iter().filter_map(|waiting| waiting.until).min()
+    }
+
+    /// The same plan for people and logs: the values of environment variables and build
+    /// arguments, which may be secrets, are replaced by [`HIDDEN`].
+    #[must_use]
+    pub fn redacted(&self) -> Self {
+        let mut plan = self.clone();
+        for step in &mut plan.steps {
+            let secrets = match &mut step.action {
+                Action::CreateContainer { config, .. } => &mut config.env,
+                Action::BuildImage { build, .. } => &mut build.args,
+                _ => continue,
+            };
+            for value in secrets.values_mut() {
+                HIDDEN.clone_into(value);
+            }
+        }
+        plan
     }
 }
+
+/// Stands for a value that may be a secret, in plans that are shown.
+pub const HIDDEN: &str = "(hidden)";
 
 /// One step of a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -250,4 +279,28 @@ pub enum WaitReason {
     Health,
     /// It runs and is left to end by itself.
     Completion,
+    /// It was changed again and again to no avail: after each time the same fields differed. It is
+    /// left alone until its spec changes.
+    Stalled {
+        /// The fields that keep differing, as they are written in a spec.
+        fields: Vec<String>,
+    },
+}
+
+/// A resource that would be removed if the user allowed it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// The resource.
+    pub resource: ResourceId,
+    /// Why it is not removed.
+    pub reason: HoldReason,
+}
+
+/// Why a resource is kept that nothing declares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HoldReason {
+    /// The source has no specs at all, which is more often a mistake than a wish. See
+    /// [`Desired::allow_empty`](crate::Desired::allow_empty).
+    EmptySource,
 }

@@ -16,13 +16,23 @@ pub struct Record {
     /// Resources whose last attempt failed.
     #[serde(with = "crate::pairs")]
     pub failures: BTreeMap<ResourceId, Failure>,
+    /// Resources that were changed and still differed afterwards.
+    #[serde(default, with = "crate::pairs")]
+    pub stalls: BTreeMap<ResourceId, Stall>,
     /// Volumes whose spec said `retain = false` when it was last seen.
     pub volumes_not_retained: BTreeSet<ResourceKey>,
+    /// Mixed into the jitter of every delay, so that the nodes of a fleet do not all try again
+    /// at the same moment. Any number that differs between nodes, chosen once.
+    #[serde(default)]
+    pub seed: u64,
 }
 
 /// What is remembered of a container.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContainerRecord {
+    /// The engine's id of the container that this is about; with another id everything else here starts anew.
+    #[serde(default)]
+    pub id: Option<String>,
     /// The desired state that it was last started for.
     pub started_as: Option<DesiredState>,
     /// How often it was started again after its run had ended by itself.
@@ -44,6 +54,9 @@ pub struct Health {
     pub failures: u32,
     /// The run that this is about, by its start.
     pub run: Option<Timestamp>,
+    /// When the last probe of this run ended.
+    #[serde(default)]
+    pub probed_at: Option<Timestamp>,
     /// What the last failed probe said.
     pub message: Option<String>,
 }
@@ -76,4 +89,24 @@ pub struct Failure {
     pub hint: Option<String>,
     /// A digest of what was attempted: with another desired state the back-off starts anew.
     pub attempted: String,
+}
+
+/// A resource that was changed towards a target and still differed from it afterwards.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stall {
+    /// A digest of the desired state: with another one the count starts anew.
+    pub target: String,
+    /// The fields that differed, as they are written in a spec.
+    pub fields: Vec<String>,
+    /// How often in a row it was changed for these fields.
+    pub times: u32,
+}
+
+/// What a probe of a container's health check told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProbeOutcome {
+    /// It works.
+    Passed,
+    /// It does not, and why, in a line.
+    Failed(String),
 }

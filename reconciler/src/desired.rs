@@ -1,0 +1,89 @@
+//! What is wanted on this host.
+
+use std::collections::BTreeMap;
+
+use homeostat_spec::{App, Build, Container, ContainerImage, Image, Name};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::ResourceKey;
+
+/// Every image that homeostat builds has a reference under this one, and nobody else's has.
+pub(crate) const LOCAL_REGISTRY: &str = "homeostat.local/";
+
+/// What is wanted on this host: all specs of one revision.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Desired {
+    /// The revision of the source.
+    pub revision: String,
+    /// The apps to converge to. An app whose file is broken is here in its last good state, if there is one.
+    pub apps: BTreeMap<Name, App>,
+    /// Apps whose file is broken, and what is wrong with it. Nothing of them is removed for
+    /// not being declared.
+    pub broken: BTreeMap<Name, String>,
+    /// Whether a source with no specs removes everything. Without it, everything is held back.
+    pub allow_empty: bool,
+}
+
+impl Desired {
+    /// The container with this key, if it is declared.
+    pub fn container(&self, key: &ResourceKey) -> Option<&Container> {
+        self.apps.get(&key.app)?.containers.get(&key.name)
+    }
+
+    /// Every declared container.
+    pub fn containers(&self) -> impl Iterator<Item = (ResourceKey, &Container)> {
+        self.apps.iter().flat_map(|(app, declared)| {
+            declared
+                .containers
+                .iter()
+                .map(|(name, container)| (ResourceKey::new(app.clone(), name.clone()), container))
+        })
+    }
+
+    /// The reference of a declared container's image; see [`image_reference`].
+    pub fn image_of(&self, key: &ResourceKey) -> Option<String> {
+        let app = self.apps.get(&key.app)?;
+        Some(image_reference(app, &app.containers.get(&key.name)?.image))
+    }
+}
+
+/// The reference of an image as a container of `app` names it.
+///
+/// A local name that the app does not declare (which the compiler refuses) is taken as a reference.
+pub fn image_reference(app: &App, image: &ContainerImage) -> String {
+    match image {
+        ContainerImage::Reference(reference) => reference.clone(),
+        ContainerImage::Local(name) => match app.images.get(name) {
+            Some(declared) => declared_reference(&app.name, name, declared),
+            None => name.to_string(),
+        },
+    }
+}
+
+/// The reference of a declared image.
+pub(crate) fn declared_reference(app: &Name, name: &Name, image: &Image) -> String {
+    match image {
+        Image::Reference(reference) => reference.clone(),
+        Image::Build(build) => build_reference(app, name, build),
+    }
+}
+
+/// The reference that the build of an image gets: `homeostat.local/APP/IMAGE:` and 16 hex digits that
+/// stand for everything that goes into it, so that another context or argument is another reference.
+pub fn build_reference(app: &Name, image: &Name, build: &Build) -> String {
+    let mut hasher = Sha256::new();
+    let mut part = |text: &str| {
+        hasher.update((text.len() as u64).to_be_bytes());
+        hasher.update(text);
+    };
+    part(&build.context.digest);
+    part(&build.dockerfile);
+    part(build.target.as_deref().unwrap_or_default());
+    for (name, value) in &build.args {
+        part(name);
+        part(value);
+    }
+    let digest = format!("{:x}", hasher.finalize());
+    format!("{LOCAL_REGISTRY}{app}/{image}:{}", &digest[..16])
+}
