@@ -26,17 +26,21 @@ pub fn desired(snapshot: &Snapshot, last: &Desired, options: &Options) -> Outcom
         let refused = "the source has no specs any more; what runs is kept (--allow-empty removes it)";
         return Outcome { desired: None, diagnostics, refused: Some(refused.to_owned()) };
     }
-    let mut apps = compiled.apps;
-    for name in compiled.broken.keys() {
-        if let Some(app) = last.apps.get(name) {
-            apps.insert(name.clone(), app.clone());
-        }
-    }
-    let desired = Desired {
+    let mut desired = Desired {
         revision: snapshot.revision.clone(),
-        apps,
+        apps: compiled.apps,
         broken: compiled.broken,
         allow_empty: options.allow_empty,
     };
+    keep_last_good(&mut desired, last);
     Outcome { desired: Some(desired), diagnostics, refused: None }
+}
+
+/// Takes the apps whose files are broken in the state that `last` has of them.
+pub fn keep_last_good(desired: &mut Desired, last: &Desired) {
+    for name in desired.broken.keys().filter(|name| !desired.apps.contains_key(*name)) {
+        if let Some(app) = last.apps.get(name) {
+            desired.apps.insert(name.clone(), app.clone());
+        }
+    }
 }

@@ -166,9 +166,9 @@ impl Controller {
                     }
                     self.obey(command);
                 }
-                Some(finished) = self.executor.next_finished() => self.step_finished(finished),
+                Some(finished) = self.executor.next_finished() => self.step_finished(&finished),
                 snapshot = self.reader.next() => self.source_read(snapshot),
-                Some(result) = self.probes.next() => self.probed(&result),
+                result = self.probes.next() => self.probed(result),
                 Some(event) = engine_events.next() => self.engine_event(&event),
                 Some(()) = source_changes.next(), if !self.going_down => self.reader.request(),
                 () = sleep_until(wake) => self.timer_fired(),
@@ -227,10 +227,10 @@ impl Controller {
             return;
         };
         if desired.revision != self.desired.revision {
-            self.event(EventKind::Revision, None, format!("revision {}", desired.revision));
+            self.event(EventKind::Revision, format!("revision {}", desired.revision));
         }
         if let Err(error) = self.ports.store.save_applied(&desired.revision, &desired.apps) {
-            self.event(EventKind::Agent, None, chain(&error));
+            self.event(EventKind::Agent, chain(&error));
         }
         self.desired = Arc::new(desired);
     }
@@ -239,7 +239,7 @@ impl Controller {
         let message = chain(error);
         if self.source.error.as_ref() != Some(&message) {
             let text = format!("the source could not be read: {message}");
-            self.event(EventKind::Source, None, text);
+            self.event(EventKind::Source, text);
         }
         self.source.error = Some(message);
         self.source_retry.failed();
@@ -251,53 +251,35 @@ impl Controller {
             if !self.diagnostics.contains(diagnostic) {
                 let line = diagnostic.position.as_ref().map_or(String::new(), |p| format!(":{}", p.line));
                 let text = format!("{}{line}: {}", diagnostic.file, diagnostic.message);
-                self.event(EventKind::Source, None, text);
+                self.event(EventKind::Source, text);
             }
         }
     }
 
-    fn step_finished(&mut self, finished: Finished) {
+    fn step_finished(&mut self, finished: &Finished) {
         let now = self.now();
-        let (step, resource) = (&finished.step, finished.step.resource.clone());
-        let text = format!("{} {}", step.action.verb(), resource);
-        match &finished.result {
-            Ok(()) => {
-                homeostat_reconciler::step_succeeded(&mut self.record, step, &self.desired, now);
-                self.event(EventKind::Applied, resource.key().cloned(), text);
-            }
-            Err(error) => {
-                homeostat_reconciler::step_failed(&mut self.record, step, error, &self.desired, now);
-                let text = format!("{text} failed: {}", chain(error));
-                self.event(EventKind::Failed, resource.key().cloned(), text);
-            }
-        }
+        let events = match &finished.result {
+            Ok(()) => self.record.step_succeeded(&self.desired, &finished.step, now),
+            Err(error) => self.record.step_failed(&self.desired, &finished.step, error, now),
+        };
+        self.push_events(events);
         // While quick steps run, another look would see a host in motion.
-        self.dirty |= self.executor.is_idle() || self.executor.has_only_slow_steps();
+        self.dirty |= self.executor.has_only_slow_steps();
     }
 
-    fn probed(&mut self, result: &ProbeResult) {
-        let Some(container) = self.desired.container(&result.key) else { return };
-        let Some(health) = &container.health else { return };
+    fn probed(&mut self, result: ProbeResult) {
         let now = self.now();
-        let change = homeostat_reconciler::probe_result(
-            &mut self.record,
-            &result.key,
-            health,
-            result.run,
-            &result.outcome,
-            now,
-        );
-        self.probes.finished(result, health, &self.record);
-        if let Some(text) = change {
-            self.event(EventKind::Health, Some(result.key.clone()), text);
-            self.dirty = true;
+        let check = self.desired.container(&result.key).and_then(|container| container.health.as_ref());
+        if let Some(check) = check {
+            let change = self.record.probe_result(&result.key, check, result.outcome, now);
+            self.dirty |= change.is_some();
+            self.push_events(change);
         }
+        self.probes.follow(&self.desired, &self.observed, &self.record, now);
     }
 
     fn engine_event(&mut self, event: &EngineEvent) {
-        if let EngineEvent::ContainerExited(key) = event {
-            tracing::debug!(%key, "exited");
-        }
+        tracing::debug!(?event);
         self.dirty = true;
     }
 
@@ -315,7 +297,7 @@ impl Controller {
             Err(error) => {
                 let message = chain(&error);
                 if self.engine_error.as_ref() != Some(&message) {
-                    self.event(EventKind::Agent, None, format!("the engine cannot be seen: {message}"));
+                    self.event(EventKind::Agent, format!("the engine cannot be seen: {message}"));
                 }
                 self.engine_error = Some(message);
                 self.engine_retry.failed();
@@ -333,12 +315,10 @@ impl Controller {
 
     fn plan_for(&mut self, observed: Observed) {
         let now = self.now();
-        let noticed = homeostat_reconciler::observe(&mut self.record, &self.desired, &observed, now);
-        for event in noticed {
-            self.push_event(event);
-        }
+        let noticed = self.record.observe(&self.desired, &observed, now);
+        self.push_events(noticed);
         let plan = homeostat_reconciler::plan(&self.desired, &observed, &self.record, now);
-        self.probes.follow(&self.desired, &observed, &self.record);
+        self.probes.follow(&self.desired, &observed, &self.record, now);
         self.executor.offer(&plan);
         self.observed = Arc::new(observed);
         self.plan = Arc::new(plan);
@@ -393,7 +373,7 @@ impl Controller {
         let all = async {
             self.executor.take_no_more();
             while let Some(finished) = self.executor.next_finished().await {
-                self.step_finished(finished);
+                self.step_finished(&finished);
             }
         };
         let _ = tokio::time::timeout(LAST_STEPS, all).await;
@@ -414,13 +394,16 @@ impl Controller {
         }
     }
 
-    fn event(&mut self, kind: EventKind, resource: Option<homeostat_reconciler::ResourceKey>, message: String) {
-        self.push_event(Event { time: self.now(), kind, resource, message });
+    /// Something happened that is about no single resource.
+    fn event(&mut self, kind: EventKind, message: String) {
+        self.push_events([Event { time: self.now(), kind, resource: None, message }]);
     }
 
-    fn push_event(&mut self, event: Event) {
-        self.ports.watcher.event(&event);
-        self.events.push(event);
+    fn push_events(&mut self, events: impl IntoIterator<Item = Event>) {
+        for event in events {
+            self.ports.watcher.event(&event);
+            self.events.push(event);
+        }
     }
 
     fn now(&self) -> Timestamp {
@@ -436,8 +419,7 @@ fn may_go_on(waiting: &Waiting, now: Timestamp) -> bool {
             waiting.until.is_some_and(|until| duration_between(now, until) <= WORTH_WAITING)
         }
         // What these wait for is itself in the plan.
-        WaitReason::Dependency { .. } | WaitReason::Blocked { .. } => false,
-        _ => false,
+        WaitReason::Dependency { .. } | WaitReason::Blocked { .. } | WaitReason::Stalled { .. } => false,
     }
 }
 
@@ -446,11 +428,12 @@ fn instant_of(time: Timestamp, now: Timestamp) -> Instant {
 }
 
 /// The time from `now` to `time`, nothing if that is past.
-fn duration_between(now: Timestamp, time: Timestamp) -> Duration {
+pub(crate) fn duration_between(now: Timestamp, time: Timestamp) -> Duration {
     Duration::try_from(time.duration_since(now)).unwrap_or_default()
 }
 
-async fn sleep_until(time: Option<Instant>) {
+/// Sleeps until then; forever when there is no time.
+pub(crate) async fn sleep_until(time: Option<Instant>) {
     match time {
         Some(time) => tokio::time::sleep_until(time).await,
         None => std::future::pending().await,

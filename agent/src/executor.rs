@@ -15,10 +15,34 @@ use homeostat_reconciler::{Action, Plan, PortError, ResourceId, Step};
 use crate::hands::{Hands, Origin};
 use crate::watcher::Watcher;
 
-/// Steps that change the host at once: they share few cores and one disk.
-const QUICK_AT_ONCE: usize = 8;
-/// Builds and pulls at once.
-const SLOW_AT_ONCE: usize = 2;
+/// Sorts of steps that are limited apart from each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lane {
+    /// Done in milliseconds; they share few cores and one disk.
+    Quick,
+    /// Waits for a container to end: long, and costs nothing.
+    Stop,
+    /// Builds and pulls: long, and needs much.
+    Image,
+}
+
+impl Lane {
+    fn of(action: &Action) -> Self {
+        match action {
+            Action::BuildImage { .. } | Action::PullImage { .. } => Self::Image,
+            Action::StopContainer { .. } => Self::Stop,
+            _ => Self::Quick,
+        }
+    }
+
+    fn at_once(self) -> usize {
+        match self {
+            Self::Quick => 8,
+            Self::Stop => 64,
+            Self::Image => 2,
+        }
+    }
+}
 
 /// A step that has ended.
 pub struct Finished {
@@ -38,8 +62,8 @@ pub struct Executor {
     next: u64,
     pending: BTreeMap<u64, Pending>,
     running: FuturesUnordered<BoxFuture<'static, (u64, Finished)>>,
-    /// Ids and resources of the steps in `running`.
-    under_way: BTreeMap<u64, (ResourceId, bool)>,
+    /// The steps in `running`.
+    under_way: BTreeMap<u64, (ResourceId, Lane)>,
 }
 
 struct Pending {
@@ -71,9 +95,9 @@ impl Executor {
         self.pending.is_empty() && self.running.is_empty()
     }
 
-    /// Nothing runs but builds and pulls: a good moment to look at everything else again.
+    /// Nothing runs but what may take minutes: a good moment to look at everything else again.
     pub fn has_only_slow_steps(&self) -> bool {
-        self.under_way.values().all(|(_, slow)| *slow)
+        self.under_way.values().all(|(_, lane)| *lane != Lane::Quick)
     }
 
     /// Takes the steps of a plan whose resources are free, and begins with those that can run.
@@ -97,6 +121,11 @@ impl Executor {
         }
         self.start_ready();
         taken.iter().flatten().count()
+    }
+
+    /// Forgets the steps that have not begun.
+    pub fn take_no_more(&mut self) {
+        self.pending.clear();
     }
 
     /// Waits for a step to end. `None` when nothing runs.
@@ -131,13 +160,12 @@ impl Executor {
         let ready: Vec<u64> =
             self.pending.iter().filter(|(_, pending)| pending.after.is_empty()).map(|(id, _)| *id).collect();
         for id in ready {
-            let slow = is_slow(&self.pending[&id].step.action);
-            let limit = if slow { SLOW_AT_ONCE } else { QUICK_AT_ONCE };
-            if self.under_way.values().filter(|(_, other)| *other == slow).count() >= limit {
+            let lane = Lane::of(&self.pending[&id].step.action);
+            if self.under_way.values().filter(|(_, other)| *other == lane).count() >= lane.at_once() {
                 continue;
             }
             let Some(pending) = self.pending.remove(&id) else { continue };
-            self.under_way.insert(id, (pending.step.resource.clone(), slow));
+            self.under_way.insert(id, (pending.step.resource.clone(), lane));
             self.running.push(self.run(id, pending.step));
         }
     }
@@ -153,9 +181,4 @@ impl Executor {
             (id, Finished { step, result, took })
         })
     }
-}
-
-/// Takes minutes and little of what other steps need.
-fn is_slow(action: &Action) -> bool {
-    matches!(action, Action::BuildImage { .. } | Action::PullImage { .. })
 }

@@ -1,1 +1,32 @@
-//! homeostat
+//! The agent: wiring, the loop, the executor, the command line, the socket API and the store.
+//!
+//! A tour, from the outside in:
+//! - [`cli`] has a file for each command; [`api`] is how commands reach a running agent, and
+//!   [`service`] is what can be asked, with or without one.
+//! - [`controller`] is the loop. It reads the source through [`reader`], compiles through [`compiled`],
+//!   has the plan carried out by [`executor`] and [`hands`], and checks health through [`probes`].
+//! - [`store`] is what it remembers; [`host`] holds the data directory; [`view`] is what it publishes.
+
+pub mod api;
+pub mod cli;
+pub mod clock;
+pub mod compiled;
+pub mod controller;
+pub mod executor;
+pub mod exposition;
+pub mod files;
+pub mod hands;
+pub mod host;
+mod http_probe;
+pub mod probes;
+pub mod reader;
+mod render;
+pub mod retry;
+pub mod service;
+pub mod settings;
+pub mod sources;
+pub mod store;
+mod systemd;
+mod terminal;
+pub mod view;
+pub mod watcher;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use futures::stream::BoxStream;
 use homeostat_reconciler::ports::{
-    BuildRequest, Clock, Engine, Event, ImagePrune, LogLine, LogQuery, Progress, Pruned, Store,
+    BuildRequest, Clock, Engine, EngineInfo, Event, ImagePrune, LogLine, LogQuery, Progress, Pruned, Store,
 };
 use homeostat_reconciler::{
     Desired, ErrorKind, Observed, ObservedContainer, ObservedImage, Plan, PortError, ResourceId, ResourceKey, Waiting,
@@ -15,6 +15,7 @@ use homeostat_spec::{Container, Diagnostic, Name};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
 
+use crate::compiled;
 use crate::controller::Command;
 use crate::files::SourceFiles;
 use crate::view::{SourceView, View};
@@ -146,28 +147,19 @@ impl Service {
     /// Those of [`Service::view`].
     pub async fn status(&self) -> Result<Status, PortError> {
         let view = self.view().await?;
-        let errors = [
-            view.source.error.as_ref().map(|error| format!("source: {error}")),
-            view.engine_error.as_ref().map(|error| format!("engine: {error}")),
-        ];
-        Ok(Status {
-            report: view.status(&self.engine.info()),
-            agent: self.agent.is_some(),
-            converged: view.is_converged(),
-            source: self.agent.as_ref().map(|_| view.source.description.clone()),
-            errors: errors.into_iter().flatten().collect(),
-            diagnostics: view.diagnostics.as_ref().clone(),
-        })
+        Ok(Status::of(&view, &self.engine.info(), self.agent.as_ref().map(|_| view.source.description.clone())))
     }
 
-    /// The plan towards `desired`, from what is there now.
+    /// The plan towards `desired`, from what is there now. A broken app is taken in its last good state.
     ///
     /// # Errors
     /// Those of the engine.
     pub async fn plan(&self, desired: &Desired) -> Result<Plan, PortError> {
+        let view = self.view().await?;
         let observed = self.observe().await?;
-        let record = self.view().await?.record;
-        Ok(homeostat_reconciler::plan(desired, &observed, &record, self.clock.now()))
+        let mut desired = desired.clone();
+        compiled::keep_last_good(&mut desired, &view.desired);
+        Ok(homeostat_reconciler::plan(&desired, &observed, &view.record, self.clock.now()))
     }
 
     /// `inspect`.
@@ -260,7 +252,7 @@ impl Service {
     /// Those of the engine.
     pub async fn prune(&self, dry_run: bool) -> Result<Pruned, PortError> {
         let view = self.view().await?;
-        let keep = homeostat_reconciler::desired_references(&view.desired);
+        let keep = view.desired.containers().filter_map(|(key, _)| view.desired.image_of(&key)).collect();
         self.engine.prune_images(&ImagePrune { keep, dry_run }).await
     }
 
@@ -274,6 +266,24 @@ impl Service {
             agent.tell(Command::Look).await?;
         }
         Ok(id)
+    }
+}
+
+impl Status {
+    /// The status that a view gives; `source` where an agent runs.
+    pub fn of(view: &View, engine: &EngineInfo, source: Option<String>) -> Self {
+        let errors = [
+            view.source.error.as_ref().map(|error| format!("source: {error}")),
+            view.engine_error.as_ref().map(|error| format!("engine: {error}")),
+        ];
+        Self {
+            report: view.status(engine),
+            agent: source.is_some(),
+            converged: view.is_converged(),
+            source,
+            errors: errors.into_iter().flatten().collect(),
+            diagnostics: view.diagnostics.as_ref().clone(),
+        }
     }
 }
 

@@ -1,9 +1,10 @@
 //! What the loop knows, published for whoever asks: the socket API, metrics, the command line.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use homeostat_reconciler::{Desired, Observed, Plan, Record, StatusReport};
+use homeostat_reconciler::ports::EngineInfo;
+use homeostat_reconciler::{Desired, Observed, Plan, Record, ResourceKey, StatusReport};
 use homeostat_spec::Diagnostic;
 use jiff::Timestamp;
 
@@ -46,7 +47,7 @@ pub struct SourceView {
 impl View {
     /// Everything is as declared: nothing to do or to wait for, and nothing is in error.
     pub fn is_converged(&self) -> bool {
-        self.settled && self.plan.is_converged() && self.is_sound()
+        self.settled && self.plan.is_converged() && self.plan.held.is_empty() && self.is_sound()
     }
 
     /// The source could be read, every spec is valid and the engine answers.
@@ -54,17 +55,15 @@ impl View {
         self.source.error.is_none() && self.engine_error.is_none() && self.desired.broken.is_empty()
     }
 
-    /// The first error of each broken spec file, by file.
-    pub fn broken_files(&self) -> BTreeMap<&str, &Diagnostic> {
-        let mut first = BTreeMap::new();
-        for diagnostic in self.diagnostics.iter().filter(|d| d.severity == homeostat_spec::Severity::Error) {
-            first.entry(diagnostic.file.as_str()).or_insert(diagnostic);
-        }
-        first
+    /// Every container that is declared or exists, in order.
+    pub fn keys(&self) -> Vec<ResourceKey> {
+        let declared = self.desired.containers().map(|(key, _)| key);
+        let keys: BTreeSet<ResourceKey> = declared.chain(self.observed.containers.keys().cloned()).collect();
+        keys.into_iter().collect()
     }
 
     /// The status, as `status -o json` prints it.
-    pub fn status(&self, engine: &str) -> StatusReport {
+    pub fn status(&self, engine: &EngineInfo) -> StatusReport {
         homeostat_reconciler::status(&self.desired, &self.observed, &self.record, &self.plan, engine)
     }
 }

@@ -131,7 +131,7 @@ pub enum EngineEvent {
 }
 
 /// Builds one image.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BuildRequest {
     /// The reference that the image gets.
     pub reference: String,

@@ -1,0 +1,39 @@
+# The commands of this project. Each installs what it needs on a Debian or Ubuntu machine with Rust.
+
+.PHONY: demo demo-down build test lint bench install
+
+## Builds homeostat and runs the quickstart example with it: an image, a container, a volume, a port.
+demo:
+	./scripts/demo
+
+## Removes what `make demo` left running.
+demo-down:
+	./scripts/demo down
+
+## The binary, as it is released.
+build:
+	./scripts/setup build
+	cargo build --release --locked -p homeostat
+
+## Every test: unit, property, golden, simulation, conformance, end-to-end. Needs root.
+test:
+	./scripts/setup test
+	cargo nextest run --workspace --locked
+
+## Format, clippy with warnings denied, licences and sources of dependencies.
+lint:
+	./scripts/setup lint
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo deny --offline --log-level error check bans licenses sources
+
+## Figures beside Docker and Compose, on the same work in the same run. Needs root.
+bench:
+	./scripts/setup bench
+	./scripts/bench
+
+## Puts the binary and the systemd unit in place.
+install: build
+	install -D -m 0755 target/release/homeostat $(DESTDIR)/usr/bin/homeostat
+	install -D -m 0644 packaging/homeostat.service $(DESTDIR)/lib/systemd/system/homeostat.service
+	install -D -m 0644 packaging/config.toml $(DESTDIR)/etc/homeostat/config.toml.example

@@ -1,0 +1,161 @@
+//! The client side, over the agent's socket or inside of this process.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use axum::http::Method;
+use futures::stream::{self, Stream, TryStreamExt};
+use http_body_util::{BodyExt, BodyStream, Full};
+use hyper::Request;
+use hyper::body::{Bytes, Incoming};
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::UnixStream;
+
+use super::ApiError;
+use super::server::router;
+use crate::exposition::Exposition;
+use crate::service::Service;
+
+/// Speaks the API of [`api`](crate::api).
+pub struct Client {
+    sender: SendRequest<Full<Bytes>>,
+}
+
+/// A request got no answer, or an error.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The agent answered with an error.
+    #[error(transparent)]
+    Api(#[from] ApiError),
+    /// The connection to the agent failed.
+    #[error("the connection to the agent failed")]
+    Connection(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The agent's answer is not understood.
+    #[error("the agent's answer is not understood; is it of another version?")]
+    Answer(#[source] serde_json::Error),
+}
+
+impl Client {
+    /// Connects to the agent's socket. `None` when no agent listens there.
+    ///
+    /// # Errors
+    /// When the socket is there and cannot be used.
+    pub async fn connect(socket: &Path) -> Result<Option<Self>, ClientError> {
+        use std::io::ErrorKind::{ConnectionRefused, NotFound};
+        match UnixStream::connect(socket).await {
+            Ok(stream) => Self::over(stream).await.map(Some),
+            Err(error) if matches!(error.kind(), NotFound | ConnectionRefused) => Ok(None),
+            Err(error) => Err(ClientError::Connection(error.into())),
+        }
+    }
+
+    /// Serves the API inside of this process, without a socket.
+    ///
+    /// # Errors
+    /// None that is expected.
+    pub async fn in_process(service: Service) -> Result<Self, ClientError> {
+        let exposition = Arc::new(Exposition::new(service.clone()));
+        let router = router(service, exposition);
+        let (near, far) = tokio::io::duplex(64 * 1024);
+        tokio::spawn(async move {
+            let connection = hyper::server::conn::http1::Builder::new();
+            // An error here shows as an error of the client.
+            let _ = connection.serve_connection(TokioIo::new(far), TowerToHyperService::new(router)).await;
+        });
+        Self::over(near).await
+    }
+
+    async fn over(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Result<Self, ClientError> {
+        let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(broken)?;
+        tokio::spawn(connection);
+        Ok(Self { sender })
+    }
+
+    /// `GET`s a value.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn get<T: DeserializeOwned>(&mut self, path: &str) -> Result<T, ClientError> {
+        read(self.send(Method::GET, path, Bytes::new()).await?).await
+    }
+
+    /// `POST`s a value and returns the answer.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn post<T: DeserializeOwned>(&mut self, path: &str, body: &impl Serialize) -> Result<T, ClientError> {
+        let body = serde_json::to_vec(body).map_err(ClientError::Answer)?;
+        read(self.send(Method::POST, path, body.into()).await?).await
+    }
+
+    /// `GET`s a stream of values, one a line.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn get_lines<T: DeserializeOwned>(
+        &mut self,
+        path: &str,
+    ) -> Result<impl Stream<Item = Result<T, ClientError>> + use<T>, ClientError> {
+        Ok(lines(self.send(Method::GET, path, Bytes::new()).await?))
+    }
+
+    /// `POST`s a value and returns the stream of values of the answer.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn post_lines<T: DeserializeOwned>(
+        &mut self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<impl Stream<Item = Result<T, ClientError>> + use<T>, ClientError> {
+        let body = serde_json::to_vec(body).map_err(ClientError::Answer)?;
+        Ok(lines(self.send(Method::POST, path, body.into()).await?))
+    }
+
+    async fn send(&mut self, method: Method, path: &str, body: Bytes) -> Result<Incoming, ClientError> {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", "homeostat")
+            .header("content-type", "application/json")
+            .body(Full::new(body))
+            .map_err(|error| ClientError::Connection(error.into()))?;
+        let response = self.sender.send_request(request).await.map_err(broken)?;
+        if response.status().is_success() {
+            return Ok(response.into_body());
+        }
+        Err(ClientError::Api(read(response.into_body()).await?))
+    }
+}
+
+async fn read<T: DeserializeOwned>(body: Incoming) -> Result<T, ClientError> {
+    let bytes = body.collect().await.map_err(broken)?.to_bytes();
+    serde_json::from_slice(&bytes).map_err(ClientError::Answer)
+}
+
+fn broken(error: hyper::Error) -> ClientError {
+    ClientError::Connection(error.into())
+}
+
+/// The JSON values of a body, one a line.
+fn lines<T: DeserializeOwned>(body: Incoming) -> impl Stream<Item = Result<T, ClientError>> {
+    let frames = Box::pin(BodyStream::new(body).map_err(broken));
+    stream::try_unfold((frames, Vec::new()), |(mut frames, mut rest): (_, Vec<u8>)| async move {
+        loop {
+            if let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = rest.drain(..=end).collect();
+                let value = serde_json::from_slice(&line).map_err(ClientError::Answer)?;
+                return Ok(Some((value, (frames, rest))));
+            }
+            match frames.try_next().await? {
+                Some(frame) => rest.extend_from_slice(&frame.into_data().unwrap_or_default()),
+                None => return Ok(None),
+            }
+        }
+    })
+}

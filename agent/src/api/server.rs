@@ -1,0 +1,255 @@
+//! The server side: routes, the unix socket, the TCP listener for metrics.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Path as UrlPath, Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use futures::stream::{Stream, StreamExt};
+use homeostat_reconciler::ports::{BuildRequest, Event, LogQuery, Progress, Pruned};
+use homeostat_reconciler::{Desired, ErrorKind, Plan, PortError, ResourceKey};
+use homeostat_spec::{Diagnostic, Name};
+use serde::{Deserialize, Serialize};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::mpsc;
+
+use super::ApiError;
+use crate::controller::Command;
+use crate::exposition::Exposition;
+use crate::service::{Explanation, ImageListing, Inspection, Service, Status};
+
+/// Lines of a stream that wait for a slow reader.
+const STREAM_BUFFER: usize = 256;
+
+type Answer<T> = Result<Json<T>, ApiError>;
+
+/// `GET /v1/plan`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct PlanAnswer {
+    /// What is to do.
+    pub plan: Plan,
+    /// What is wrong with the specs.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// A line of the answer to `POST /v1/build`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BuildEvent {
+    /// A step began.
+    Step {
+        /// From 1.
+        number: usize,
+        /// Of so many.
+        total: usize,
+        /// The instruction.
+        text: String,
+    },
+    /// The step was taken from the cache.
+    Cached,
+    /// A line of output.
+    Output(String),
+    /// The image's id: the build is done.
+    Image(String),
+    /// The build failed.
+    Error(ApiError),
+}
+
+#[derive(Deserialize)]
+struct Limit {
+    limit: Option<usize>,
+}
+
+#[derive(Deserialize)]
+struct DryRun {
+    #[serde(default)]
+    dry_run: bool,
+}
+
+/// Every route of the socket.
+pub(crate) fn router(service: Service, exposition: Arc<Exposition>) -> Router {
+    let api = Router::new()
+        .route("/v1/status", get(status))
+        .route("/v1/plan", get(current_plan).post(plan_for))
+        .route("/v1/sync", post(sync))
+        .route("/v1/down", post(down))
+        .route("/v1/events", get(events))
+        .route("/v1/images", get(images))
+        .route("/v1/prune", post(prune))
+        .route("/v1/build", post(build))
+        .route("/v1/resolve/{*address}", get(resolve))
+        .route("/v1/containers/{app}/{name}", get(inspect))
+        .route("/v1/containers/{app}/{name}/why", get(why))
+        .route("/v1/containers/{app}/{name}/logs", get(logs))
+        .with_state(service);
+    api.merge(observation_router(exposition))
+}
+
+/// The routes that are served on TCP: nothing there changes anything.
+fn observation_router(exposition: Arc<Exposition>) -> Router {
+    Router::new()
+        .route("/metrics", get(metrics))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .with_state(exposition)
+}
+
+/// Serves the API on a unix socket that root and its group can use, in place of an old one.
+///
+/// # Errors
+/// When the socket cannot be made.
+pub async fn serve_socket(path: &Path, service: Service, exposition: Arc<Exposition>) -> Result<(), PortError> {
+    let unusable = |e: std::io::Error| {
+        PortError::new(ErrorKind::Config, format!("the socket {} cannot be made", path.display())).caused_by(e)
+    };
+    // Whoever holds the data directory's lock may replace a socket that a killed agent left.
+    match fs_err::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(unusable(error)),
+        _ => {}
+    }
+    let listener = UnixListener::bind(path).map_err(unusable)?;
+    fs_err::set_permissions(path, std::fs::Permissions::from_mode(0o660)).map_err(unusable)?;
+    let router = router(service, exposition);
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    Ok(())
+}
+
+/// Serves `/metrics`, `/healthz` and `/readyz`. Returns the address, which has a port of the
+/// system's choice if it was 0.
+///
+/// # Errors
+/// When the address cannot be listened on.
+pub async fn serve_tcp(address: SocketAddr, exposition: Arc<Exposition>) -> Result<SocketAddr, PortError> {
+    let unusable = |e: std::io::Error| {
+        PortError::new(ErrorKind::Config, format!("cannot listen on {address}"))
+            .caused_by(e)
+            .with_hint("choose another address with --listen")
+    };
+    let listener = TcpListener::bind(address).await.map_err(unusable)?;
+    let bound = listener.local_addr().map_err(unusable)?;
+    tokio::spawn(async move { axum::serve(listener, observation_router(exposition)).await });
+    Ok(bound)
+}
+
+async fn status(State(service): State<Service>) -> Answer<Status> {
+    Ok(Json(service.status().await?))
+}
+
+async fn current_plan(State(service): State<Service>) -> Answer<PlanAnswer> {
+    let view = service.view().await?;
+    let plan = service.plan(&view.desired).await?;
+    Ok(Json(PlanAnswer { plan, diagnostics: view.diagnostics.as_ref().clone() }))
+}
+
+async fn plan_for(State(service): State<Service>, Json(desired): Json<Desired>) -> Answer<Plan> {
+    Ok(Json(service.plan(&desired).await?))
+}
+
+async fn sync(State(service): State<Service>) -> Answer<Status> {
+    if let Some(agent) = &service.agent {
+        agent.sync().await?;
+    }
+    status(State(service)).await
+}
+
+async fn down(State(service): State<Service>) -> Answer<()> {
+    let Some(agent) = &service.agent else {
+        return Err(PortError::new(ErrorKind::User, "no agent runs here").into());
+    };
+    agent.tell(Command::Down).await?;
+    Ok(Json(()))
+}
+
+async fn events(State(service): State<Service>, Query(query): Query<Limit>) -> Answer<Vec<Event>> {
+    Ok(Json(service.events(query.limit.unwrap_or(usize::MAX))?))
+}
+
+async fn images(State(service): State<Service>) -> Answer<Vec<ImageListing>> {
+    Ok(Json(service.images().await?))
+}
+
+async fn prune(State(service): State<Service>, Query(query): Query<DryRun>) -> Answer<Pruned> {
+    Ok(Json(service.prune(query.dry_run).await?))
+}
+
+async fn resolve(State(service): State<Service>, UrlPath(address): UrlPath<String>) -> Answer<ResourceKey> {
+    Ok(Json(service.resolve(&address).await?))
+}
+
+async fn inspect(State(service): State<Service>, UrlPath(key): UrlPath<(Name, Name)>) -> Answer<Inspection> {
+    Ok(Json(service.inspect(&ResourceKey::new(key.0, key.1)).await?))
+}
+
+async fn why(State(service): State<Service>, UrlPath(key): UrlPath<(Name, Name)>) -> Answer<Explanation> {
+    Ok(Json(service.why(&ResourceKey::new(key.0, key.1)).await?))
+}
+
+async fn logs(
+    State(service): State<Service>,
+    UrlPath(key): UrlPath<(Name, Name)>,
+    Query(query): Query<LogQuery>,
+) -> Response {
+    let lines = service.logs(&ResourceKey::new(key.0, key.1), &query);
+    json_lines(lines.map(|line| line.map_err(ApiError::from)))
+}
+
+async fn build(State(service): State<Service>, Json(request): Json<BuildRequest>) -> Response {
+    let (sender, receiver) = mpsc::channel(STREAM_BUFFER);
+    tokio::spawn(async move {
+        let progress = ChannelProgress { sender: sender.clone() };
+        let end = match service.build(&request, &progress).await {
+            Ok(id) => BuildEvent::Image(id),
+            Err(error) => BuildEvent::Error(error.into()),
+        };
+        // Nobody listens any more: the image is there all the same.
+        let _ = sender.send(end).await;
+    });
+    let events = futures::stream::unfold(receiver, |mut receiver| async { Some((receiver.recv().await?, receiver)) });
+    json_lines(events)
+}
+
+/// Sends progress to the client; what a slow client cannot take in is left out.
+struct ChannelProgress {
+    sender: mpsc::Sender<BuildEvent>,
+}
+
+impl Progress for ChannelProgress {
+    fn step(&self, number: usize, total: usize, text: &str) {
+        let _ = self.sender.try_send(BuildEvent::Step { number, total, text: text.to_owned() });
+    }
+
+    fn cached(&self) {
+        let _ = self.sender.try_send(BuildEvent::Cached);
+    }
+
+    fn output(&self, line: &str) {
+        let _ = self.sender.try_send(BuildEvent::Output(line.to_owned()));
+    }
+}
+
+async fn metrics(State(exposition): State<Arc<Exposition>>) -> Response {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], exposition.text().await).into_response()
+}
+
+async fn ready(State(exposition): State<Arc<Exposition>>) -> Response {
+    match exposition.not_ready() {
+        None => "ok\n".into_response(),
+        Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response(),
+    }
+}
+
+fn json_lines<T: Serialize + 'static>(values: impl Stream<Item = T> + Send + 'static) -> Response {
+    let lines = values.map(|value| {
+        let mut line = serde_json::to_vec(&value).unwrap_or_default();
+        line.push(b'\n');
+        Ok::<_, Infallible>(line)
+    });
+    ([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines)).into_response()
+}

@@ -1,0 +1,56 @@
+//! Reaches the agent if one runs, and this host itself if none does.
+
+use std::sync::Arc;
+
+use homeostat_reconciler::{ErrorKind, PortError, ResourceKey};
+
+use super::errors::CliError;
+use super::options::Resolved;
+use crate::api::Client;
+use crate::clock::SystemClock;
+use crate::host::Host;
+use crate::service::Service;
+
+/// A client, and the host that it reaches where no agent runs.
+pub(super) struct Access {
+    pub client: Client,
+    /// Holds the lock of the data directory meanwhile.
+    host: Option<Host>,
+}
+
+impl Access {
+    /// An agent answers, not this process itself.
+    pub(super) fn is_agent(&self) -> bool {
+        self.host.is_none()
+    }
+
+    /// The container that `APP/NAME` or `APP` means.
+    pub(super) async fn resolve(&mut self, address: &str) -> Result<ResourceKey, CliError> {
+        let valid = address.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '/'));
+        if !valid || address.is_empty() {
+            let message = format!("{address:?} is no container");
+            let hint = "a container is addressed as APP/NAME";
+            return Err(PortError::new(ErrorKind::User, message).with_hint(hint).into());
+        }
+        Ok(self.client.get(&format!("/v1/resolve/{address}")).await?)
+    }
+
+    /// Connects to the agent; with none, takes the data directory's lock.
+    pub(super) async fn open(global: &Resolved) -> Result<Self, CliError> {
+        if let Some(client) = Client::connect(&global.directories.socket()).await? {
+            return Ok(Self { client, host: None });
+        }
+        let host = Host::open(&global.directories).await?;
+        for notice in &host.notices {
+            super::errors::print_message(notice, None);
+        }
+        let service = Service {
+            engine: host.engine.clone(),
+            store: host.store.clone(),
+            clock: Arc::new(SystemClock),
+            files: host.files.clone(),
+            agent: None,
+        };
+        Ok(Self { client: Client::in_process(service).await?, host: Some(host) })
+    }
+}

@@ -1,0 +1,174 @@
+//! `homeostat agent`.
+
+use std::io::IsTerminal;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use clap::{Args, ValueEnum};
+use homeostat_reconciler::ports::Source;
+use homeostat_reconciler::{ErrorKind, PortError};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tracing_subscriber::EnvFilter;
+
+use super::errors::CliError;
+use super::options::{Resolved, SourceOptions};
+use super::{DONE, FAILED};
+use crate::api::{Client, serve_socket, serve_tcp};
+use crate::clock::SystemClock;
+use crate::controller::{Command, Controller, Options, Ports, Until};
+use crate::exposition::{AgentWatcher, Exposition};
+use crate::host::Host;
+use crate::service::{self, Service};
+use crate::{sources, systemd};
+
+/// Commands that wait for the loop.
+const COMMAND_QUEUE: usize = 16;
+
+#[derive(Args)]
+pub(super) struct Agent {
+    /// Directory or git URL of the specs
+    #[arg(long, env = "HOMEOSTAT_SOURCE", value_name = "DIR|GIT-URL")]
+    source: Option<String>,
+    #[command(flatten)]
+    options: SourceOptions,
+    /// Serve /metrics, /healthz and /readyz on this address, as 127.0.0.1:9464
+    #[arg(long, env = "HOMEOSTAT_LISTEN", value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+    /// A source without any spec removes everything
+    #[arg(long)]
+    allow_empty: bool,
+    /// Remove everything that homeostat runs here, and end; retained volumes stay
+    #[arg(long, conflicts_with_all = ["source", "listen"])]
+    down: bool,
+    /// How the log is written [default: text]
+    #[arg(long, env = "HOMEOSTAT_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+}
+
+/// How the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    /// A line for people, in colour on a terminal.
+    Text,
+    /// A JSON object a line.
+    Json,
+}
+
+impl Agent {
+    pub(super) async fn run(self, global: &Resolved) -> Result<u8, CliError> {
+        start_log(self.log_format);
+        if self.down {
+            return take_down(global).await;
+        }
+        let listen = self.listen.or(global.config.listen);
+        let source = sources::make(&self.options.settings(self.source, global)?)?;
+        let host = Host::open(&global.directories).await?;
+        for notice in &host.notices {
+            tracing::warn!("{notice}");
+        }
+        let options = Options { allow_empty: self.allow_empty, node: global.node(), until: Until::Stopped };
+        run_loop(&host, global, source, options, listen).await?;
+        Ok(DONE)
+    }
+}
+
+/// Runs the loop with everything around it until a signal or a command ends it.
+async fn run_loop(
+    host: &Host,
+    global: &Resolved,
+    source: Arc<dyn Source>,
+    options: Options,
+    listen: Option<SocketAddr>,
+) -> Result<(), CliError> {
+    let metrics = Arc::new(homeostat_metrics::Metrics::new());
+    let watcher = Arc::new(AgentWatcher::new(metrics.clone()));
+    let ports = Ports {
+        engine: host.engine.clone(),
+        source,
+        store: host.store.clone(),
+        clock: Arc::new(SystemClock),
+        files: host.files.clone(),
+        watcher,
+    };
+    let (controller, view) = Controller::new(ports, options)?;
+    let (commands, queue) = mpsc::channel(COMMAND_QUEUE);
+    let service = Service {
+        engine: host.engine.clone(),
+        store: host.store.clone(),
+        clock: Arc::new(SystemClock),
+        files: host.files.clone(),
+        agent: Some(service::Agent { view: view.clone(), commands: commands.clone() }),
+    };
+    let exposition = Arc::new(Exposition::new(service.clone(), metrics));
+    serve_socket(&global.directories.socket(), service, exposition.clone()).await?;
+    if let Some(address) = listen {
+        let bound = serve_tcp(address, exposition).await?;
+        tracing::info!("metrics on http://{bound}/metrics");
+    }
+    obey_signals(commands)?;
+    systemd::announce(view);
+    controller.run(queue).await;
+    systemd::stopping();
+    // The socket of an agent that has ended answers nobody.
+    let _ = fs_err::remove_file(global.directories.socket());
+    Ok(())
+}
+
+/// SIGTERM and SIGINT end the loop, SIGHUP has it read the source.
+fn obey_signals(commands: mpsc::Sender<Command>) -> Result<(), CliError> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    tokio::spawn(async move {
+        loop {
+            let command = tokio::select! {
+                _ = terminate.recv() => Command::Stop,
+                _ = interrupt.recv() => Command::Stop,
+                _ = hangup.recv() => Command::Sync,
+            };
+            if commands.send(command).await.is_err() {
+                return;
+            }
+        }
+    });
+    Ok(())
+}
+
+/// `agent --down`: by the agent that runs, or by this process.
+async fn take_down(global: &Resolved) -> Result<u8, CliError> {
+    if let Some(mut client) = Client::connect(&global.directories.socket()).await? {
+        let () = client.post("/v1/down", &()).await?;
+        return Ok(DONE);
+    }
+    let host = Host::open(&global.directories).await?;
+    let ports = Ports {
+        engine: host.engine.clone(),
+        source: Arc::new(sources::Nothing),
+        store: host.store.clone(),
+        clock: Arc::new(SystemClock),
+        files: host.files.clone(),
+        watcher: Arc::new(crate::watcher::LogWatcher),
+    };
+    let deadline = Instant::now() + super::apply::DEFAULT_TIMEOUT;
+    let options = Options { allow_empty: true, node: global.node(), until: Until::Settled(deadline) };
+    let (controller, view) = Controller::new(ports, options)?;
+    let (commands, queue) = mpsc::channel(COMMAND_QUEUE);
+    commands.send(Command::Down).await.map_err(|_| PortError::new(ErrorKind::Internal, "the loop has ended"))?;
+    controller.run(queue).await;
+    let down = view.borrow().as_ref().is_some_and(crate::view::View::is_converged);
+    Ok(if down { DONE } else { FAILED })
+}
+
+fn start_log(format: LogFormat) {
+    let filter = EnvFilter::try_from_env("HOMEOSTAT_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Json => log.json().init(),
+        LogFormat::Text => {
+            let color = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+            log.with_ansi(color).with_target(false).init();
+        }
+    }
+}

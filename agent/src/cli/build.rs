@@ -1,0 +1,76 @@
+//! `homeostat build`.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use clap::Args;
+use futures::stream::StreamExt;
+use homeostat_reconciler::ports::BuildRequest;
+use homeostat_reconciler::{ErrorKind, PortError};
+
+use super::access::Access;
+use super::errors::CliError;
+use super::options::{Output, Resolved};
+use super::DONE;
+use crate::api::{BuildEvent, ClientError};
+use crate::terminal::BuildDisplay;
+
+#[derive(Args)]
+pub(super) struct Build {
+    /// Directory that is the build context
+    context: PathBuf,
+    /// Reference that the image gets, as acme/web:1.4
+    #[arg(short, long, value_name = "REFERENCE")]
+    tag: String,
+    /// Path of the Dockerfile within the context
+    #[arg(short, long, value_name = "PATH", default_value = "Dockerfile")]
+    file: String,
+    /// Value for an ARG of the Dockerfile
+    #[arg(long = "build-arg", value_name = "NAME=VALUE", value_parser = parse_argument)]
+    arguments: Vec<(String, String)>,
+    /// Stop at this stage
+    #[arg(long, value_name = "STAGE")]
+    target: Option<String>,
+    /// Do not use results of earlier builds
+    #[arg(long)]
+    no_cache: bool,
+}
+
+impl Build {
+    pub(super) async fn run(self, global: &Resolved) -> Result<u8, CliError> {
+        let context = fs_err::canonicalize(&self.context)
+            .map_err(|error| PortError::new(ErrorKind::User, "the build context cannot be used").caused_by(error))?;
+        let request = BuildRequest {
+            reference: self.tag,
+            context,
+            dockerfile: self.file,
+            args: self.arguments.into_iter().collect::<BTreeMap<_, _>>(),
+            target: self.target,
+            no_cache: self.no_cache,
+        };
+        let mut access = Access::open(global).await?;
+        let mut events = Box::pin(access.client.post_lines::<BuildEvent>("/v1/build", &request).await?);
+        let display = BuildDisplay::new(global.output);
+        while let Some(event) = events.next().await {
+            match event? {
+                BuildEvent::Step { number, total, text } => display.step(number, total, &text),
+                BuildEvent::Cached => display.cached(),
+                BuildEvent::Output(line) => display.output(&line),
+                BuildEvent::Error(error) => {
+                    display.failed();
+                    return Err(ClientError::Api(error).into());
+                }
+                BuildEvent::Image(id) => {
+                    display.done(&request.reference, &id);
+                    return Ok(DONE);
+                }
+            }
+        }
+        Err(PortError::new(ErrorKind::Transient, "the agent ended during the build").into())
+    }
+}
+
+fn parse_argument(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("an argument is written NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
+}

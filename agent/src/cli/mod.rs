@@ -1,0 +1,115 @@
+//! The command line. A file per command.
+
+mod access;
+mod agent;
+mod apply;
+mod build;
+mod completion;
+mod errors;
+mod events;
+mod images;
+mod inspect;
+mod logs;
+mod options;
+mod plan;
+mod prune;
+mod status;
+mod validate;
+mod why;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use errors::CliError;
+pub use options::{Global, Output, SourceOptions};
+
+/// Everything is as asked for.
+const DONE: u8 = 0;
+/// `plan` found changes; `status` found something that is not as declared.
+const CHANGES: u8 = 1;
+/// An error, or `apply` did not converge.
+const FAILED: u8 = 2;
+
+/// Keeps the containers of this host as a git repository or directory of TOML specs says.
+#[derive(Parser)]
+#[command(name = "homeostat", version, max_term_width = 100)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run as a daemon: follow a source, converge, heal, export metrics
+    Agent(agent::Agent),
+    /// Converge once and end: 0 converged, 2 not
+    Apply(apply::Apply),
+    /// Show what apply would do: 0 nothing, 1 changes, 2 error
+    #[command(visible_alias = "diff")]
+    Plan(plan::Plan),
+    /// Check specs: 0 valid, 2 not
+    Validate(validate::Validate),
+    /// Show apps and containers: 0 all as declared, 1 not
+    #[command(visible_alias = "ps")]
+    Status,
+    /// Explain the state of a container: who asks for it, what it waits for, what went wrong
+    Why(why::Why),
+    /// Print what a container wrote
+    Logs(logs::Logs),
+    /// List what happened on this host
+    Events(events::Events),
+    /// Print everything that is known of a container, as JSON
+    Inspect(inspect::Inspect),
+    /// Build an image from a Dockerfile
+    Build(build::Build),
+    /// List images
+    Images,
+    /// Remove images, layers and build cache that nothing needs
+    Prune(prune::Prune),
+    /// Print a completion script for a shell
+    Completion(completion::Completion),
+}
+
+/// Runs the command line and returns the exit code.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            anstream::eprintln!("error: threads cannot be started: {error}");
+            return ExitCode::from(FAILED);
+        }
+    };
+    let code = match runtime.block_on(run(cli)) {
+        Ok(code) => code,
+        Err(error) => {
+            errors::print(&error);
+            FAILED
+        }
+    };
+    // A blocking read that is under way (of a terminal, a slow git server) does not hold up the end.
+    runtime.shutdown_background();
+    ExitCode::from(code)
+}
+
+async fn run(cli: Cli) -> Result<u8, CliError> {
+    let global = cli.global.resolve()?;
+    match cli.command {
+        Command::Agent(command) => command.run(&global).await,
+        Command::Apply(command) => command.run(&global).await,
+        Command::Plan(command) => command.run(&global).await,
+        Command::Validate(command) => command.run(&global).await,
+        Command::Status => status::run(&global).await,
+        Command::Why(command) => command.run(&global).await,
+        Command::Logs(command) => command.run(&global).await,
+        Command::Events(command) => command.run(&global).await,
+        Command::Inspect(command) => command.run(&global).await,
+        Command::Build(command) => command.run(&global).await,
+        Command::Images => images::run(&global).await,
+        Command::Prune(command) => command.run(&global).await,
+        Command::Completion(command) => Ok(command.run()),
+    }
+}

@@ -1,0 +1,115 @@
+//! Options that several commands share.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use homeostat_reconciler::PortError;
+use homeostat_spec::Node;
+
+use crate::host::Directories;
+use crate::settings::ConfigFile;
+use crate::sources::SourceSettings;
+
+/// How often a git source is asked when nothing else is said.
+const DEFAULT_INTERVAL: Duration = Duration::from_mins(1);
+
+/// Options of every command.
+#[derive(Args)]
+pub struct Global {
+    /// Images, containers, volumes, logs [default: /var/lib/homeostat]
+    #[arg(long, global = true, env = "HOMEOSTAT_DATA_DIR", value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Sockets and process ids [default: /run/homeostat]
+    #[arg(long, global = true, env = "HOMEOSTAT_RUN_DIR", value_name = "DIR")]
+    run_dir: Option<PathBuf>,
+    /// Configuration file [default: /etc/homeostat/config.toml, if it is there]
+    #[arg(long, global = true, env = "HOMEOSTAT_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// How results are printed
+    #[arg(short, long, global = true, env = "HOMEOSTAT_OUTPUT", value_enum, default_value_t = Output::Text)]
+    output: Output,
+}
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// [`Global`] with the configuration file and the defaults taken in.
+pub struct Resolved {
+    /// Where this host keeps what it has.
+    pub directories: Directories,
+    /// The configuration file.
+    pub config: ConfigFile,
+    /// How results are printed.
+    pub output: Output,
+}
+
+impl Global {
+    /// Reads the configuration file and fills in what is not said.
+    ///
+    /// # Errors
+    /// Those of [`ConfigFile::read`].
+    pub fn resolve(self) -> Result<Resolved, PortError> {
+        let config = ConfigFile::read(self.config.as_deref())?;
+        let data = self.data_dir.or(config.data_dir.clone()).unwrap_or_else(|| "/var/lib/homeostat".into());
+        let run = self.run_dir.or(config.run_dir.clone()).unwrap_or_else(|| "/run/homeostat".into());
+        Ok(Resolved { directories: Directories { data, run }, config, output: self.output })
+    }
+}
+
+impl Resolved {
+    /// The node that specs are compiled for.
+    pub fn node(&self) -> Node {
+        Node { variables: self.config.variables.clone() }
+    }
+}
+
+/// Options that say how a git source is read.
+#[derive(Args)]
+pub struct SourceOptions {
+    /// Branch of a git source [default: the one that the server's HEAD names]
+    #[arg(long, env = "HOMEOSTAT_BRANCH", value_name = "NAME")]
+    branch: Option<String>,
+    /// Directory in a git source that holds the specs [default: its root]
+    #[arg(long, env = "HOMEOSTAT_PATH", value_name = "PATH")]
+    path: Option<String>,
+    /// How often a git source is asked, as 30s or 5m [default: 1m]
+    #[arg(long, env = "HOMEOSTAT_INTERVAL", value_name = "TIME", value_parser = parse_duration)]
+    interval: Option<Duration>,
+}
+
+impl SourceOptions {
+    /// The settings for `source`, or for the configuration file's source.
+    ///
+    /// # Errors
+    /// When neither says which source, or the configured interval is no time.
+    pub fn settings(self, source: Option<String>, global: &Resolved) -> Result<SourceSettings, PortError> {
+        let config = &global.config;
+        let location = source.or(config.source.clone()).ok_or_else(|| {
+            PortError::new(homeostat_reconciler::ErrorKind::User, "no source is given")
+                .with_hint("name a directory or git URL, or set `source` in the configuration file")
+        })?;
+        let configured = config.interval.as_deref().map(parse_duration).transpose().map_err(|message| {
+            PortError::new(homeostat_reconciler::ErrorKind::Config, format!("interval in the configuration: {message}"))
+        })?;
+        Ok(SourceSettings {
+            location,
+            branch: self.branch.or(config.branch.clone()),
+            path: self.path.or(config.path.clone()),
+            interval: self.interval.or(configured).unwrap_or(DEFAULT_INTERVAL),
+            credentials: config.git.clone(),
+            mirrors: global.directories.mirrors(),
+        })
+    }
+}
+
+/// Reads a time as specs write it.
+pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
+    homeostat_spec::parse_duration(text).map_err(|error| error.to_string())
+}

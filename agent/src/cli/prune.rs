@@ -1,0 +1,36 @@
+//! `homeostat prune`.
+
+use anstream::println;
+use clap::Args;
+use homeostat_reconciler::ports::Pruned;
+
+use super::DONE;
+use super::access::Access;
+use super::errors::CliError;
+use super::options::{Output, Resolved};
+use crate::render;
+
+#[derive(Args)]
+pub(super) struct Prune {
+    /// Only tell what would be removed
+    #[arg(long)]
+    dry_run: bool,
+}
+
+impl Prune {
+    pub(super) async fn run(self, global: &Resolved) -> Result<u8, CliError> {
+        let mut access = Access::open(global).await?;
+        let pruned: Pruned = access.client.post(&format!("/v1/prune?dry_run={}", self.dry_run), &()).await?;
+        match global.output {
+            Output::Json => render::json(&pruned)?,
+            Output::Text => {
+                for reference in &pruned.images {
+                    println!("{reference}");
+                }
+                let verb = if self.dry_run { "would be freed" } else { "freed" };
+                println!("{} {verb}", render::size(pruned.bytes));
+            }
+        }
+        Ok(DONE)
+    }
+}

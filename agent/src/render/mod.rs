@@ -1,0 +1,92 @@
+//! What commands print for people. Colour is left out where the output is no terminal, or `NO_COLOR` is set.
+
+pub(crate) mod events;
+pub(crate) mod images;
+pub(crate) mod plan;
+pub(crate) mod status;
+mod table;
+pub(crate) mod why;
+
+use std::io::{self, IsTerminal, Write};
+
+use anstyle::{AnsiColor, Style};
+use homeostat_spec::Diagnostic;
+use jiff::Timestamp;
+use serde::Serialize;
+
+pub(crate) const GREEN: Style = Style::new().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Green)));
+pub(crate) const YELLOW: Style = Style::new().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Yellow)));
+pub(crate) const RED: Style = Style::new().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Red)));
+pub(crate) const DIM: Style = Style::new().dimmed();
+pub(crate) const BOLD: Style = Style::new().bold();
+
+/// Prints a value as indented JSON.
+pub(crate) fn json(value: &impl Serialize) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    serde_json::to_writer_pretty(&mut out, value)?;
+    writeln!(out)
+}
+
+/// Prints what is wrong with specs, on stderr.
+pub(crate) fn diagnostics(diagnostics: &[Diagnostic]) -> io::Result<()> {
+    if diagnostics.is_empty() {
+        return Ok(());
+    }
+    let color = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    write!(io::stderr().lock(), "{}", homeostat_spec::render(diagnostics, color))
+}
+
+/// A size in bytes for people, in powers of 1024.
+pub(crate) fn size(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+    let mut unit = None;
+    let mut rest = bytes;
+    let mut tenths = 0;
+    for name in UNITS {
+        if rest < 1024 {
+            break;
+        }
+        tenths = rest % 1024 * 10 / 1024;
+        rest /= 1024;
+        unit = Some(name);
+    }
+    unit.map_or_else(|| format!("{bytes} B"), |unit| format!("{rest}.{tenths} {unit}"))
+}
+
+/// How long ago, in one unit.
+pub(crate) fn ago(time: Timestamp, now: Timestamp) -> String {
+    let seconds = now.duration_since(time).as_secs().max(0);
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3600 => format!("{}m", seconds / 60),
+        3600..86_400 => format!("{}h", seconds / 3600),
+        _ => format!("{}d", seconds / 86_400),
+    }
+}
+
+/// A digest or commit, shortened so that people can tell it apart.
+pub(crate) fn short(id: &str) -> &str {
+    let digits = id.strip_prefix("sha256:").unwrap_or(id);
+    digits.get(..12).unwrap_or(digits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_one_decimal() {
+        assert_eq!(size(0), "0 B");
+        assert_eq!(size(1023), "1023 B");
+        assert_eq!(size(1536), "1.5 KiB");
+        assert_eq!(size(5 * 1024 * 1024 * 1024), "5.0 GiB");
+    }
+
+    #[test]
+    fn times_have_one_unit() {
+        let now: Timestamp = "2026-01-02T00:00:00Z".parse().unwrap();
+        assert_eq!(ago("2026-01-01T23:59:01Z".parse().unwrap(), now), "59s");
+        assert_eq!(ago("2026-01-01T22:00:00Z".parse().unwrap(), now), "2h");
+        assert_eq!(ago("2026-01-03T00:00:00Z".parse().unwrap(), now), "0s");
+    }
+}

@@ -1,0 +1,93 @@
+//! `status` for people.
+
+use std::io;
+
+use anstream::println;
+use anstyle::Style;
+use homeostat_reconciler::{AppStatus, ContainerStatus, HealthStatus, ShownState};
+use jiff::Timestamp;
+
+use super::table::{self, Cell};
+use super::{DIM, GREEN, RED, YELLOW, ago, short};
+use crate::service::Status;
+
+/// Prints apps and containers, then what is in error.
+pub(crate) fn print(status: &Status) -> io::Result<()> {
+    let source = status.source.as_deref().map(|source| format!(" of {source}")).unwrap_or_default();
+    println!("engine {}, revision {}{source}", status.report.engine, short(&status.report.revision));
+    let rows: Vec<_> = status.report.apps.iter().flat_map(rows).collect();
+    if !rows.is_empty() {
+        table::print(["CONTAINER", "DESIRED", "ACTUAL", "HEALTH", "RESTARTS", "STARTED", "IMAGE", "MESSAGE"], rows)?;
+    }
+    for app in status.report.apps.iter().filter(|app| !app.synced) {
+        if let Some(message) = &app.message {
+            println!("{YELLOW}{}: {message}{YELLOW:#}", app.name);
+        }
+    }
+    for error in &status.errors {
+        println!("{RED}{error}{RED:#}");
+    }
+    super::diagnostics(&status.diagnostics)?;
+    if !status.agent {
+        println!("{DIM}no agent is running: nothing is healed until one is{DIM:#}");
+    }
+    Ok(())
+}
+
+fn rows(app: &AppStatus) -> Vec<[Cell; 8]> {
+    app.containers.iter().map(|container| row(app, container)).collect()
+}
+
+fn row(app: &AppStatus, container: &ContainerStatus) -> [Cell; 8] {
+    let now = Timestamp::now();
+    let started = container.started_at.map(|time| format!("{} ago", ago(time, now)));
+    [
+        format!("{}/{}", app.name, container.name).into(),
+        state(container.desired).into(),
+        Cell::styled(state(container.actual), state_style(container)),
+        Cell::styled(health(container.health), health_style(container.health)),
+        container.restarts.to_string().into(),
+        started.unwrap_or_default().into(),
+        container.image.clone().into(),
+        container.message.clone().unwrap_or_default().into(),
+    ]
+}
+
+fn state(state: ShownState) -> &'static str {
+    match state {
+        ShownState::Absent => "absent",
+        ShownState::Created => "created",
+        ShownState::Restarting => "restarting",
+        ShownState::Running => "running",
+        ShownState::Paused => "paused",
+        ShownState::Exited => "exited",
+    }
+}
+
+fn state_style(container: &ContainerStatus) -> Style {
+    if container.actual == container.desired {
+        GREEN
+    } else if container.actual == ShownState::Restarting {
+        YELLOW
+    } else {
+        RED
+    }
+}
+
+fn health(health: HealthStatus) -> &'static str {
+    match health {
+        HealthStatus::None => "-",
+        HealthStatus::Starting => "starting",
+        HealthStatus::Healthy => "healthy",
+        HealthStatus::Unhealthy => "unhealthy",
+    }
+}
+
+fn health_style(health: HealthStatus) -> Style {
+    match health {
+        HealthStatus::None => Style::new(),
+        HealthStatus::Starting => YELLOW,
+        HealthStatus::Healthy => GREEN,
+        HealthStatus::Unhealthy => RED,
+    }
+}
