@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use homeostat_embedded::{Embedded, EmbeddedConfig};
-use homeostat_files::Lock;
+use homeostat_files::lock::{self, Lock};
 use homeostat_reconciler::ports::{Engine, Store};
 use homeostat_reconciler::{ErrorKind, PortError, chain};
 
@@ -58,7 +58,7 @@ impl Host {
         };
         fs_err::create_dir_all(&directories.data).map_err(unusable(&directories.data))?;
         fs_err::create_dir_all(&directories.run).map_err(unusable(&directories.run))?;
-        let lock = Lock::exclusive(&directories.data.join("lock")).map_err(|error| {
+        let lock = lock::exclusive(directories.data.join("lock")).map_err(|error| {
             PortError::new(ErrorKind::User, "the data directory is in use by another homeostat")
                 .caused_by(error)
                 .with_hint("commands reach a running agent through its socket: give the same --run-dir as the agent has")

@@ -20,7 +20,7 @@ pub(super) struct Validate {
 
 impl Validate {
     pub(super) async fn run(self, global: &Resolved) -> Result<u8, CliError> {
-        let answer = sources::compile(&self.options.settings(self.source, global)?, global.node()).await?;
+        let answer = sources::compile(&self.options.settings(self.source, global)?, &global.node()).await?;
         let compiled = answer.compiled;
         let errors = compiled.diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count();
         match global.output {

@@ -26,6 +26,12 @@ pub trait Source: Send + Sync {
     /// The source as it is now. For git this fetches.
     async fn snapshot(&self) -> Result<Snapshot, PortError>;
 
+    /// The last good snapshot, without asking anyone: what an earlier fetch left on this host. `None` when the
+    /// source keeps nothing.
+    async fn last_snapshot(&self) -> Option<Snapshot> {
+        None
+    }
+
     /// Writes a file or directory of the snapshot's revision to `destination`, which does not
     /// exist yet and whose parent does. Fails if its content no longer has the path's digest.
     async fn export(
