@@ -1,5 +1,7 @@
 //! From a snapshot to the desired state, with the last good state of what is broken now.
 
+use std::collections::btree_map::Entry;
+
 use homeostat_reconciler::Desired;
 use homeostat_reconciler::ports::Snapshot;
 use homeostat_spec::{Diagnostic, compile};
@@ -38,9 +40,9 @@ pub fn desired(snapshot: &Snapshot, last: &Desired, options: &Options) -> Outcom
 
 /// Takes the apps whose files are broken in the state that `last` has of them.
 pub fn keep_last_good(desired: &mut Desired, last: &Desired) {
-    for name in desired.broken.keys().filter(|name| !desired.apps.contains_key(*name)) {
-        if let Some(app) = last.apps.get(name) {
-            desired.apps.insert(name.clone(), app.clone());
+    for name in desired.broken.keys() {
+        if let (Entry::Vacant(place), Some(app)) = (desired.apps.entry(name.clone()), last.apps.get(name)) {
+            place.insert(app.clone());
         }
     }
 }

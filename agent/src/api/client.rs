@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use axum::http::Method;
-use futures::stream::{self, Stream, TryStreamExt};
+use futures::stream::{self, BoxStream, TryStreamExt};
 use http_body_util::{BodyExt, BodyStream, Full};
 use hyper::Request;
 use hyper::body::{Bytes, Incoming};
@@ -59,7 +59,8 @@ impl Client {
     /// # Errors
     /// None that is expected.
     pub async fn in_process(service: Service) -> Result<Self, ClientError> {
-        let exposition = Arc::new(Exposition::new(service.clone()));
+        let metrics = Arc::new(homeostat_metrics::Metrics::new());
+        let exposition = Arc::new(Exposition::new(service.clone(), metrics));
         let router = router(service, exposition);
         let (near, far) = tokio::io::duplex(64 * 1024);
         tokio::spawn(async move {
@@ -97,10 +98,10 @@ impl Client {
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub async fn get_lines<T: DeserializeOwned>(
+    pub async fn get_lines<T: DeserializeOwned + 'static>(
         &mut self,
         path: &str,
-    ) -> Result<impl Stream<Item = Result<T, ClientError>> + use<T>, ClientError> {
+    ) -> Result<BoxStream<'static, Result<T, ClientError>>, ClientError> {
         Ok(lines(self.send(Method::GET, path, Bytes::new()).await?))
     }
 
@@ -108,11 +109,11 @@ impl Client {
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub async fn post_lines<T: DeserializeOwned>(
+    pub async fn post_lines<T: DeserializeOwned + 'static>(
         &mut self,
         path: &str,
-        body: &impl Serialize,
-    ) -> Result<impl Stream<Item = Result<T, ClientError>> + use<T>, ClientError> {
+        body: &(impl Serialize + Sync),
+    ) -> Result<BoxStream<'static, Result<T, ClientError>>, ClientError> {
         let body = serde_json::to_vec(body).map_err(ClientError::Answer)?;
         Ok(lines(self.send(Method::POST, path, body.into()).await?))
     }
@@ -143,9 +144,9 @@ fn broken(error: hyper::Error) -> ClientError {
 }
 
 /// The JSON values of a body, one a line.
-fn lines<T: DeserializeOwned>(body: Incoming) -> impl Stream<Item = Result<T, ClientError>> {
-    let frames = Box::pin(BodyStream::new(body).map_err(broken));
-    stream::try_unfold((frames, Vec::new()), |(mut frames, mut rest): (_, Vec<u8>)| async move {
+fn lines<T: DeserializeOwned + 'static>(body: Incoming) -> BoxStream<'static, Result<T, ClientError>> {
+    let frames = Box::pin(TryStreamExt::map_err(BodyStream::new(body), broken));
+    let values = stream::try_unfold((frames, Vec::new()), |(mut frames, mut rest): (_, Vec<u8>)| async move {
         loop {
             if let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = rest.drain(..=end).collect();
@@ -157,5 +158,6 @@ fn lines<T: DeserializeOwned>(body: Incoming) -> impl Stream<Item = Result<T, Cl
                 None => return Ok(None),
             }
         }
-    })
+    });
+    Box::pin(values)
 }

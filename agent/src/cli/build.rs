@@ -10,8 +10,8 @@ use homeostat_reconciler::{ErrorKind, PortError};
 
 use super::access::Access;
 use super::errors::CliError;
-use super::options::{Output, Resolved};
 use super::DONE;
+use super::options::Resolved;
 use crate::api::{BuildEvent, ClientError};
 use crate::terminal::BuildDisplay;
 

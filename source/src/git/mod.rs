@@ -107,12 +107,6 @@ impl GitSource {
         };
         Ok(Self { inner: Arc::new(inner), interval: config.interval.max(SHORTEST_INTERVAL) })
     }
-
-    /// The revision that was fetched last, read from the mirror without network; `None` if there is none or it cannot be read.
-    pub async fn last_snapshot(&self) -> Option<Snapshot> {
-        let inner = Arc::clone(&self.inner);
-        tokio::task::spawn_blocking(move || inner.last_snapshot()).await.ok().flatten()
-    }
 }
 
 impl fmt::Debug for GitSource {
@@ -130,6 +124,11 @@ impl Source for GitSource {
     async fn snapshot(&self) -> Result<Snapshot, PortError> {
         let inner = Arc::clone(&self.inner);
         blocking(move || inner.refresh()).await
+    }
+
+    async fn last_snapshot(&self) -> Option<Snapshot> {
+        let inner = Arc::clone(&self.inner);
+        tokio::task::spawn_blocking(move || inner.last_snapshot()).await.ok().flatten()
     }
 
     async fn export(
