@@ -23,8 +23,9 @@ pub struct Position {
     pub text: String,
 }
 
-/// One finding about one spec file.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+/// One finding about one spec file. The order is by file, then by position, what is said of the file as
+/// a whole first.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 pub struct Diagnostic {
     /// Path of the file within the source.
     pub file: String,

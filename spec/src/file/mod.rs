@@ -1,0 +1,8 @@
+//! The files as they are written: one type for each table, with the text that the JSON Schema
+//! shows in editors.
+
+mod app;
+mod source;
+
+pub(crate) use app::{AppFile, BuildTable, ContainerTable, HealthTable, VolumeTable};
+pub(crate) use source::{Defaults, LogTable, ResourcesTable, SourceFile, StopTable};

@@ -1,0 +1,29 @@
+//! Host names (RFC 1123, section 2.1).
+
+use super::Scalar;
+use crate::problem::Problem;
+
+/// A host name inside a container.
+pub(crate) struct Hostname(pub(crate) String);
+
+/// The longest host name that Linux takes (`HOST_NAME_MAX`).
+const LONGEST: usize = 64;
+
+impl Scalar for Hostname {
+    const FORMAT: &'static str = "container-hostname";
+    const EXAMPLES: &'static [&'static str] = &["web", "web.example.org"];
+
+    fn parse(text: &str) -> Result<Self, Problem> {
+        let label = |label: &str| {
+            (1..=63).contains(&label.len())
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+                && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+        };
+        if text.len() <= LONGEST && text.split('.').all(label) {
+            return Ok(Self(text.to_owned()));
+        }
+        Err(Problem::new(format!("{text:?} is no host name"))
+            .hint("a host name has at most 64 letters, digits, `-` and `.`, as `web.example.org`"))
+    }
+}

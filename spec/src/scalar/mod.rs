@@ -1,0 +1,82 @@
+//! Values that are written as one string: what each may be, and how it is read.
+//!
+//! Each has a named `format` in the JSON Schema. The check of a file against the schema calls the
+//! same function that reads the value later, so the two cannot disagree.
+
+mod capability;
+mod duration;
+mod endpoint;
+mod hostname;
+mod key;
+mod name;
+mod path;
+mod port;
+mod reference;
+mod signal;
+mod size;
+mod subnet;
+mod text;
+mod user;
+mod volume;
+
+pub use duration::format_duration;
+pub use size::{format_cpus, format_size};
+
+pub(crate) use capability::{AddedCapability, DroppedCapability};
+pub(crate) use duration::{Grace, Interval, StartPeriod, Timeout};
+pub(crate) use endpoint::{HttpEndpoint, TcpEndpoint};
+pub(crate) use hostname::Hostname;
+pub(crate) use key::{ArgumentName, EnvironmentName, LabelKey, VariableName};
+pub(crate) use name::NetworkName;
+pub(crate) use path::{ContainerPath, ContextPath, DockerfilePath};
+pub(crate) use reference::ImageReference;
+pub(crate) use signal::Signal;
+pub(crate) use size::{Bytes, LogSize, MemoryLimit};
+pub(crate) use subnet::Subnet;
+pub(crate) use text::{Keyed, List, Scalar, Text};
+pub(crate) use user::User;
+pub(crate) use volume::{VolumeMount, VolumeSource};
+
+use crate::problem::Problem;
+use crate::{Name, PublishedPort};
+
+type Check = fn(&str) -> Result<(), Problem>;
+
+/// Every format with its check.
+const FORMATS: &[(&str, Check)] = &[
+    entry::<Name>(),
+    entry::<NetworkName>(),
+    entry::<PublishedPort>(),
+    entry::<VolumeMount>(),
+    entry::<ContainerPath>(),
+    entry::<ContextPath>(),
+    entry::<DockerfilePath>(),
+    entry::<ImageReference>(),
+    entry::<MemoryLimit>(),
+    entry::<LogSize>(),
+    entry::<Grace>(),
+    entry::<Interval>(),
+    entry::<Timeout>(),
+    entry::<StartPeriod>(),
+    entry::<HttpEndpoint>(),
+    entry::<TcpEndpoint>(),
+    entry::<AddedCapability>(),
+    entry::<DroppedCapability>(),
+    entry::<Signal>(),
+    entry::<Subnet>(),
+    entry::<User>(),
+    entry::<Hostname>(),
+    entry::<EnvironmentName>(),
+    entry::<ArgumentName>(),
+    entry::<VariableName>(),
+    entry::<LabelKey>(),
+];
+
+const fn entry<T: Scalar>() -> (&'static str, Check) {
+    (T::FORMAT, |text| T::parse(text).map(drop))
+}
+
+/// The check of a format; `None` for a format that is none of ours.
+pub(crate) fn check_of(format: &str) -> Option<Check> {
+    FORMATS.iter().find(|(name, _)| *name == format).map(|(_, check)| *check)
+}
