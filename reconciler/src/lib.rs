@@ -8,6 +8,8 @@
 //! - [`status`] tells people and scripts how everything is.
 //! - [`ports`] are the traits through which the loop reaches the world.
 
+mod backoff;
+mod changes;
 mod desired;
 mod error;
 mod key;
@@ -17,8 +19,12 @@ mod pairs;
 mod plan;
 mod planner;
 mod record;
+mod stall;
+mod state;
 mod status;
+mod target;
 mod transitions;
+mod words;
 
 pub mod ports;
 

@@ -1,6 +1,7 @@
 //! What an engine reports now.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::net::Ipv4Addr;
 
 use homeostat_spec::{ContainerConfig, Network};
@@ -79,6 +80,17 @@ impl ExitStatus {
     /// Whether it ended by itself with code 0.
     pub fn success(&self) -> bool {
         self.code == Some(0)
+    }
+}
+
+impl fmt::Display for ExitStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.code, &self.error) {
+            (_, Some(error)) => write!(f, "could not run: {error}")?,
+            (Some(code), None) => write!(f, "exited with code {code}")?,
+            (None, None) => f.write_str("ended unseen")?,
+        }
+        if self.oom_killed { f.write_str(", out of memory") } else { Ok(()) }
     }
 }
 

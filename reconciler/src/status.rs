@@ -1,21 +1,140 @@
 //! The status of everything, for people and scripts.
 
+use std::collections::BTreeSet;
+
 use homeostat_spec::{DesiredState, Name};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::ports::EngineInfo;
-use crate::{ContainerState, Desired, HealthStatus, Observed, Plan, Record};
+use crate::{
+    ContainerRecord, ContainerState, Desired, HealthStatus, Observed, ObservedContainer, Plan, Record,
+    ResourceId, ResourceKey, WaitReason, Waiting,
+};
 
 /// The status of everything. `plan` is the plan made from the other three.
 pub fn status(
     desired: &Desired,
-    _observed: &Observed,
-    _record: &Record,
-    _plan: &Plan,
+    observed: &Observed,
+    record: &Record,
+    plan: &Plan,
     engine: &EngineInfo,
 ) -> StatusReport {
-    StatusReport { engine: engine.name.clone(), revision: desired.revision.clone(), apps: Vec::new() }
+    let names: BTreeSet<&Name> = desired
+        .apps
+        .keys()
+        .chain(desired.broken.keys())
+        .chain(observed.containers.keys().map(|key| &key.app))
+        .collect();
+    let view = View { desired, observed, record, plan };
+    StatusReport {
+        engine: engine.name.clone(),
+        revision: desired.revision.clone(),
+        apps: names.into_iter().map(|name| view.app(name)).collect(),
+    }
+}
+
+struct View<'a> {
+    desired: &'a Desired,
+    observed: &'a Observed,
+    record: &'a Record,
+    plan: &'a Plan,
+}
+
+impl View<'_> {
+    fn app(&self, name: &Name) -> AppStatus {
+        let broken = self.desired.broken.get(name).cloned();
+        let message = broken.clone().or_else(|| self.unsettled(name));
+        let declared = self.desired.apps.get(name).into_iter().flat_map(|app| app.containers.keys());
+        let actual = self.observed.containers.keys().filter(|key| key.app == *name).map(|key| &key.name);
+        let containers: BTreeSet<&Name> = declared.chain(actual).collect();
+        AppStatus {
+            name: name.clone(),
+            revision: broken.is_none().then(|| self.desired.revision.clone()),
+            synced: message.is_none(),
+            message,
+            containers: containers
+                .into_iter()
+                .map(|container| self.container(&ResourceKey::new(name.clone(), container.clone())))
+                .collect(),
+        }
+    }
+
+    /// The first thing of an app that is not as declared.
+    fn unsettled(&self, app: &Name) -> Option<String> {
+        let of_app = |resource: &ResourceId| resource.app() == Some(app);
+        let waiting = self.plan.waiting.iter().find(|waiting| of_app(&waiting.resource));
+        let step = self.plan.steps.iter().find(|step| of_app(&step.resource));
+        let held = self.plan.held.iter().find(|held| of_app(&held.resource));
+        waiting
+            .map(|waiting| format!("{}: {}", waiting.resource, self.explain(waiting)))
+            .or_else(|| step.map(|step| format!("pending: {step}")))
+            .or_else(|| held.map(|held| format!("{}: {}", held.resource, held.reason)))
+    }
+
+    fn container(&self, key: &ResourceKey) -> ContainerStatus {
+        let resource = ResourceId::container(key);
+        let declared = self.desired.container(key);
+        let actual = self.observed.containers.get(key);
+        let known = self.record.containers.get(key).cloned().unwrap_or_default();
+        let waiting = self.plan.waiting.iter().find(|waiting| waiting.resource == resource);
+        let alive = |state| matches!(state, ContainerState::Running | ContainerState::Paused);
+        let is_alive = actual.is_some_and(|actual| alive(actual.state));
+        let backs_off = waiting.is_some_and(|waiting| matches!(waiting.reason, WaitReason::BackOff { .. }));
+        let shown = match actual.map(|actual| actual.state) {
+            None => ShownState::Absent,
+            Some(ContainerState::Exited) if backs_off => ShownState::Restarting,
+            Some(state) => state.into(),
+        };
+        ContainerStatus {
+            name: key.name.clone(),
+            image: actual
+                .map(|actual| actual.image.clone())
+                .or_else(|| self.desired.image_of(key))
+                .unwrap_or_default(),
+            desired: declared.map_or(ShownState::Absent, |container| container.state.into()),
+            actual: shown,
+            health: if is_alive { known.health.status } else { HealthStatus::None },
+            pid: actual.and_then(|actual| actual.pid),
+            restarts: known.restarts,
+            started_at: actual.and_then(|actual| actual.started_at),
+            message: waiting
+                .map(|waiting| self.explain(waiting))
+                .or_else(|| self.pending(&resource))
+                .or_else(|| actual.and_then(|actual| remark(actual, &known))),
+        }
+    }
+
+    fn pending(&self, resource: &ResourceId) -> Option<String> {
+        let step = self.plan.steps.iter().find(|step| step.resource == *resource)?;
+        Some(format!("pending: {}: {}", step.action.verb(), step.cause))
+    }
+
+    /// What a resource waits for, down to the error at the root of it and what to do about that.
+    fn explain(&self, waiting: &Waiting) -> String {
+        let mut text = waiting.reason.to_string();
+        let mut culprit = &waiting.resource;
+        if let WaitReason::Blocked { by } = &waiting.reason {
+            culprit = by;
+            let its_own = self.plan.waiting.iter().find(|waiting| waiting.resource == *by);
+            if let Some(its_own) = its_own {
+                text = format!("{text}, which {}", its_own.reason);
+            }
+        }
+        let hint = self.record.failures.get(culprit).and_then(|failure| failure.hint.as_ref());
+        hint.map_or(text.clone(), |hint| format!("{text} (hint: {hint})"))
+    }
+}
+
+/// What is worth knowing of a container that is left as it is.
+fn remark(actual: &ObservedContainer, known: &ContainerRecord) -> Option<String> {
+    match actual.state {
+        ContainerState::Exited => {
+            actual.exit.as_ref().filter(|exit| !exit.success()).map(ToString::to_string)
+        }
+        _ if known.health.status == HealthStatus::Unhealthy => known.health.message.clone(),
+        _ => None,
+    }
 }
 
 /// What `status -o json` prints.

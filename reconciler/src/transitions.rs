@@ -1,55 +1,315 @@
-//! How the record changes.
+//! How the record changes: with what is observed, with every step, with every probe.
 
-use homeostat_spec::HealthCheck;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use homeostat_spec::{Container, DesiredState, HealthCheck, MountSource};
 use jiff::Timestamp;
 
-use crate::ports::Event;
-use crate::{Desired, Observed, ObservedContainer, PortError, ProbeOutcome, Record, ResourceKey, Step};
+use crate::backoff::{LONGEST, SHORT_RUN, later, retry_delay};
+use crate::changes::{container_changes, network_changes};
+use crate::ports::{Event, EventKind};
+use crate::stall;
+use crate::target::target;
+use crate::{
+    Action, Cause, ContainerRecord, ContainerState, Desired, Failure, Health, HealthStatus, Observed,
+    ObservedContainer, PortError, ProbeOutcome, Record, ResourceId, ResourceKey, ResourceKind, Step, chain,
+};
+
+/// Time between probes until the first has passed, where the spec asks for none as frequent: a container that is
+/// up is known to be, and what depends on it starts, without waiting for a whole interval.
+const FIRST_PROBES: Duration = Duration::from_secs(1);
 
 impl Record {
     /// Takes in what the engine reports. To be called after every [`Engine::observe`](crate::ports::Engine::observe),
     /// before [`plan()`](crate::plan()).
     ///
-    /// Counts every run that has ended exactly once, starts health anew with every run, and forgets what is gone.
-    pub fn observe(&mut self, _desired: &Desired, _observed: &Observed, _now: Timestamp) -> Vec<Event> {
-        Vec::new()
+    /// Counts every run that has ended exactly once, starts health anew with every run, and forgets
+    /// what is gone. Doing it twice changes nothing more.
+    pub fn observe(&mut self, desired: &Desired, observed: &Observed, now: Timestamp) -> Vec<Event> {
+        let mut events = Vec::new();
+        for (key, actual) in &observed.containers {
+            let known = self.containers.entry(key.clone()).or_default();
+            let declared = desired.container(key);
+            known.recognize(declared, actual);
+            if let Some(message) = known.count_run(declared, actual, now) {
+                let resource = Some(key.clone());
+                events.push(Event { time: now, kind: EventKind::Exited, resource, message });
+            }
+            known.follow_health(declared, actual, now);
+        }
+        self.containers
+            .retain(|key, _| observed.containers.contains_key(key) || desired.container(key).is_some());
+        self.forget_stalls(desired, observed);
+        self.forget_failures(desired, observed, now);
+        self.note_volumes(desired, observed);
+        events
     }
 
     /// Takes in that a step was done. `desired` is what the plan was made from.
-    pub fn step_succeeded(&mut self, _desired: &Desired, _step: &Step, _now: Timestamp) -> Vec<Event> {
-        Vec::new()
+    pub fn step_succeeded(&mut self, desired: &Desired, step: &Step, now: Timestamp) -> Vec<Event> {
+        self.failures.remove(&step.resource);
+        if let (
+            Action::RemoveContainer | Action::RemoveNetwork | Action::UpdateContainer { .. },
+            Cause::Changed(changes),
+        ) = (&step.action, &step.cause)
+        {
+            stall::changed(self, desired, &step.resource, changes);
+        }
+        if let ResourceId::Declared(ResourceKind::Container, key) = &step.resource {
+            self.containers.entry(key.clone()).or_default().step_succeeded(desired.container(key), step);
+        }
+        vec![event(step, EventKind::Applied, step.to_string(), now)]
     }
 
     /// Takes in that a step failed: the resource backs off. `desired` is what the plan was made from.
     pub fn step_failed(
         &mut self,
-        _desired: &Desired,
-        _step: &Step,
-        _error: &PortError,
-        _now: Timestamp,
+        desired: &Desired,
+        step: &Step,
+        error: &PortError,
+        now: Timestamp,
     ) -> Vec<Event> {
-        Vec::new()
+        let attempted = target(desired, &step.resource);
+        let earlier = self.failures.get(&step.resource).filter(|failure| failure.attempted == attempted);
+        let attempts = earlier.map_or(0, |failure| failure.attempts).saturating_add(1);
+        let retry_at = later(now, retry_delay(self.seed, &step.resource, error.kind, attempts));
+        let message = chain(error);
+        let text = format!("{} {} failed: {message}", step.action.verb(), step.resource);
+        let failure = Failure { attempts, retry_at, message, hint: error.hint.clone(), attempted };
+        self.failures.insert(step.resource.clone(), failure);
+        vec![event(step, EventKind::Failed, text, now)]
     }
 
     /// Takes in what a probe of a container told, `now` being when it ended. Returns an event if the
     /// container's health changed.
+    ///
+    /// The caller drops the outcome of a probe that began in an earlier run of the container.
     pub fn probe_result(
         &mut self,
-        _key: &ResourceKey,
-        _check: &HealthCheck,
-        _outcome: ProbeOutcome,
-        _now: Timestamp,
+        key: &ResourceKey,
+        check: &HealthCheck,
+        outcome: ProbeOutcome,
+        now: Timestamp,
     ) -> Option<Event> {
-        None
+        let health = &mut self.containers.get_mut(key)?.health;
+        let before = health.status;
+        health.take_in(check, outcome, now)?;
+        if health.status == before {
+            return None;
+        }
+        let message = match (&health.status, &health.message) {
+            (HealthStatus::Unhealthy, Some(message)) => format!("unhealthy: {message}"),
+            (status, _) => status.to_string(),
+        };
+        Some(Event { time: now, kind: EventKind::Health, resource: Some(key.clone()), message })
     }
 
     /// When the next probe of a container is due; `None` while it does not run.
     pub fn next_probe_at(
         &self,
-        _key: &ResourceKey,
-        _check: &HealthCheck,
-        _container: &ObservedContainer,
+        key: &ResourceKey,
+        check: &HealthCheck,
+        container: &ObservedContainer,
     ) -> Option<Timestamp> {
-        None
+        let health = &self.containers.get(key)?.health;
+        if container.state != ContainerState::Running || health.run != container.started_at {
+            return None;
+        }
+        let run = health.run?;
+        let soon = check.interval.min(FIRST_PROBES);
+        let Some(probed_at) = health.probed_at else { return Some(later(run, soon)) };
+        let starting = health.status == HealthStatus::Starting && probed_at < later(run, check.start_period);
+        Some(later(probed_at, if starting { soon } else { check.interval }))
     }
+
+    /// Forgets stalls of what is as declared, or not declared any more.
+    fn forget_stalls(&mut self, desired: &Desired, observed: &Observed) {
+        self.stalls.retain(|resource, _| match resource {
+            ResourceId::Declared(ResourceKind::Container, key) => {
+                let Some(declared) = desired.container(key) else { return false };
+                let reference = desired.image_of(key).unwrap_or_default();
+                observed.containers.get(key).is_none_or(|actual| {
+                    !container_changes(declared, &reference, actual, &observed.images).is_empty()
+                })
+            }
+            ResourceId::Declared(ResourceKind::Network, key) => {
+                let app = desired.apps.get(&key.app);
+                let Some(declared) = app.and_then(|app| app.networks.get(&key.name)) else { return false };
+                observed
+                    .networks
+                    .get(key)
+                    .is_none_or(|actual| !network_changes(key.name.as_str(), declared, actual).is_empty())
+            }
+            _ => false,
+        });
+    }
+
+    /// Forgets failures of what is neither wanted nor there. Those that were not tried again though
+    /// it was time are no longer in anybody's way.
+    fn forget_failures(&mut self, desired: &Desired, observed: &Observed, now: Timestamp) {
+        if self.failures.is_empty() {
+            return;
+        }
+        let images: BTreeSet<String> =
+            desired.containers().filter_map(|(key, _)| desired.image_of(&key)).collect();
+        let files: BTreeSet<&str> = desired
+            .containers()
+            .flat_map(|(_, container)| &container.config.mounts)
+            .filter_map(|mount| match &mount.source {
+                MountSource::Source(path) => Some(path.digest.as_str()),
+                _ => None,
+            })
+            .collect();
+        self.failures.retain(|resource, failure| {
+            let known = match resource {
+                ResourceId::Image(name) => images.contains(name) || observed.images.contains_key(name),
+                ResourceId::File(name) => files.contains(name.as_str()) || observed.files.contains(name),
+                ResourceId::Declared(_, key) => {
+                    desired.apps.contains_key(&key.app)
+                        || observed.containers.contains_key(key)
+                        || observed.networks.contains_key(key)
+                        || observed.volumes.contains(key)
+                }
+            };
+            known && later(failure.retry_at, 2 * LONGEST) > now
+        });
+    }
+
+    fn note_volumes(&mut self, desired: &Desired, observed: &Observed) {
+        for app in desired.apps.values() {
+            for (name, volume) in &app.volumes {
+                let key = ResourceKey::new(app.name.clone(), name.clone());
+                if volume.retain {
+                    self.volumes_not_retained.remove(&key);
+                } else {
+                    self.volumes_not_retained.insert(key);
+                }
+            }
+        }
+        let declared = |key: &ResourceKey| {
+            desired.apps.get(&key.app).is_some_and(|app| app.volumes.contains_key(&key.name))
+        };
+        self.volumes_not_retained.retain(|key| observed.volumes.contains(key) || declared(key));
+    }
+}
+
+impl ContainerRecord {
+    /// Starts anew with another container under the same key, and takes what runs for what is wanted
+    /// when nothing else is known of it: the record was lost, or a crash came between a start and its note.
+    fn recognize(&mut self, declared: Option<&Container>, actual: &ObservedContainer) {
+        if self.id.as_ref() != Some(&actual.id) {
+            if self.id.is_some() {
+                *self = Self::default();
+            }
+            self.id = Some(actual.id.clone());
+        }
+        if actual.state != ContainerState::Created && self.started_as.is_none() {
+            self.started_as =
+                declared.map(|container| container.state).filter(|state| *state != DesiredState::Created);
+        }
+    }
+
+    /// Counts the last run if it has ended and is not counted yet. Returns how it ended.
+    fn count_run(
+        &mut self,
+        declared: Option<&Container>,
+        actual: &ObservedContainer,
+        now: Timestamp,
+    ) -> Option<String> {
+        let run = actual.started_at?;
+        let wanted = |state| matches!(state, DesiredState::Running | DesiredState::Paused);
+        let wanted =
+            declared.is_some_and(|container| wanted(container.state)) && self.started_as.is_some_and(wanted);
+        if actual.state != ContainerState::Exited {
+            let works = !matches!(self.health.status, HealthStatus::Starting | HealthStatus::Unhealthy);
+            if !wanted || (works && self.health.run == Some(run) && lasted(run, now)) {
+                self.short_runs = 0;
+            }
+            return None;
+        }
+        if self.counted_run.replace(run) == Some(run) {
+            return None;
+        }
+        let unhealthy = self.health.status == HealthStatus::Unhealthy && self.health.run == Some(run);
+        let ended = actual.exit.as_ref().map_or(run, |exit| exit.finished_at);
+        let short = unhealthy || !lasted(run, ended);
+        self.short_runs = if wanted && short { self.short_runs.saturating_add(1) } else { 0 };
+        Some(actual.exit.as_ref().map_or_else(|| "exited".to_owned(), ToString::to_string))
+    }
+
+    fn follow_health(&mut self, declared: Option<&Container>, actual: &ObservedContainer, now: Timestamp) {
+        if self.health.run != actual.started_at {
+            self.health = Health { run: actual.started_at, ..Health::default() };
+        }
+        let checked = declared.is_some_and(|container| container.health.is_some());
+        let alive = matches!(actual.state, ContainerState::Running | ContainerState::Paused);
+        self.health.status = match self.health.status {
+            _ if !checked => HealthStatus::None,
+            HealthStatus::None if alive => HealthStatus::Starting,
+            // That its last run was unhealthy is a reason to start it again.
+            HealthStatus::Unhealthy => HealthStatus::Unhealthy,
+            _ if !alive => HealthStatus::None,
+            status => status,
+        };
+        // After the clock was set back, the next probe is not put off.
+        self.health.probed_at = self.health.probed_at.map(|at| at.min(now));
+    }
+
+    fn step_succeeded(&mut self, declared: Option<&Container>, step: &Step) {
+        match &step.action {
+            Action::CreateContainer { .. } | Action::RemoveContainer => *self = Self::default(),
+            Action::StartContainer => {
+                self.started_as = declared.map(|container| container.state);
+                if matches!(step.cause, Cause::Restart(_) | Cause::Unhealthy) {
+                    self.restarts = self.restarts.saturating_add(1);
+                }
+            }
+            Action::StopContainer { .. } => {
+                // The end of this run is our doing; it is neither an event nor the container's fault.
+                self.counted_run = self.health.run;
+                let unhealthy = step.cause == Cause::Unhealthy;
+                self.short_runs = if unhealthy { self.short_runs.saturating_add(1) } else { 0 };
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Health {
+    /// `None` if there is no run that the outcome could be about.
+    fn take_in(&mut self, check: &HealthCheck, outcome: ProbeOutcome, now: Timestamp) -> Option<()> {
+        let run = self.run?;
+        self.probed_at = Some(now);
+        match outcome {
+            ProbeOutcome::Passed => {
+                self.failures = 0;
+                self.message = None;
+                self.status = HealthStatus::Healthy;
+            }
+            ProbeOutcome::Failed(message) => {
+                self.message = Some(message);
+                let starting = self.status != HealthStatus::Healthy && now < later(run, check.start_period);
+                if !starting {
+                    self.failures = self.failures.saturating_add(1);
+                    if self.failures >= check.retries {
+                        self.status = HealthStatus::Unhealthy;
+                    }
+                }
+            }
+        }
+        Some(())
+    }
+}
+
+fn lasted(start: Timestamp, end: Timestamp) -> bool {
+    end >= later(start, SHORT_RUN)
+}
+
+fn event(step: &Step, kind: EventKind, message: String, time: Timestamp) -> Event {
+    let resource = match &step.resource {
+        ResourceId::Declared(_, key) => Some(key.clone()),
+        ResourceId::Image(_) | ResourceId::File(_) => None,
+    };
+    Event { time, kind, resource, message }
 }

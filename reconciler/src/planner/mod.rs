@@ -1,10 +1,138 @@
 //! From desired, observed and record to a plan.
+//!
+//! In this order: what containers need ([`needs`]), what is to become of each container ([`subject`]),
+//! networks ([`networks`]), stops and removals that make room ([`room`]), the containers one by one
+//! in the order of their dependencies ([`containers`], [`start`]), and what nobody needs any more ([`prune`]).
+
+mod containers;
+mod graph;
+mod needs;
+mod networks;
+mod prune;
+mod room;
+mod start;
+mod subject;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use crate::{Desired, Observed, Plan, Record};
+use self::graph::{Graph, Node};
+use self::needs::Need;
+use self::start::Ports;
+use self::subject::Subject;
+use crate::backoff::is_due;
+use crate::target::target;
+use crate::{
+    Desired, Failure, Held, HoldReason, Observed, Plan, Record, ResourceId, ResourceKey, WaitReason, Waiting,
+};
 
 /// The steps that lead from observed to desired, and what has to wait.
-pub fn plan(_desired: &Desired, _observed: &Observed, _record: &Record, _now: Timestamp) -> Plan {
-    Plan::default()
+///
+/// # Guarantees
+/// - The same input gives the same plan, and every input gives one.
+/// - A container that runs is not stopped before all that its successor needs is here.
+/// - Nothing is removed but what homeostat owns; no volume unless its spec said so; nothing of a
+///   broken app that nothing else declares; nothing at all for an empty source that is not allowed.
+/// - Trouble with one resource holds up only what needs it.
+pub fn plan(desired: &Desired, observed: &Observed, record: &Record, now: Timestamp) -> Plan {
+    let mut planner = Planner::new(desired, observed, record, now);
+    planner.provide_needs();
+    planner.assess_containers();
+    planner.plan_networks();
+    planner.make_room();
+    planner.advance_containers();
+    planner.prune();
+    planner.finish()
+}
+
+/// A plan in the making.
+struct Planner<'a> {
+    desired: &'a Desired,
+    observed: &'a Observed,
+    record: &'a Record,
+    now: Timestamp,
+    graph: Graph,
+    waiting: Vec<Waiting>,
+    /// By reference.
+    images: BTreeMap<String, Need>,
+    /// By digest.
+    files: BTreeMap<String, Need>,
+    volumes: BTreeMap<ResourceKey, Need>,
+    networks: BTreeMap<ResourceKey, Need>,
+    /// Networks that are created only after containers were removed.
+    late_networks: BTreeSet<ResourceKey>,
+    network_removals: BTreeMap<ResourceKey, Node>,
+    subjects: BTreeMap<ResourceKey, Subject<'a>>,
+    /// Containers that hold what others wait for: they stop as early as they can.
+    yielding: BTreeSet<ResourceKey>,
+    /// The step that stops a container that stays stopped or is removed.
+    stops: BTreeMap<ResourceKey, Node>,
+    removals: BTreeMap<ResourceKey, Node>,
+    starts: BTreeMap<ResourceKey, Node>,
+    ports: Ports,
+}
+
+impl<'a> Planner<'a> {
+    fn new(desired: &'a Desired, observed: &'a Observed, record: &'a Record, now: Timestamp) -> Self {
+        Self {
+            desired,
+            observed,
+            record,
+            now,
+            graph: Graph::default(),
+            waiting: Vec::new(),
+            images: BTreeMap::new(),
+            files: BTreeMap::new(),
+            volumes: BTreeMap::new(),
+            networks: BTreeMap::new(),
+            late_networks: BTreeSet::new(),
+            network_removals: BTreeMap::new(),
+            subjects: BTreeMap::new(),
+            yielding: BTreeSet::new(),
+            stops: BTreeMap::new(),
+            removals: BTreeMap::new(),
+            starts: BTreeMap::new(),
+            ports: Ports::of(observed),
+        }
+    }
+
+    fn wait(&mut self, resource: ResourceId, reason: WaitReason, until: Option<Timestamp>) {
+        let waiting = Waiting { resource, reason, until };
+        if !self.waiting.contains(&waiting) {
+            self.waiting.push(waiting);
+        }
+    }
+
+    /// The failure that the resource backs off from, if it does.
+    fn failure(&self, resource: &ResourceId) -> Option<&'a Failure> {
+        let failure = self.record.failures.get(resource)?;
+        let backs_off =
+            !is_due(failure.retry_at, self.now) && failure.attempted == target(self.desired, resource);
+        backs_off.then_some(failure)
+    }
+
+    /// Whether the resource backs off; says so in the plan if it does.
+    fn backs_off(&mut self, resource: &ResourceId) -> bool {
+        let Some(failure) = self.failure(resource) else { return false };
+        let reason = WaitReason::BackOff { attempts: failure.attempts, message: failure.message.clone() };
+        self.wait(resource.clone(), reason, Some(failure.retry_at));
+        true
+    }
+
+    /// Whether a resource belongs to an app of which nothing is known but that its file is broken.
+    fn is_protected(&self, key: &ResourceKey) -> bool {
+        self.desired.broken.contains_key(&key.app)
+    }
+
+    fn finish(self) -> Plan {
+        let Desired { apps, broken, allow_empty, .. } = self.desired;
+        let steps = self.graph.into_steps();
+        if !apps.is_empty() || !broken.is_empty() || *allow_empty {
+            return Plan { steps, waiting: self.waiting, held: Vec::new() };
+        }
+        let resources: BTreeSet<ResourceId> = steps.into_iter().map(|step| step.resource).collect();
+        let hold = |resource| Held { resource, reason: HoldReason::EmptySource };
+        Plan { held: resources.into_iter().map(hold).collect(), ..Plan::default() }
+    }
 }

@@ -1,0 +1,38 @@
+//! A digest of what is wanted of a resource, to tell whether a failure was about the same.
+
+use sha2::{Digest, Sha256};
+
+use crate::desired::declared_reference;
+use crate::{Desired, ResourceId, ResourceKey, ResourceKind};
+
+/// A digest of what is wanted of a resource. Two equal ones ask for the same.
+pub(crate) fn target(desired: &Desired, resource: &ResourceId) -> String {
+    match resource {
+        ResourceId::Image(name) | ResourceId::File(name) => name.clone(),
+        ResourceId::Declared(kind, key) => {
+            declared(desired, *kind, key).unwrap_or_else(|| "absent".to_owned())
+        }
+    }
+}
+
+fn declared(desired: &Desired, kind: ResourceKind, key: &ResourceKey) -> Option<String> {
+    let app = desired.apps.get(&key.app)?;
+    match kind {
+        ResourceKind::Container => {
+            let container = app.containers.get(&key.name)?;
+            Some(digest(&(container, desired.image_of(key))))
+        }
+        ResourceKind::Image => {
+            app.images.get(&key.name).map(|image| declared_reference(&key.app, &key.name, image))
+        }
+        ResourceKind::Network => app.networks.get(&key.name).map(digest),
+        ResourceKind::Volume => app.volumes.get(&key.name).map(|_| "present".to_owned()),
+        ResourceKind::File => None,
+    }
+}
+
+fn digest<T: serde::Serialize>(value: &T) -> String {
+    // The model's maps have text keys, so that it is always JSON.
+    let text = serde_json::to_vec(value).unwrap_or_default();
+    format!("{:x}", Sha256::digest(text))
+}

@@ -1,0 +1,100 @@
+//! Plans in words, for people.
+
+use std::fmt;
+
+use homeostat_spec::{DependencyCondition, DesiredState};
+
+use crate::{Cause, ContainerState, FieldChange, HealthStatus, HoldReason, Step, WaitReason};
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}: {}", self.action.verb(), self.resource, self.cause)
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing => f.write_str("not there"),
+            Self::NotDeclared => f.write_str("no longer declared"),
+            Self::Unused => f.write_str("no longer used"),
+            Self::Changed(changes) => {
+                let fields: Vec<&str> = changes.iter().map(|change| change.field.as_str()).collect();
+                write!(f, "{} changed", fields.join(", "))
+            }
+            Self::State { actual, desired } => {
+                write!(f, "is {actual}, wanted {}", desired_word(*desired))
+            }
+            Self::Restart(exit) => exit.fmt(f),
+            Self::Unhealthy => f.write_str("unhealthy"),
+        }
+    }
+}
+
+impl fmt::Display for FieldChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "unset".to_owned());
+        write!(f, "{}: {} -> {}", self.field, value(&self.old), value(&self.new))
+    }
+}
+
+impl fmt::Display for WaitReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Dependency { on, condition } => {
+                let condition = match condition {
+                    DependencyCondition::Started => "run",
+                    DependencyCondition::Healthy => "be healthy",
+                    DependencyCondition::Completed => "complete",
+                };
+                write!(f, "waits for {on} to {condition}")
+            }
+            Self::BackOff { attempts, message } => write!(f, "backs off after attempt {attempts}: {message}"),
+            Self::Blocked { by } => write!(f, "waits for {by}"),
+            Self::Health => f.write_str("waits for the first result of its health check"),
+            Self::Completion => f.write_str("runs until it ends by itself"),
+            Self::Stalled { fields } => {
+                write!(f, "stalled: {} differs again after every change", fields.join(", "))
+            }
+        }
+    }
+}
+
+impl fmt::Display for HoldReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::EmptySource => f.write_str("kept: the source has no specs at all"),
+        }
+    }
+}
+
+impl fmt::Display for ContainerState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Created => "created",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Exited => "exited",
+        })
+    }
+}
+
+impl fmt::Display for HealthStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::None => "none",
+            Self::Starting => "starting",
+            Self::Healthy => "healthy",
+            Self::Unhealthy => "unhealthy",
+        })
+    }
+}
+
+fn desired_word(state: DesiredState) -> &'static str {
+    match state {
+        DesiredState::Created => "created",
+        DesiredState::Running => "running",
+        DesiredState::Paused => "paused",
+        DesiredState::Exited => "exited",
+    }
+}
