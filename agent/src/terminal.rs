@@ -14,13 +14,13 @@ use crate::render::{DIM, GREEN, RED, YELLOW, short};
 use crate::watcher::Watcher;
 
 /// Shows the steps of `apply`.
-pub struct TerminalWatcher {
+pub(crate) struct TerminalWatcher {
     bars: MultiProgress,
 }
 
 impl TerminalWatcher {
     /// Shows nothing but errors when the output is for a program.
-    pub fn new(output: Output) -> Self {
+    pub(crate) fn new(output: Output) -> Self {
         let bars = MultiProgress::new();
         if output == Output::Json {
             bars.set_draw_target(ProgressDrawTarget::hidden());

@@ -37,6 +37,6 @@ pub use diagnostic::{Diagnostic, Position, Severity};
 pub use model::*;
 pub use name::{Name, NameError};
 pub use render::render;
-pub use scalar::{format_cpus, format_duration, format_size};
+pub use scalar::{format_cpus, format_duration, format_size, parse_duration};
 pub use schema::{schema, source_schema};
 pub use tree::{EntryKind, Tree, TreeEntry};

@@ -43,6 +43,6 @@ mod tests {
         let mut changed = pieces;
         changed[1][5] ^= 1;
         assert_eq!(join(&changed), None);
-        assert_eq!(join::<Vec<u8>>(&[]), None);
+        assert_eq!(join(&Vec::<Vec<u8>>::new()), None);
     }
 }

@@ -24,7 +24,15 @@ pub fn format_duration(duration: Duration) -> String {
     if text.is_empty() { "0s".to_owned() } else { text }
 }
 
-fn parse_duration(text: &str) -> Result<Duration, Problem> {
+/// Reads a span of time as it is written in a spec.
+///
+/// # Errors
+/// A message when it is none.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    read(text).map_err(|problem| problem.message)
+}
+
+fn read(text: &str) -> Result<Duration, Problem> {
     let bad = || {
         Problem::new(format!("{text:?} is no duration"))
             .hint("write whole numbers with units, as `10s`, `1m30s`, `500ms` or `2h`")
@@ -58,7 +66,7 @@ macro_rules! bounded_duration {
             const EXAMPLES: &'static [&'static str] = &["10s", "1m30s", "500ms"];
 
             fn parse(text: &str) -> Result<Self, Problem> {
-                let duration = parse_duration(text)?;
+                let duration = read(text)?;
                 if ($minimum..=$maximum).contains(&duration) {
                     return Ok(Self(duration));
                 }

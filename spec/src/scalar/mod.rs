@@ -19,7 +19,7 @@ mod text;
 mod user;
 mod volume;
 
-pub use duration::format_duration;
+pub use duration::{format_duration, parse_duration};
 pub use size::{format_cpus, format_size};
 
 pub(crate) use capability::{AddedCapability, DroppedCapability};

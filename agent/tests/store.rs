@@ -1,0 +1,110 @@
+//! What the agent remembers, and what becomes of a store that is damaged.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use homeostat::store::SledStore;
+use homeostat_reconciler::ports::{Event, EventKind, Store};
+use homeostat_reconciler::{ContainerRecord, Record};
+use homeostat_spec::{App, Name};
+use jiff::Timestamp;
+
+fn open(directory: &Path) -> SledStore {
+    let opened = SledStore::open(directory).unwrap();
+    assert!(opened.moved_aside.is_none(), "the store is whole");
+    opened.store
+}
+
+fn app(name: &str, description: String) -> (Name, App) {
+    let name: Name = name.parse().unwrap();
+    let app = App {
+        name: name.clone(),
+        file: format!("{name}.toml"),
+        description: Some(description),
+        images: BTreeMap::new(),
+        containers: BTreeMap::new(),
+        volumes: BTreeMap::new(),
+        networks: BTreeMap::new(),
+    };
+    (name, app)
+}
+
+fn record(restarts: u64) -> Record {
+    let mut record = Record::default();
+    let container = ContainerRecord { restarts, ..ContainerRecord::default() };
+    record.containers.insert("web/web".parse().unwrap(), container);
+    record
+}
+
+fn event(number: usize) -> Event {
+    let message = format!("event {number}");
+    Event { time: Timestamp::UNIX_EPOCH, kind: EventKind::Applied, resource: None, message }
+}
+
+#[test]
+fn what_was_saved_is_there_after_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    // Larger than a piece, so that it is cut.
+    let apps = BTreeMap::from([app("web", "x".repeat(200_000)), app("db", "small".to_owned())]);
+    {
+        let store = open(directory.path());
+        store.save_applied("abc", &apps).unwrap();
+        store.save_record(&record(3)).unwrap();
+        store.append_events(&[event(1), event(2)]).unwrap();
+    }
+    let store = open(directory.path());
+    let stored = store.load().unwrap();
+    assert_eq!(stored.revision.as_deref(), Some("abc"));
+    assert_eq!(stored.apps, apps);
+    assert_eq!(stored.record, record(3));
+    assert_eq!(store.events(10).unwrap(), [event(1), event(2)]);
+    assert_eq!(store.events(1).unwrap(), [event(2)]);
+}
+
+#[test]
+fn an_app_that_is_gone_is_forgotten_and_a_shorter_one_leaves_no_rest() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    store.save_applied("a", &BTreeMap::from([app("web", "x".repeat(200_000)), app("web-2", String::new())])).unwrap();
+    let fewer = BTreeMap::from([app("web", "short".to_owned())]);
+    store.save_applied("b", &fewer).unwrap();
+    assert_eq!(store.load().unwrap().apps, fewer);
+}
+
+#[test]
+fn only_the_newest_events_are_kept() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    for chunk in 0..6 {
+        let events: Vec<Event> = (chunk * 1000..(chunk + 1) * 1000).map(event).collect();
+        store.append_events(&events).unwrap();
+    }
+    let kept = store.events(usize::MAX).unwrap();
+    assert_eq!(kept.len(), 5000);
+    assert_eq!(kept.first(), Some(&event(1000)));
+    assert_eq!(kept.last(), Some(&event(5999)));
+}
+
+#[test]
+fn a_damaged_store_is_moved_aside_and_a_new_one_is_begun() {
+    let parent = tempfile::tempdir().unwrap();
+    let directory = parent.path().join("store");
+    {
+        let store = open(&directory);
+        store.save_applied("abc", &BTreeMap::from([app("web", "x".repeat(100_000))])).unwrap();
+    }
+    for damage in [|bytes: &mut Vec<u8>| bytes.fill(0xa5), |bytes: &mut Vec<u8>| bytes.truncate(bytes.len() / 3)] {
+        let file = directory.join("db");
+        let mut bytes = fs_err::read(&file).unwrap();
+        damage(&mut bytes);
+        fs_err::write(&file, &bytes).unwrap();
+        let opened = SledStore::open(&directory).unwrap();
+        // sled may have repaired a store that was cut; what it then holds is whole.
+        if let Some((aside, _)) = &opened.moved_aside {
+            assert!(aside.join("db").exists(), "the damaged store is kept");
+            assert_eq!(opened.store.load().unwrap().revision, None);
+        }
+        opened.store.save_applied("next", &BTreeMap::new()).unwrap();
+        assert_eq!(opened.store.load().unwrap().revision.as_deref(), Some("next"));
+    }
+}
