@@ -44,7 +44,8 @@ impl<'a> Checker<'a> {
         let fitting = alternatives.iter().map(|one| self.resolve(one)).find(|one| accepts(one, &node.value));
         let Some(schema) = fitting else {
             let expected: Vec<_> = alternatives.iter().map(|one| type_of(self.resolve(one))).collect();
-            self.report(&node.span, wrong_type(&expected, &node.value));
+            let table = self.table_example(schema).filter(|_| matches!(node.value, Value::Array(_)));
+            self.report(&node.span, wrong_type(&expected, &node.value).maybe_hint(table));
             return None;
         };
         match &node.value {
@@ -62,6 +63,13 @@ impl<'a> Checker<'a> {
             Value::Table(entries) => self.table(schema, entries, &node.span),
             Value::Datetime | Value::Unknown => None,
         }
+    }
+
+    /// How a table with keys of one's own is written, where one is asked for: Compose has lists in such places.
+    fn table_example(&self, schema: &'a Json) -> Option<String> {
+        let value = schema.get("additionalProperties").filter(|value| value.is_object())?;
+        let word = enumerated(self.resolve(value)).first().copied().unwrap_or("VALUE");
+        Some(format!("write a table: {{ NAME = \"{word}\" }}"))
     }
 
     /// Follows `$ref` into the definitions of the root.
@@ -300,7 +308,6 @@ fn type_hint(expected: &[&str], value: &Value) -> Option<String> {
         Value::String(text) if expected == ["array"] && text.len() < 80 => {
             format!("write a list: [{text:?}]")
         }
-        Value::Array(_) if expected == ["object"] => "write a table: { KEY = VALUE }".to_owned(),
         _ => return None,
     };
     Some(hint)
@@ -311,7 +318,7 @@ fn name_elsewhere(key: &str) -> Option<&'static str> {
     Some(match key {
         "services" | "service" => "container",
         "environment" => "env",
-        "cmd" | "args" => "command",
+        "cmd" | "args" | "test" => "command",
         "healthcheck" => "health",
         "network_mode" | "networks" => "network",
         "workdir" | "workingdir" | "cwd" => "working_dir",
@@ -321,7 +328,6 @@ fn name_elsewhere(key: &str) -> Option<&'static str> {
         "stop_grace_period" => "stop.grace",
         "restart_policy" => "restart",
         "mounts" => "volumes",
-        "test" => "command",
         "logging" => "log",
         _ => return None,
     })
