@@ -20,6 +20,10 @@ fn only_message(compiled: &Compiled) -> &str {
     &compiled.diagnostics[0].message
 }
 
+fn numbered(count: u32, text: impl Fn(u32) -> String) -> String {
+    (0..count).map(text).collect()
+}
+
 #[test]
 fn a_file_of_ten_megabytes_is_refused_without_parsing() {
     let compiled = compile_one(vec![b'['; 10 * 1024 * 1024]);
@@ -50,14 +54,12 @@ fn hostile_shapes_are_answered_in_bounded_time() {
         many("= \n"),
         many("a\n"),
         many("\""),
-        format!("{WEB}env = {{ {} }}\n", (0..60_000).map(|n| format!("A{n}=${{B}},")).collect::<String>()),
+        format!("{WEB}env = {{ {} }}\n", numbered(60_000, |n| format!("A{n}=${{B}},"))),
         ports,
-        (0..20_000).map(|n| format!("[image.i{n}]\nreference=\"a:1\"\n")).collect(),
-        (0..20_000).map(|n| format!("[container.c{n}]\nimage=\"x{n}\"\n")).collect(),
-        (0..10_000)
-            .map(|n| format!("[container.c{n}]\nimage=\"x:1\"\ndepends_on.c{}=\"started\"\n", n + 1))
-            .collect(),
-        (0..50_000).map(|n| format!("x{n} = 1\n")).collect(),
+        numbered(20_000, |n| format!("[image.i{n}]\nreference=\"a:1\"\n")),
+        numbered(20_000, |n| format!("[container.c{n}]\nimage=\"x{n}\"\n")),
+        numbered(10_000, |n| format!("[container.c{n}]\nimage=\"x:1\"\ndepends_on.c{}=\"started\"\n", n + 1)),
+        numbered(50_000, |n| format!("x{n} = 1\n")),
         format!("{WEB}x = \"{}\"\n", "x".repeat(1_000_000)),
         format!("{WEB}user = \"{}\"\n", "x:".repeat(500_000)),
         format!("{WEB}hostname = \"{}\"\n", "${A}".repeat(200_000)),
