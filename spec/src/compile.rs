@@ -1,6 +1,6 @@
 //! From the text of the spec files to [`App`]s.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::document::{Document, expand, parse};
 use crate::file::AppFile;
@@ -61,15 +61,21 @@ pub fn compile(files: &[SpecFile], tree: &dyn Tree, node: &Node) -> Compiled {
     let (policy, document) = Policy::read(common.map(|index| &files[index]), node);
     let apps = files.iter().enumerate().filter(|(index, _)| Some(*index) != common);
     let mut units: Vec<_> = apps.map(|(_, file)| Unit::read(file, &policy, tree)).collect();
+    check_file_names(&mut units);
     collisions::check(&mut units);
 
     let mut compiled = Compiled::default();
     compiled.diagnostics.extend(document.into_iter().flat_map(Document::into_diagnostics));
     let (good, bad): (Vec<_>, Vec<_>) =
         units.into_iter().partition(|unit| !policy.broken && !unit.document.has_errors());
-    good.into_iter().for_each(|unit| unit.accept(&mut compiled));
-    bad.into_iter().for_each(|unit| unit.hold(&mut compiled));
-    compiled.diagnostics.sort();
+    for unit in good {
+        unit.accept(&mut compiled);
+    }
+    for unit in bad {
+        unit.hold(&mut compiled);
+    }
+    // Within a file they are in order already.
+    compiled.diagnostics.sort_by(|one, other| one.file.cmp(&other.file));
     compiled
 }
 
@@ -87,7 +93,6 @@ pub(crate) struct Unit {
 impl Unit {
     fn read(source: &SpecFile, policy: &Policy, tree: &dyn Tree) -> Self {
         let mut document = parse(source);
-        let name = app_name(&source.path).map_err(|problem| document.error(None, problem)).ok();
         expand(&mut document, &policy.variables);
         let valid = structure::check(&mut document, &schema::APP).unwrap_or_else(|| serde_json::json!({}));
         let file = serde_json::from_value(valid).unwrap_or_else(|error| {
@@ -95,7 +100,7 @@ impl Unit {
             AppFile::default()
         });
         let declared = lower(&mut document, &file, policy, tree);
-        Self { path: source.path.clone(), name, document, file, declared }
+        Self { path: source.path.clone(), name: stem(&source.path).parse().ok(), document, file, declared }
     }
 
     fn accept(self, compiled: &mut Compiled) {
@@ -128,20 +133,32 @@ fn stem(path: &str) -> &str {
     file.strip_suffix(".toml").unwrap_or(file)
 }
 
-/// The name of the app that a file declares.
-fn app_name(path: &str) -> Result<Name, Problem> {
-    let stem = stem(path);
-    let name = Name::parse(stem).map_err(|problem| {
-        let hint = match Name::nearest(stem) {
-            Some(name) => format!("an app has the name of its file; rename the file to `{name}.toml`"),
-            None => "an app has the name of its file: 1 to 63 characters of a-z, 0-9 and -".to_owned(),
-        };
-        problem.hint(hint)
-    })?;
-    if format!("{name}.toml") == policy::PATH {
-        return Err(Problem::new("no app can be called `homeostat`").hint(
-            "`homeostat.toml` in the root of the source is the file for what all apps have in common",
-        ));
+/// An app has the name of its file, and that has to be a [`Name`].
+fn check_file_names(units: &mut [Unit]) {
+    let paths: BTreeSet<String> = units.iter().map(|unit| unit.path.clone()).collect();
+    for unit in units {
+        let stem = stem(&unit.path);
+        if stem == self::stem(policy::PATH) {
+            let problem = Problem::new(format!("no app can be called `{stem}`")).hint(
+                "`homeostat.toml` is the one file in the root of the source for what all apps have in common",
+            );
+            unit.document.error(None, problem);
+            unit.name = None;
+        } else if let Err(problem) = Name::parse(stem) {
+            unit.document.error(None, problem.hint(file_name_hint(stem, &paths)));
+        }
     }
-    Ok(name)
+}
+
+fn file_name_hint(stem: &str, paths: &BTreeSet<String>) -> String {
+    let meant = Name::nearest(stem).map(|name| format!("{name}.toml"));
+    match meant {
+        Some(meant) if paths.contains(&meant) => {
+            format!(
+                "an app has the name of its file, and `{meant}` is there already: choose another name, or merge them"
+            )
+        }
+        Some(meant) => format!("an app has the name of its file: rename it to `{meant}`"),
+        None => "an app has the name of its file: 1 to 63 characters of a-z, 0-9 and -".to_owned(),
+    }
 }

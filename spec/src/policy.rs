@@ -23,6 +23,9 @@ impl Policy {
         let mut document = file.map(parse);
         let file = document.as_mut().map(read_file).unwrap_or_default();
         let broken = document.as_ref().is_some_and(Document::has_errors);
+        if let Some(document) = document.as_mut().filter(|_| broken) {
+            document.warning_at(&[], Problem::new("no app is changed while this file has errors"));
+        }
         let mut values = file.variables.as_written().clone();
         values.extend(node.variables.clone());
         (

@@ -59,3 +59,39 @@ fn remove_null(schema: &mut Value) {
         _ => {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scalar::check_of;
+
+    /// Formats that schemars gives to the number types of Rust.
+    const NUMBERS: [&str; 2] = ["uint32", "double"];
+
+    #[test]
+    fn every_format_of_the_schemas_has_a_check_and_its_examples_pass() {
+        for schema in [schema(), source_schema()] {
+            let mut seen = 0;
+            visit(&schema, &mut |format, object| {
+                seen += 1;
+                let check = check_of(format);
+                assert!(check.is_some() || NUMBERS.contains(&format), "{format}");
+                for example in object["examples"].as_array().into_iter().flatten() {
+                    check.unwrap()(example.as_str().unwrap()).unwrap();
+                }
+            });
+            assert!(seen > 5);
+        }
+    }
+
+    fn visit(schema: &Value, look: &mut dyn FnMut(&str, &Value)) {
+        if let Some(format) = schema["format"].as_str() {
+            look(format, schema);
+        }
+        match schema {
+            Value::Object(object) => object.values().for_each(|value| visit(value, look)),
+            Value::Array(items) => items.iter().for_each(|value| visit(value, look)),
+            _ => {}
+        }
+    }
+}

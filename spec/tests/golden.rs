@@ -4,6 +4,8 @@
 //! `web.toml`, and `invalid/NAME/` a source of several files, whose diagnostics are in
 //! `snapshots/invalid__NAME.snap`. `INSTA_UPDATE=always` writes the snapshots anew; read the difference.
 
+#![allow(clippy::unwrap_used, reason = "the helpers fail the test that calls them")]
+
 mod support;
 
 use std::fmt::Write as _;
@@ -18,6 +20,8 @@ fn valid_specs_compile_to_the_recorded_model() {
     for path in entries("valid") {
         let compiled = compile(&files(&path), &SampleTree, &node);
         assert_eq!(render(&compiled.diagnostics, false), "", "{}", path.display());
+        let stored = serde_json::to_string(&compiled.apps).unwrap();
+        assert_eq!(compiled.apps, serde_json::from_str(&stored).unwrap(), "the store keeps models as JSON");
         insta::with_settings!({ prepend_module_to_snapshot => false, omit_expression => true }, {
             insta::assert_json_snapshot!(format!("valid__{}", name(&path)), compiled.apps);
         });

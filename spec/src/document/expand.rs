@@ -89,6 +89,9 @@ impl Expansion<'_> {
         let Some(value) = self.variables.values.get(name) else {
             return self.undefined(name);
         };
+        if self.growth > MOST_GROWTH {
+            return Ok(None);
+        }
         self.growth = self.growth.saturating_add(value.len());
         if self.growth > MOST_GROWTH {
             return Err(Problem::new("the variables of this file add up to more than 4 MiB"));

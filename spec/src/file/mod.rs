@@ -4,5 +4,5 @@
 mod app;
 mod source;
 
-pub(crate) use app::{AppFile, BuildTable, ContainerTable, HealthTable, VolumeTable};
+pub(crate) use app::{AppFile, BuildTable, Command, ContainerTable, HealthTable, VolumeTable};
 pub(crate) use source::{Defaults, LogTable, ResourcesTable, SourceFile, StopTable};

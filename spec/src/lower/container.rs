@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::Lowering;
-use crate::file::{ContainerTable, HealthTable, LogTable, ResourcesTable, StopTable};
+use crate::file::{Command, ContainerTable, HealthTable, LogTable, ResourcesTable, StopTable};
 use crate::problem::Problem;
 use crate::{
     Container, ContainerConfig, DesiredState, HealthCheck, LogRotation, Name, NetworkMode, Probe,
@@ -49,8 +49,8 @@ impl Lowering<'_> {
         let defaults = &self.policy.defaults;
         self.capabilities(name, table);
         ContainerConfig {
-            entrypoint: table.entrypoint.as_ref().map(|command| command.arguments()),
-            command: table.command.as_ref().map(|command| command.arguments()),
+            entrypoint: table.entrypoint.as_ref().map(Command::arguments),
+            command: table.command.as_ref().map(Command::arguments),
             env: table.env.as_written().clone(),
             working_dir: table.working_dir.as_ref().map(|path| path.0.0.clone()),
             user: table.user.as_ref().map(|user| user.0.0.clone()),

@@ -85,6 +85,12 @@ impl Scalar for DroppedCapability {
     const EXAMPLES: &'static [&'static str] = &["CAP_NET_RAW", "ALL"];
 
     fn parse(text: &str) -> Result<Self, Problem> {
-        if text == "ALL" { Ok(Self(text.to_owned())) } else { parse(text).map(Self) }
+        match text {
+            "ALL" => Ok(Self(text.to_owned())),
+            "all" => {
+                Err(Problem::new(format!("{text:?} is no Linux capability")).hint("did you mean `ALL`?"))
+            }
+            _ => parse(text).map(Self),
+        }
     }
 }

@@ -3,10 +3,15 @@
 //! Understands the part of JSON Schema (draft 2020-12) that the schemas of this crate use. What is wrong is
 //! reported and left out; what remains is valid, so that later checks find what is wrong with that, too.
 
+mod keyword;
+mod message;
+
 use std::ops::Range;
 
 use serde_json::{Map, Number, Value as Json};
 
+use self::keyword::{accepts, check_string, enumerated, required_keys, type_of};
+use self::message::{list, name_elsewhere, quoted, wrong_type};
 use crate::document::{Document, Entry, MOST_DIAGNOSTICS, Node, Value};
 use crate::problem::Problem;
 use crate::scalar::check_of;
@@ -44,7 +49,8 @@ impl<'a> Checker<'a> {
         let fitting = alternatives.iter().map(|one| self.resolve(one)).find(|one| accepts(one, &node.value));
         let Some(schema) = fitting else {
             let expected: Vec<_> = alternatives.iter().map(|one| type_of(self.resolve(one))).collect();
-            self.report(&node.span, wrong_type(&expected, &node.value));
+            let table = self.table_example(schema).filter(|_| matches!(node.value, Value::Array(_)));
+            self.report(&node.span, wrong_type(&expected, &node.value).maybe_hint(table));
             return None;
         };
         match &node.value {
@@ -62,6 +68,13 @@ impl<'a> Checker<'a> {
             Value::Table(entries) => self.table(schema, entries, &node.span),
             Value::Datetime | Value::Unknown => None,
         }
+    }
+
+    /// How a table with keys of one's own is written, where one is asked for: Compose has lists in such places.
+    fn table_example(&self, schema: &'a Json) -> Option<String> {
+        let value = schema.get("additionalProperties").filter(|value| value.is_object())?;
+        let word = enumerated(self.resolve(value)).first().copied().unwrap_or("VALUE");
+        Some(format!("write a table: {{ NAME = \"{word}\" }}"))
     }
 
     /// Follows `$ref` into the definitions of the root.
@@ -202,137 +215,4 @@ impl<'a> Checker<'a> {
     fn table_name(&self) -> String {
         if self.place.is_empty() { "the file".to_owned() } else { format!("[{}]", self.place.join(".")) }
     }
-}
-
-fn required_keys(schema: &Json) -> impl Iterator<Item = &str> {
-    schema["required"].as_array().into_iter().flatten().filter_map(Json::as_str)
-}
-
-fn check_string(schema: &Json, text: &str) -> Result<(), Problem> {
-    if text.contains('\0') {
-        return Err(Problem::new("the text has a NUL character").hint("no string of the kernel can have one"));
-    }
-    let words = enumerated(schema);
-    if !words.is_empty() && !words.contains(&text) {
-        let near = did_you_mean(text, words.iter().copied());
-        return Err(Problem::new(format!("{text:?} is none of {}", list(&words))).maybe_hint(near));
-    }
-    let length = text.chars().count() as u64;
-    if schema["minLength"].as_u64().is_some_and(|minimum| length < minimum) {
-        return Err(Problem::new("the text is empty").hint("write something, or leave the key out"));
-    }
-    if let Some(maximum) = schema["maxLength"].as_u64().filter(|maximum| length > *maximum) {
-        return Err(Problem::new("the text is too long").hint(format!("it has at most {maximum} characters")));
-    }
-    schema["format"].as_str().and_then(check_of).map_or(Ok(()), |check| check(text))
-}
-
-/// The words that a string can be; empty when it is free.
-fn enumerated(schema: &Json) -> Vec<&str> {
-    let words = schema["enum"].as_array().into_iter().flatten();
-    let described = schema["oneOf"].as_array().into_iter().flatten().map(|one| &one["const"]);
-    words.chain(described).filter_map(Json::as_str).collect()
-}
-
-/// The type of a value that a schema without `anyOf` asks for.
-fn type_of(schema: &Json) -> &str {
-    match schema["type"].as_str() {
-        Some(name) => name,
-        None if enumerated(schema).is_empty() => "object",
-        None => "string",
-    }
-}
-
-fn accepts(schema: &Json, value: &Value) -> bool {
-    matches!(
-        (type_of(schema), value),
-        ("string", Value::String(_))
-            | ("integer", Value::Integer(_))
-            | ("number", Value::Integer(_) | Value::Float(_))
-            | ("boolean", Value::Boolean(_))
-            | ("array", Value::Array(_))
-            | ("object", Value::Table(_))
-    )
-}
-
-fn wrong_type(expected: &[&str], value: &Value) -> Problem {
-    let found = match value {
-        Value::String(_) => "a string",
-        Value::Integer(_) => "an integer",
-        Value::Float(_) => "a number",
-        Value::Boolean(_) => "a boolean",
-        Value::Datetime => "a date",
-        Value::Array(_) => "a list",
-        Value::Table(_) | Value::Unknown => "a table",
-    };
-    let names: Vec<_> = expected.iter().map(|name| type_name(name)).collect();
-    Problem::new(format!("expected {}, found {found}", names.join(" or ")))
-        .maybe_hint(type_hint(expected, value))
-}
-
-fn type_name(name: &str) -> &'static str {
-    match name {
-        "string" => "a string",
-        "integer" => "an integer",
-        "number" => "a number",
-        "boolean" => "a boolean",
-        "array" => "a list",
-        _ => "a table",
-    }
-}
-
-fn type_hint(expected: &[&str], value: &Value) -> Option<String> {
-    let hint = match value {
-        Value::Integer(Some(number)) if expected.contains(&"string") => {
-            format!("put it in quotes: \"{number}\"")
-        }
-        Value::Float(number) if expected.contains(&"string") => format!("put it in quotes: \"{number}\""),
-        Value::Boolean(boolean) if expected.contains(&"string") => format!("put it in quotes: \"{boolean}\""),
-        Value::String(text) if expected == ["boolean"] && matches!(&**text, "true" | "false") => {
-            format!("write it without quotes: {text}")
-        }
-        Value::String(text) if text.parse::<f64>().is_ok() && expected.contains(&"number") => {
-            format!("write it without quotes: {text}")
-        }
-        Value::String(text) if text.parse::<i64>().is_ok() && expected.contains(&"integer") => {
-            format!("write it without quotes: {text}")
-        }
-        Value::String(text) if expected == ["array"] && text.len() < 80 => {
-            format!("write a list: [{text:?}]")
-        }
-        Value::Array(_) if expected == ["object"] => "write a table: { KEY = VALUE }".to_owned(),
-        _ => return None,
-    };
-    Some(hint)
-}
-
-/// What a key of Compose or Docker is called in a spec.
-fn name_elsewhere(key: &str) -> Option<&'static str> {
-    Some(match key {
-        "services" | "service" => "container",
-        "environment" => "env",
-        "cmd" | "args" => "command",
-        "healthcheck" => "health",
-        "network_mode" | "networks" => "network",
-        "workdir" | "workingdir" | "cwd" => "working_dir",
-        "mem_limit" => "resources.memory",
-        "pids_limit" => "resources.pids",
-        "stop_signal" => "stop.signal",
-        "stop_grace_period" => "stop.grace",
-        "restart_policy" => "restart",
-        "mounts" => "volumes",
-        "test" => "command",
-        "logging" => "log",
-        _ => return None,
-    })
-}
-
-fn list(words: &[&str]) -> String {
-    words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
-}
-
-/// A key in backticks, or escaped if it is not plain.
-fn quoted(key: &str) -> String {
-    let plain = key.len() <= 64 && key.chars().all(|c| c.is_ascii_graphic() && c != '`');
-    if plain { format!("`{key}`") } else { format!("{:?}", key.chars().take(64).collect::<String>()) }
 }
