@@ -6,6 +6,7 @@
 //!   [`probe_result`](Record::probe_result) after every health probe.
 //! - [`lint`] checks what must be true of every plan; tests run it on each.
 //! - [`status`] tells people and scripts how everything is.
+//! - `fake`, behind the feature of that name, is a host in memory for tests.
 //! - [`ports`] are the traits through which the loop reaches the world.
 
 mod backoff;
@@ -26,6 +27,8 @@ mod target;
 mod transitions;
 mod words;
 
+#[cfg(feature = "fake")]
+pub mod fake;
 pub mod ports;
 
 pub use desired::{Desired, build_reference, image_reference};

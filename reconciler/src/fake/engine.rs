@@ -1,0 +1,322 @@
+//! An engine in memory, with faults.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::StreamExt;
+use futures::channel::mpsc::{UnboundedSender, unbounded};
+use futures::stream::{self, BoxStream};
+use homeostat_spec::{LogRotation, Network, Resources, Volume};
+
+use super::{Chaos, Fault, FaultTime, Operation, World};
+use crate::ports::{
+    BuildRequest, Clock, ContainerRequest, Engine, EngineEvent, EngineInfo, ExecOutcome, ExecRequest,
+    ImagePrune, LogLine, LogQuery, Progress, Pruned, Usage,
+};
+use crate::{ContainerState, ErrorKind, Observed, PortError, ResourceKey};
+
+/// An engine in memory, with faults.
+///
+/// Clones share one host: a clone is the same engine opened again after a crash of the agent.
+/// Every call is pending once before it takes effect and once after, so that dropping it there is a
+/// crash of the agent in the middle.
+#[derive(Clone)]
+pub struct FakeEngine {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    clock: Arc<dyn Clock>,
+    state: Mutex<State>,
+}
+
+struct State {
+    world: World,
+    faults: Vec<Fault>,
+    chaos: Option<Chaos>,
+    calls: Vec<(Operation, String)>,
+    listeners: Vec<UnboundedSender<EngineEvent>>,
+    exec: BTreeMap<ResourceKey, ExecOutcome>,
+}
+
+impl FakeEngine {
+    /// An engine over a host with nothing on it.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        let state = State {
+            world: World::at(clock.now()),
+            faults: Vec::new(),
+            chaos: None,
+            calls: Vec::new(),
+            listeners: Vec::new(),
+            exec: BTreeMap::new(),
+        };
+        Self { shared: Arc::new(Shared { clock, state: Mutex::new(state) }) }
+    }
+
+    /// Looks at the host, or changes it behind everybody's back: no event tells of it.
+    pub fn with_world<T>(&self, look: impl FnOnce(&mut World) -> T) -> T {
+        look(&mut self.state().world)
+    }
+
+    /// Makes calls fail.
+    pub fn inject(&self, fault: Fault) {
+        self.state().faults.push(fault);
+    }
+
+    /// Makes calls fail at random, or no longer so. Faults that were injected go on.
+    pub fn set_chaos(&self, chaos: Option<Chaos>) {
+        self.state().chaos = chaos;
+    }
+
+    /// Ends a container as a crash or a kill does, and tells of it.
+    pub fn exit_container(&self, key: &ResourceKey, code: i32) {
+        let mut state = self.state();
+        state.world.exit(key, Some(code));
+        state.tell(EngineEvent::ContainerExited(key.clone()));
+    }
+
+    /// Ends everything that runs. Nobody sees how, and no event tells of it.
+    pub fn power_cut(&self) {
+        self.state().world.power_cut();
+    }
+
+    /// What every command that is run in a container gives; exit code 0 where nothing was set.
+    pub fn set_exec(&self, key: &ResourceKey, outcome: ExecOutcome) {
+        self.state().exec.insert(key.clone(), outcome);
+    }
+
+    /// Takes the calls that changed something or failed since the last time, in order, with the resource or
+    /// reference that each was about.
+    pub fn take_calls(&self) -> Vec<(Operation, String)> {
+        std::mem::take(&mut self.state().calls)
+    }
+
+    /// The state, with the host's time moved up to the clock's.
+    fn state(&self) -> MutexGuard<'_, State> {
+        let mut state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
+        for key in state.world.advance_to(self.shared.clock.now()) {
+            state.tell(EngineEvent::ContainerExited(key));
+        }
+        state
+    }
+
+    async fn call<T>(
+        &self,
+        operation: Operation,
+        on: String,
+        effect: impl FnOnce(&mut World) -> Result<T, PortError> + Send,
+    ) -> Result<T, PortError>
+    where
+        T: Send,
+    {
+        pending_once().await;
+        let result = {
+            let mut state = self.state();
+            let fault = state.fault(operation, &on);
+            state.calls.push((operation, on.clone()));
+            match fault {
+                Some((FaultTime::Before, kind)) => Err(injected(operation, &on, kind)),
+                Some((FaultTime::After, kind)) => {
+                    effect(&mut state.world)?;
+                    Err(injected(operation, &on, kind))
+                }
+                None => effect(&mut state.world),
+            }
+        };
+        if !matches!(operation, Operation::Observe | Operation::Usage | Operation::Exec) {
+            self.state().tell(EngineEvent::Changed);
+        }
+        pending_once().await;
+        result
+    }
+}
+
+impl State {
+    fn tell(&mut self, event: EngineEvent) {
+        if let Some(chaos) = &mut self.chaos
+            && chaos.random.per_mille(chaos.lost_per_mille)
+        {
+            return;
+        }
+        self.listeners.retain(|listener| listener.unbounded_send(event.clone()).is_ok());
+    }
+
+    fn fault(&mut self, operation: Operation, on: &str) -> Option<(FaultTime, ErrorKind)> {
+        let meant =
+            |fault: &Fault| fault.operation == operation && fault.on.as_deref().is_none_or(|name| name == on);
+        if let Some(fault) = self.faults.iter_mut().find(|fault| fault.times > 0 && meant(fault)) {
+            fault.times -= 1;
+            return Some((fault.time, fault.kind));
+        }
+        let chaos = self.chaos.as_mut()?;
+        if chaos.random.per_mille(chaos.before_per_mille) {
+            Some((FaultTime::Before, ErrorKind::Transient))
+        } else if chaos.random.per_mille(chaos.after_per_mille) {
+            Some((FaultTime::After, ErrorKind::Transient))
+        } else {
+            None
+        }
+    }
+}
+
+fn injected(operation: Operation, on: &str, kind: ErrorKind) -> PortError {
+    PortError::new(kind, format!("injected failure of {operation:?} {on}"))
+}
+
+/// Is pending once, so that others get their turn, or the call is dropped here.
+async fn pending_once() {
+    let mut was_pending = false;
+    futures::future::poll_fn(|context| {
+        if was_pending {
+            return Poll::Ready(());
+        }
+        was_pending = true;
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+#[async_trait]
+impl Engine for FakeEngine {
+    fn info(&self) -> EngineInfo {
+        EngineInfo { name: "fake".to_owned(), version: "1".to_owned() }
+    }
+
+    async fn observe(&self) -> Result<Observed, PortError> {
+        let observe = |world: &mut World| Ok(Observed { files: Default::default(), ..world.observe() });
+        self.call(Operation::Observe, String::new(), observe).await
+    }
+
+    fn events(&self) -> BoxStream<'static, EngineEvent> {
+        let (sender, receiver) = unbounded();
+        self.state().listeners.push(sender);
+        receiver.boxed()
+    }
+
+    async fn build_image(
+        &self,
+        request: &BuildRequest,
+        progress: &dyn Progress,
+    ) -> Result<String, PortError> {
+        progress.step(1, 1, "FROM scratch");
+        let bring = |world: &mut World| world.bring_image(&request.reference);
+        self.call(Operation::BuildImage, request.reference.clone(), bring).await
+    }
+
+    async fn pull_image(&self, reference: &str, _progress: &dyn Progress) -> Result<String, PortError> {
+        self.call(Operation::PullImage, reference.to_owned(), |world| world.bring_image(reference)).await
+    }
+
+    async fn remove_image(&self, reference: &str) -> Result<(), PortError> {
+        self.call(Operation::RemoveImage, reference.to_owned(), |world| world.remove_image(reference)).await
+    }
+
+    async fn prune_images(&self, request: &ImagePrune) -> Result<Pruned, PortError> {
+        let prune = |world: &mut World| {
+            let observed = world.observe();
+            let used = |name: &String| observed.containers.values().any(|container| container.image == *name);
+            let unused = observed.images.keys().filter(|name| !request.keep.contains(*name) && !used(name));
+            let images: Vec<String> = unused.cloned().collect();
+            let bytes = images.iter().map(|name| observed.images[name].size).sum();
+            if !request.dry_run {
+                world.observed_mut().images.retain(|name, _| !images.contains(name));
+            }
+            Ok(Pruned { images, bytes })
+        };
+        self.call(Operation::PruneImages, String::new(), prune).await
+    }
+
+    async fn create_volume(&self, key: &ResourceKey, _volume: &Volume) -> Result<(), PortError> {
+        let create = |world: &mut World| {
+            world.observed_mut().volumes.insert(key.clone());
+            Ok(())
+        };
+        self.call(Operation::CreateVolume, key.to_string(), create).await
+    }
+
+    async fn remove_volume(&self, key: &ResourceKey) -> Result<(), PortError> {
+        self.call(Operation::RemoveVolume, key.to_string(), |world| world.remove_volume(key)).await
+    }
+
+    async fn create_network(&self, key: &ResourceKey, network: &Network) -> Result<(), PortError> {
+        self.call(Operation::CreateNetwork, key.to_string(), |world| world.create_network(key, network)).await
+    }
+
+    async fn remove_network(&self, key: &ResourceKey) -> Result<(), PortError> {
+        self.call(Operation::RemoveNetwork, key.to_string(), |world| world.remove_network(key)).await
+    }
+
+    async fn create_container(&self, request: &ContainerRequest) -> Result<(), PortError> {
+        let create = |world: &mut World| {
+            // The files that it mounts lie in a directory of the agent's, out of sight here.
+            let files = request.config.mounts.iter().filter_map(|mount| match &mount.source {
+                homeostat_spec::MountSource::Source(path) => Some(path.digest.clone()),
+                _ => None,
+            });
+            world.observed_mut().files.extend(files);
+            world.create_container(&request.key, &request.image, &request.config)
+        };
+        self.call(Operation::CreateContainer, request.key.to_string(), create).await
+    }
+
+    async fn start_container(&self, key: &ResourceKey) -> Result<(), PortError> {
+        self.call(Operation::StartContainer, key.to_string(), |world| world.start_container(key)).await
+    }
+
+    async fn stop_container(
+        &self,
+        key: &ResourceKey,
+        _signal: Option<&str>,
+        _grace: Duration,
+    ) -> Result<(), PortError> {
+        self.call(Operation::StopContainer, key.to_string(), |world| world.stop_container(key)).await
+    }
+
+    async fn pause_container(&self, key: &ResourceKey) -> Result<(), PortError> {
+        self.call(Operation::PauseContainer, key.to_string(), |world| world.pause_container(key)).await
+    }
+
+    async fn resume_container(&self, key: &ResourceKey) -> Result<(), PortError> {
+        self.call(Operation::ResumeContainer, key.to_string(), |world| world.resume_container(key)).await
+    }
+
+    async fn update_container(
+        &self,
+        key: &ResourceKey,
+        resources: &Resources,
+        log: &LogRotation,
+    ) -> Result<(), PortError> {
+        self.call(Operation::UpdateContainer, key.to_string(), |world| {
+            world.update_container(key, resources, log)
+        })
+        .await
+    }
+
+    async fn remove_container(&self, key: &ResourceKey) -> Result<(), PortError> {
+        self.call(Operation::RemoveContainer, key.to_string(), |world| world.remove_container(key)).await
+    }
+
+    async fn exec(&self, key: &ResourceKey, _request: &ExecRequest) -> Result<ExecOutcome, PortError> {
+        let outcome = self.state().exec.get(key).cloned();
+        let works = ExecOutcome { code: Some(0), output: String::new() };
+        self.call(Operation::Exec, key.to_string(), |_| Ok(outcome.unwrap_or(works))).await
+    }
+
+    fn logs(&self, _key: &ResourceKey, _query: &LogQuery) -> BoxStream<'static, Result<LogLine, PortError>> {
+        stream::empty().boxed()
+    }
+
+    async fn usage(&self) -> Result<BTreeMap<ResourceKey, Usage>, PortError> {
+        let usage = |world: &mut World| {
+            let observed = world.observe();
+            let alive = |state| matches!(state, ContainerState::Running | ContainerState::Paused);
+            let alive = observed.containers.into_iter().filter(|(_, container)| alive(container.state));
+            Ok(alive.map(|(key, _)| (key, Usage::default())).collect())
+        };
+        self.call(Operation::Usage, String::new(), usage).await
+    }
+}
