@@ -73,7 +73,9 @@ impl Location {
             }
             "ssh" | "git+ssh" | "ssh+git" => (Transport::Ssh, 22),
             _ => {
-                return Err(refused(&format!("{scheme}:// is not accepted; use https://, ssh:// or file://")));
+                return Err(refused(&format!(
+                    "{scheme}:// is not accepted; use https://, ssh:// or file://"
+                )));
             }
         };
         if transport == Transport::Ssh && password.is_some() {
