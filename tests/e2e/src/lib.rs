@@ -1,1 +1,14 @@
-//! homeostat-e2e
+//! A host of its own for each end-to-end test: network namespace, directories, source, and the built binary.
+
+mod agent;
+mod command;
+mod host;
+mod leaks;
+mod specs;
+mod wait;
+
+pub use agent::Agent;
+pub use command::{Outcome, run};
+pub use host::Host;
+pub use specs::{busybox_image, sleeper, web};
+pub use wait::{eventually, wait_until};

@@ -1,0 +1,147 @@
+//! A host of its own for a test.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use nix::sched::{CloneFlags, unshare};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::command::binary;
+use crate::leaks::Leaks;
+use crate::{Agent, Outcome, run};
+
+/// A host of its own: network namespace, data, run and source directory. What runs on it is taken down
+/// and leaks are looked for when it is dropped.
+pub struct Host {
+    directory: TempDir,
+    leaks: Leaks,
+}
+
+impl Host {
+    /// A host without anything. To be made on the thread of the test: its network namespace is that thread's,
+    /// and that of every process the thread starts.
+    ///
+    /// # Panics
+    /// When the test does not run as root.
+    #[expect(clippy::new_without_default, reason = "it changes the thread's namespace")]
+    pub fn new() -> Self {
+        unshare(CloneFlags::CLONE_NEWNET).expect("end-to-end tests run as root");
+        run("ip", &["link", "set", "lo", "up"]);
+        let directory = TempDir::with_prefix("homeostat-e2e-").expect("a temporary directory");
+        for name in ["data", "run", "source"] {
+            fs_err::create_dir(directory.path().join(name)).expect("a directory");
+        }
+        let leaks = Leaks::new(directory.path());
+        Self { directory, leaks }
+    }
+
+    /// A directory or file of this host.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// The source directory.
+    pub fn source(&self) -> PathBuf {
+        self.path("source")
+    }
+
+    /// Writes a file of the source.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    pub fn write(&self, name: &str, content: &str) {
+        let path = self.source().join(name);
+        fs_err::create_dir_all(path.parent().unwrap_or(Path::new("/"))).expect("a directory");
+        fs_err::write(path, content).expect("a file of the source");
+    }
+
+    /// Removes a file of the source.
+    ///
+    /// # Panics
+    /// When it is not there.
+    pub fn remove(&self, name: &str) {
+        fs_err::remove_file(self.source().join(name)).expect("the file is there");
+    }
+
+    /// `homeostat` with the options of this host.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(binary());
+        command.arg("--data-dir").arg(self.path("data")).arg("--run-dir").arg(self.path("run"));
+        // Nothing of the machine that runs the tests is to be read.
+        command.arg("--config").arg(self.config());
+        command.env_remove("NOTIFY_SOCKET");
+        command
+    }
+
+    fn config(&self) -> PathBuf {
+        let path = self.path("config.toml");
+        if !path.exists() {
+            fs_err::write(&path, "").expect("a configuration file");
+        }
+        path
+    }
+
+    /// Runs `homeostat` with arguments.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn homeostat(&self, arguments: &[&str]) -> Outcome {
+        self.command().args(arguments).output().expect("the binary can be run").into()
+    }
+
+    /// `homeostat apply` of the source directory.
+    pub fn apply(&self) -> Outcome {
+        self.homeostat(&["apply", self.source().to_str().expect("a path in UTF-8")])
+    }
+
+    /// `homeostat plan` of the source directory.
+    pub fn plan(&self) -> Outcome {
+        self.homeostat(&["plan", self.source().to_str().expect("a path in UTF-8")])
+    }
+
+    /// `homeostat status -o json`, whatever its exit code.
+    pub fn status(&self) -> Value {
+        self.homeostat(&["status", "-o", "json"]).json()
+    }
+
+    /// The status of a container, as `web/web`; `Null` when it is not there.
+    pub fn container(&self, key: &str) -> Value {
+        container_of(&self.status(), key)
+    }
+
+    /// The process id of a container.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn pid(&self, key: &str) -> i32 {
+        let status = self.container(key);
+        let pid = status["pid"].as_i64().unwrap_or_else(|| panic!("{key} does not run: {status}"));
+        i32::try_from(pid).expect("process ids are small")
+    }
+
+    /// Starts an agent that follows the source directory.
+    pub fn agent(&self) -> Agent {
+        Agent::start(self, self.source().to_str().expect("a path in UTF-8"), &[])
+    }
+}
+
+/// The status of a container within `status -o json`.
+pub(crate) fn container_of(status: &Value, key: &str) -> Value {
+    let (app, name) = key.split_once('/').expect("a key is APP/NAME");
+    let apps = status["apps"].as_array().into_iter().flatten();
+    let containers = apps.filter(|found| found["name"] == app).flat_map(|found| found["containers"].as_array());
+    containers.flatten().find(|found| found["name"] == name).cloned().unwrap_or(Value::Null)
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        let down = self.homeostat(&["agent", "--down"]);
+        if std::thread::panicking() {
+            eprintln!("{}", down.stderr);
+            return;
+        }
+        assert_eq!(down.code, Some(0), "the host is taken down: {}", down.stderr);
+        self.leaks.assert_none();
+    }
+}

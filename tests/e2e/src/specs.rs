@@ -1,0 +1,53 @@
+//! Specs and images that several tests use.
+
+use crate::Host;
+
+/// Where Debian's busybox-static puts it.
+const BUSYBOX: &str = "/bin/busybox";
+
+/// Puts a build context `./busybox` into the source: busybox with its commands, and nothing else.
+///
+/// # Panics
+/// When busybox-static is not installed.
+pub fn busybox_image(host: &Host) {
+    let context = host.source().join("busybox");
+    fs_err::create_dir_all(&context).expect("a directory");
+    fs_err::copy(BUSYBOX, context.join("busybox")).expect("busybox-static is installed");
+    let dockerfile = "FROM scratch\nCOPY busybox /bin/busybox\nRUN [\"/bin/busybox\", \"--install\", \"-s\", \"/bin\"]\n";
+    fs_err::write(context.join("Dockerfile"), dockerfile).expect("a Dockerfile");
+}
+
+/// An app with one container that sleeps, and stops at once when it is told to.
+pub fn sleeper(more: &str) -> String {
+    format!(
+        r#"
+[image.busybox]
+build = {{ context = "./busybox" }}
+
+[container.main]
+image = "busybox"
+command = ["sh", "-c", "echo started; trap 'exit 0' TERM; while true; do sleep 1000 & wait $!; done"]
+{more}
+"#
+    )
+}
+
+/// An app with a web server on a port of the host, and a volume.
+pub fn web(port: u16, more: &str) -> String {
+    format!(
+        r#"
+[image.busybox]
+build = {{ context = "./busybox" }}
+
+[container.web]
+image = "busybox"
+command = ["httpd", "-f", "-p", "80", "-h", "/data"]
+ports = ["{port}:80"]
+volumes = ["data:/data"]
+stop = {{ signal = "SIGKILL" }}
+{more}
+
+[volume.data]
+"#
+    )
+}
