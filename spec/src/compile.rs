@@ -26,7 +26,7 @@ pub struct Node {
     pub variables: BTreeMap<String, String>,
 }
 
-/// The result of [`compile`].
+/// The result of [`compile()`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Compiled {
     /// The valid apps.

@@ -52,7 +52,7 @@ impl fmt::Display for Severity {
     }
 }
 
-/// `FILE:LINE:COLUMN: MESSAGE: HINT` in one line, for a log or a status; [`render`](crate::render) is for people.
+/// `FILE:LINE:COLUMN: MESSAGE: HINT` in one line, for a log or a status; [`render`](crate::render()) is for people.
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&visible(&self.file))?;

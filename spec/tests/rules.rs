@@ -49,6 +49,8 @@ fn hostile_shapes_are_answered_in_bounded_time() {
         format!("a = {}", many("[")),
         format!("a = {}", many("{a=")),
         format!("{} = 1", many("\"a\".")),
+        format!("a = {}", many("{a.a.a.a.a.a.a=")),
+        format!("a = {}1{}", "{a.a.a.a.a.a.a=".repeat(79), "}".repeat(79)),
         many("[a]\n"),
         many("[[a]]\n"),
         many("= \n"),
