@@ -8,7 +8,7 @@ use crate::lower::{Declared, lower};
 use crate::policy::{self, Policy};
 use crate::problem::Problem;
 use crate::scalar::Scalar;
-use crate::{App, Diagnostic, Name, Tree, collisions, schema, structure};
+use crate::{App, Diagnostic, Name, Severity, Tree, collisions, schema, structure};
 
 /// One spec file as it is in the source.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub struct Node {
     pub variables: BTreeMap<String, String>,
 }
 
-/// The result of [`compile`].
+/// The result of [`compile()`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Compiled {
     /// The valid apps.
@@ -38,6 +38,13 @@ pub struct Compiled {
     pub broken: BTreeMap<Name, String>,
     /// Everything found, sorted by file and position.
     pub diagnostics: Vec<Diagnostic>,
+}
+
+impl Compiled {
+    /// Whether anything is wrong that has to be put right, be it of an app or not.
+    pub fn has_errors(&self) -> bool {
+        self.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
+    }
 }
 
 /// Whether a path of a source is a spec file: `*.toml` directly in the root, and not hidden

@@ -1,5 +1,9 @@
 //! What is wrong with a spec, where, and what to do about it.
 
+use std::fmt;
+
+use crate::render::visible;
+
 /// How bad a [`Diagnostic`] is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -37,4 +41,28 @@ pub struct Diagnostic {
     pub message: String,
     /// What to do about it.
     pub hint: Option<String>,
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Warning => "warning",
+            Self::Error => "error",
+        })
+    }
+}
+
+/// `FILE:LINE:COLUMN: MESSAGE: HINT` in one line, for a log or a status; [`render`](crate::render()) is for people.
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&visible(&self.file))?;
+        if let Some(position) = &self.position {
+            write!(f, ":{}:{}", position.line, position.column)?;
+        }
+        write!(f, ": {}", visible(&self.message))?;
+        match &self.hint {
+            Some(hint) => write!(f, ": {}", visible(hint)),
+            None => Ok(()),
+        }
+    }
 }

@@ -1,18 +1,18 @@
 //! Specs: TOML files compiled to typed desired state.
 //!
-//! [`compile`] takes the spec files of one revision and returns every [`App`] that is
+//! [`compile()`] takes the spec files of one revision and returns every [`App`] that is
 //! valid, and a [`Diagnostic`] for everything that is not. Pure: touches no file, clock,
 //! process or network.
 //!
 //! A file takes these steps, each of which reports what is wrong and goes on with what is right:
 //!
 //! 1. `document`: bytes to a tree of values that know where they stand; `${NAME}` is replaced.
-//! 2. `structure`: the tree is checked against the JSON Schema ([`schema`]), which is made from the
+//! 2. `structure`: the tree is checked against the JSON Schema ([`schema()`]), which is made from the
 //!    types in `file`. Strings with a syntax of their own are read by `scalar`.
 //! 3. `lower`: from the types in `file` to the model ([`App`]); references within the app are resolved.
 //! 4. `collisions`: what two apps cannot both have.
 //!
-//! [`render`] prints diagnostics for people.
+//! [`render()`] prints diagnostics for people.
 
 mod collisions;
 mod compile;

@@ -52,7 +52,7 @@ fn byte_of(line: &str, character: usize) -> usize {
 }
 
 /// The text with every control character replaced by one that shows, so that columns stay true.
-fn visible(text: &str) -> String {
+pub(crate) fn visible(text: &str) -> String {
     let invisible = |c: char| {
         (c.is_control() && c != '\t')
             // Marks that reorder text (Unicode TR 36, "Trojan source").

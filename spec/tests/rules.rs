@@ -49,6 +49,8 @@ fn hostile_shapes_are_answered_in_bounded_time() {
         format!("a = {}", many("[")),
         format!("a = {}", many("{a=")),
         format!("{} = 1", many("\"a\".")),
+        format!("a = {}", many("{a.a.a.a.a.a.a=")),
+        format!("a = {}1{}", "{a.a.a.a.a.a.a=".repeat(79), "}".repeat(79)),
         many("[a]\n"),
         many("[[a]]\n"),
         many("= \n"),
@@ -57,6 +59,7 @@ fn hostile_shapes_are_answered_in_bounded_time() {
         format!("{WEB}env = {{ {} }}\n", numbered(60_000, |n| format!("A{n}=${{B}},"))),
         ports,
         numbered(20_000, |n| format!("[image.i{n}]\nreference=\"a:1\"\n")),
+        numbered(12_000, |n| format!("[image.i{n}]\nreference=\"a:1\"\n[container.c{n}]\nimage=\"i{n}\"\n")),
         numbered(20_000, |n| format!("[container.c{n}]\nimage=\"x{n}\"\n")),
         numbered(10_000, |n| format!("[container.c{n}]\nimage=\"x:1\"\ndepends_on.c{}=\"started\"\n", n + 1)),
         numbered(50_000, |n| format!("x{n} = 1\n")),
@@ -154,6 +157,15 @@ fn control_characters_never_reach_a_terminal() {
     let compiled = compile_one("\u{1b}[2J = \"\u{9b}\u{202e}\"\n\"\\u001b[31m\" = 1\n");
     let text = render(&compiled.diagnostics, false);
     assert!(!text.is_empty() && !text.contains(['\u{1b}', '\u{9b}', '\u{202e}']), "{text:?}");
+}
+
+#[test]
+fn a_diagnostic_is_one_line_for_logs_and_many_for_people() {
+    let compiled = compile_one("[container.web]\nimgae = \"nginx:1.27\"\nimage = \"nginx:1.27\"\n");
+    assert!(compiled.has_errors());
+    let text = compiled.diagnostics[0].to_string();
+    assert_eq!(text, "web.toml:2:1: unknown key `imgae` in [container.web]: did you mean `image`?");
+    assert_eq!(render(&compiled.diagnostics, false).lines().count(), 7);
 }
 
 #[test]

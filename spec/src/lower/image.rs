@@ -1,6 +1,6 @@
 //! `[image.*]`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Lowering;
 use crate::file::BuildTable;
@@ -9,9 +9,9 @@ use crate::{Build, ContainerImage, EntryKind, Image, Name, SourcePath};
 
 impl Lowering<'_> {
     pub(super) fn images(&mut self) -> BTreeMap<Name, Image> {
+        self.warn_of_unused_images();
         let mut images = BTreeMap::new();
         for (name, table) in self.file.image.iter() {
-            self.warn_if_unused(&name);
             let image = match (&table.build, &table.reference) {
                 (Some(build), _) => self.build(&name, build).map(Image::Build),
                 (None, Some(reference)) => Some(Image::Reference(reference.0.0.clone())),
@@ -92,13 +92,15 @@ impl Lowering<'_> {
         }
     }
 
-    fn warn_if_unused(&mut self, name: &Name) {
-        let containers = self.document.keys(&["container"]);
-        let known = self.file.container.as_written();
-        // A container that is not among the valid ones may use it for all that is known.
-        let used =
-            containers.iter().any(|key| known.get(key).is_none_or(|table| table.image == name.as_str()));
-        if !used {
+    /// An image that no container uses is neither built nor pulled, and probably a slip.
+    fn warn_of_unused_images(&mut self) {
+        let containers = self.file.container.as_written();
+        // A container with errors may use any image for all that is known.
+        if self.document.keys(&["container"]).len() > containers.len() {
+            return;
+        }
+        let used: BTreeSet<_> = containers.values().map(|table| table.image.as_str()).collect();
+        for (name, _) in self.file.image.iter().filter(|(name, _)| !used.contains(name.as_str())) {
             let problem = Problem::new(format!("the image `{name}` is used by no container of this file"))
                 .hint("it is neither built nor pulled");
             self.document.warning_at(&["image", name.as_str()], problem);

@@ -2,7 +2,7 @@
 
 use serde_json::Value as Json;
 
-use super::message::list;
+use super::message::{list, word_elsewhere};
 use crate::document::Value;
 use crate::problem::Problem;
 use crate::scalar::check_of;
@@ -20,7 +20,11 @@ pub(super) fn check_string(schema: &Json, text: &str) -> Result<(), Problem> {
     }
     let words = enumerated(schema);
     if !words.is_empty() && !words.contains(&text) {
-        let near = did_you_mean(text, words.iter().copied());
+        let same = word_elsewhere(text).filter(|word| words.contains(word));
+        let near = match same {
+            Some(word) => Some(format!("write `{word}`")),
+            None => did_you_mean(text, words.iter().copied()),
+        };
         return Err(Problem::new(format!("{text:?} is none of {}", list(&words))).maybe_hint(near));
     }
     let length = text.chars().count() as u64;

@@ -74,6 +74,21 @@ pub(super) fn name_elsewhere(key: &str) -> Option<&'static str> {
     })
 }
 
+/// What a word of Compose, Docker or Kubernetes is in a spec.
+pub(super) fn word_elsewhere(word: &str) -> Option<&'static str> {
+    Some(match word {
+        "unless-stopped" | "Always" => "always",
+        "never" | "Never" | "none" => "no",
+        "OnFailure" | "on_failure" => "on-failure",
+        "started" | "up" | "start" => "running",
+        "stopped" | "down" | "stop" => "exited",
+        "service_started" | "running" => "started",
+        "service_healthy" => "healthy",
+        "service_completed_successfully" | "exited" | "done" => "completed",
+        _ => return None,
+    })
+}
+
 /// Words in backticks.
 pub(super) fn list(words: &[&str]) -> String {
     words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")

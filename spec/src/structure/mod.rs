@@ -49,8 +49,8 @@ impl<'a> Checker<'a> {
         let fitting = alternatives.iter().map(|one| self.resolve(one)).find(|one| accepts(one, &node.value));
         let Some(schema) = fitting else {
             let expected: Vec<_> = alternatives.iter().map(|one| type_of(self.resolve(one))).collect();
-            let table = self.table_example(schema).filter(|_| matches!(node.value, Value::Array(_)));
-            self.report(&node.span, wrong_type(&expected, &node.value).maybe_hint(table));
+            let better = self.example(schema, &node.value);
+            self.report(&node.span, wrong_type(&expected, &node.value).maybe_hint(better));
             return None;
         };
         match &node.value {
@@ -70,11 +70,22 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// How a table with keys of one's own is written, where one is asked for: Compose has lists in such places.
-    fn table_example(&self, schema: &'a Json) -> Option<String> {
-        let value = schema.get("additionalProperties").filter(|value| value.is_object())?;
-        let word = enumerated(self.resolve(value)).first().copied().unwrap_or("VALUE");
-        Some(format!("write a table: {{ NAME = \"{word}\" }}"))
+    /// What to write in place of a value of the wrong type, where the schema says more than a type.
+    fn example(&self, schema: &'a Json, value: &Value) -> Option<String> {
+        let words = enumerated(schema);
+        if !words.is_empty() {
+            return Some(format!("write one of {} in quotes", list(&words)));
+        }
+        let Value::Array(items) = value else { return None };
+        if type_of(schema) == "object" && items.iter().any(|item| matches!(item.value, Value::Table(_))) {
+            return Some(
+                "write the name of a table in one pair of brackets, as `[container.web]`".to_owned(),
+            );
+        }
+        // Compose has lists where a spec has a table.
+        let value = schema.get("additionalProperties").map(|value| self.resolve(value))?;
+        let word = enumerated(value).first().copied().unwrap_or("VALUE");
+        (type_of(value) == "string").then(|| format!("write a table: {{ NAME = \"{word}\" }}"))
     }
 
     /// Follows `$ref` into the definitions of the root.
