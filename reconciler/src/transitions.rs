@@ -252,8 +252,10 @@ impl ContainerRecord {
             _ if !alive => HealthStatus::None,
             status => status,
         };
-        // After the clock was set back, the next probe is not put off.
-        self.health.probed_at = self.health.probed_at.map(|at| at.min(now));
+        // The clock may be set back: then the next probe counts from now, not from a time to come.
+        if self.health.probed_at.or(self.health.run).is_some_and(|since| since > now) {
+            self.health.probed_at = Some(now);
+        }
     }
 
     fn step_succeeded(&mut self, declared: Option<&Container>, step: &Step) {

@@ -17,7 +17,7 @@ use homeostat_spec::{
     App, Container, ContainerImage, DependencyCondition, DesiredState, Image, Mount, MountSource,
     NetworkMode, RestartPolicy, SourcePath,
 };
-use support::{Execution, Loop, lines};
+use support::{Execution, Loop};
 
 fn one(container: Container) -> Desired {
     desired([app_with("web", [("web", container)])])
@@ -38,6 +38,11 @@ fn built(digest: &str) -> App {
 
 fn mount(source: MountSource, target: &str) -> Mount {
     Mount { source, target: target.to_owned(), read_only: false }
+}
+
+/// The steps of a plan, a line each.
+fn lines(plan: &Plan) -> Vec<String> {
+    plan.steps.iter().map(ToString::to_string).collect()
 }
 
 fn reasons(plan: &Plan) -> Vec<String> {
