@@ -23,7 +23,7 @@ use crate::{HostSocket, InterfaceName, sysctl};
 /// Name of the interface inside the container, as everywhere in the field.
 const CONTAINER_INTERFACE: &str = "eth0";
 
-/// A bridge forwards within microseconds where the kernel's worker gets to run; a host so loaded that it does not in this
+/// Links pass packets within microseconds where the kernel's worker gets to run; a host so loaded that it does not in this
 /// time has other troubles than a slow first connection.
 const FORWARDING_TIMEOUT: Duration = Duration::from_millis(500);
 
@@ -69,7 +69,7 @@ pub fn attach(host: &HostSocket, attachment: &Attachment) -> Result<(), NetworkE
     create_pair(host, attachment, namespace.file().as_fd())?;
     set_up_container(&container, attachment)
         .attempted(|| format!("set up {CONTAINER_INTERFACE} with the address {}", attachment.address))?;
-    set_up_host(host, attachment)
+    set_up_host(host, &container, attachment)
         .attempted(|| format!("connect {} to the bridge {}", attachment.host_interface, attachment.bridge))
 }
 
@@ -109,17 +109,17 @@ fn create_pair(
     create().attempted(|| format!("create the veth pair {host_interface}"))
 }
 
-/// Sets the host's end up, after the container's, so that both are connected from here on; then waits until the bridge
-/// forwards. The kernel begins to a moment later, in a worker; a first packet sent before then would be lost, and be
-/// repeated only after a second.
-fn set_up_host(host: &HostSocket, attachment: &Attachment) -> io::Result<()> {
+/// Sets the host's end up, after the container's, so that both are connected from here on; then waits until all
+/// links on the way pass packets. The kernel lets them a moment later, in a worker; a first packet sent before then
+/// would be lost, and be repeated only after a second.
+fn set_up_host(host: &HostSocket, container: &HostSocket, attachment: &Attachment) -> io::Result<()> {
     let index = host.link_index(attachment.host_interface.as_str())?;
     host.disable_ipv6_addresses(index)?;
     host.set_port_up(index)?;
     let begin = Instant::now();
-    while !forwards(host, attachment)? {
+    while !packets_pass(host, container, attachment)? {
         if begin.elapsed() > FORWARDING_TIMEOUT {
-            tracing::warn!(interface = %attachment.host_interface, "the bridge does not forward yet");
+            tracing::warn!(interface = %attachment.host_interface, "packets to and from the container may be lost at first");
             break;
         }
         thread::sleep(FORWARDING_CHECK);
@@ -127,11 +127,13 @@ fn set_up_host(host: &HostSocket, attachment: &Attachment) -> io::Result<()> {
     Ok(())
 }
 
-fn forwards(host: &HostSocket, attachment: &Attachment) -> io::Result<bool> {
+fn packets_pass(host: &HostSocket, container: &HostSocket, attachment: &Attachment) -> io::Result<bool> {
     let port = host.link(attachment.host_interface.as_str())?;
     let bridge = host.link(attachment.bridge.as_str())?;
+    let inside = container.link(CONTAINER_INTERFACE)?;
     Ok(port.as_ref().is_some_and(|port| is_forwarding_port(port) && is_operational(port))
-        && bridge.as_ref().is_some_and(is_operational))
+        && bridge.as_ref().is_some_and(is_operational)
+        && inside.as_ref().is_some_and(is_operational))
 }
 
 fn pair_message(attachment: &Attachment, bridge_index: u32, namespace: BorrowedFd<'_>) -> LinkMessage {
