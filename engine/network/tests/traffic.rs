@@ -1,4 +1,8 @@
 //! Real traffic between hosts and containers.
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy.toml allows it in tests, but takes no helper of theirs for one"
+)]
 
 mod support;
 

@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 #![allow(
     clippy::unwrap_used,
-    reason = "clippy.toml allows it in tests, but takes no module of theirs for one"
+    reason = "clippy.toml allows it in tests, but takes no helper of theirs for one"
 )]
 
 use std::collections::BTreeMap;
