@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use homeostat_reconciler::PortError;
 
-use crate::git::Location;
+use crate::git::{Location, is_helper};
 
 /// Where specs come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub enum SourceKind {
 /// # Errors
 /// Of kind `Config` for a URL of a scheme that is not accepted, or one that is malformed.
 pub fn parse_source(text: &str) -> Result<SourceKind, PortError> {
-    let scheme = text.contains("://") || text.contains("::");
+    let scheme = text.contains("://") || is_helper(text);
     let before_colon = text.split_once(':').map(|(host, _)| host);
     let scp_like = before_colon.is_some_and(|host| !host.is_empty() && !host.contains('/'));
     let bare = Path::new(text).extension().is_some_and(|extension| extension == "git");
@@ -44,8 +44,16 @@ mod tests {
 
     #[test]
     fn directories_and_repositories_are_told_apart() {
-        for text in ["examples/quickstart", "/etc/homeostat/specs", ".", "./a:b", "/srv/a:b", "specs", ".git"]
-        {
+        for text in [
+            "examples/quickstart",
+            "/etc/homeostat/specs",
+            ".",
+            "./a:b",
+            "./a::b",
+            "/srv/a:b",
+            "specs",
+            ".git",
+        ] {
             assert_eq!(parse_source(text).unwrap(), SourceKind::Directory(text.into()), "{text}");
         }
         for text in [

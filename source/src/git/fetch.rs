@@ -7,7 +7,8 @@ use fs_err as fs;
 use git2::cert::Cert;
 use git2::{
     AutotagOption, CertificateCheckStatus, Direction, Error, ErrorClass, ErrorCode, FetchOptions, Oid,
-    ProxyOptions, Remote as GitRemote, RemoteCallbacks, RemoteConnection, RemoteRedirect, Repository,
+    ProxyOptions, Reference, Remote as GitRemote, RemoteCallbacks, RemoteConnection, RemoteRedirect,
+    Repository,
 };
 use homeostat_reconciler::{ErrorKind, PortError};
 
@@ -82,6 +83,8 @@ impl<'a> Remote<'a> {
                 .default_branch()
                 .ok()
                 .and_then(|name| name.as_str().ok().map(str::to_owned))
+                // It becomes part of a refspec, and it is the server that says it.
+                .filter(|name| name.starts_with(HEADS) && Reference::is_valid_name(name))
                 .ok_or_else(|| self.no_default(heads.is_empty()))?,
         };
         if let Some(head) = heads.iter().find(|head| head.name() == wanted) {

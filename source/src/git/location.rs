@@ -38,7 +38,7 @@ impl Location {
         if let Some((scheme, rest)) = text.split_once("://") {
             return Self::parse_url(scheme, rest);
         }
-        if text.contains("::") {
+        if is_helper(text) {
             return Err(refused("helper programs of git (as ext::) are not run"));
         }
         match text.split_once(':') {
@@ -156,6 +156,11 @@ impl Location {
             (_, username, password) => Credentials { username, password, ..Credentials::default() },
         }
     }
+}
+
+/// Whether git would run a program for this: `HELPER::ADDRESS` (gitremote-helpers(7)).
+pub(crate) fn is_helper(text: &str) -> bool {
+    text.split_once("::").is_some_and(|(helper, _)| !helper.contains('/'))
 }
 
 fn refused(message: &str) -> PortError {

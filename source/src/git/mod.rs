@@ -30,7 +30,7 @@ use error::Failure;
 use mirror::Mirror;
 
 pub use credentials::Credentials;
-pub(crate) use location::Location;
+pub(crate) use location::{Location, is_helper};
 pub use settings::initialize;
 
 /// The shortest poll interval; a shorter one is taken for this.
