@@ -1,5 +1,10 @@
 //! A directory tells when it may have changed.
 
+<<<<<<< HEAD
+=======
+#![allow(clippy::unwrap_used)]
+
+>>>>>>> source
 mod support;
 
 use std::os::unix::fs::symlink;
