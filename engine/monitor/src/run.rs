@@ -132,6 +132,9 @@ fn refuse_unsupported(request: &RunRequest, cgroup: &Cgroup) -> Result<(), Failu
 }
 
 fn reserve(request: &RunRequest) -> Result<Vec<OwnedFd>, Failure> {
+    if request.ports.is_empty() {
+        return Ok(Vec::new());
+    }
     let ports: Vec<_> = request.ports.iter().map(HostPort::from).collect();
     homeostat_network::reserve(&ports).map_err(|error| {
         let kind = match error {

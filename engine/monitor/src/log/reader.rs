@@ -6,7 +6,7 @@ use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::file;
 use super::line::{LogLine, LogStream, Record};
@@ -169,8 +169,9 @@ fn remove_doubles(files: VecDeque<fs::File>) -> io::Result<VecDeque<fs::File>> {
     Ok(unique)
 }
 
-/// Leaves out files that were last written before `since`.
+/// Leaves out files that were last written before `since`; the kernel's clock for that may be some milliseconds behind.
 fn skip_older(files: &mut VecDeque<fs::File>, since: Timestamp) -> io::Result<()> {
+    let since = since.saturating_sub(SignedDuration::from_secs(1)).unwrap_or(since);
     while let Some(oldest) = files.front() {
         let written = oldest.metadata()?.modified()?;
         if Timestamp::try_from(written).is_ok_and(|written| written < since) && files.len() > 1 {
