@@ -6,7 +6,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::address::{AddressAttribute, AddressMessage, AddressScope};
 use netlink_packet_route::link::{
-    AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
+    AfSpecInet6, AfSpecUnspec, BridgePortState, In6AddrGenMode, InfoBridgePort, InfoKind, InfoPortData,
+    InfoPortKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, State,
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
@@ -28,7 +29,7 @@ impl HostSocket {
 
     /// The index of the link of this name.
     pub(crate) fn link_index(&self, name: &str) -> io::Result<u32> {
-        let link = self.link(name)?.ok_or_else(|| nix::errno::Errno::ENODEV)?;
+        let link = self.link(name)?.ok_or(nix::errno::Errno::ENODEV)?;
         Ok(link.header.index)
     }
 
@@ -60,6 +61,21 @@ impl HostSocket {
         message.header.flags = LinkFlags::Up;
         message.header.change_mask = LinkFlags::Up;
         self.change(RouteNetlinkMessage::SetLink(message), 0)
+    }
+
+    /// Lets the bridge send packets out of the port that they came in by, and sets the port up. Where netfilter sees
+    /// bridged packets (`net.bridge.bridge-nf-call-iptables`, as Docker sets it), a container needs that to reach
+    /// a port that it publishes itself.
+    pub(crate) fn set_port_up(&self, index: u32) -> io::Result<()> {
+        let mut message = LinkMessage::default();
+        message.header.index = index;
+        message.header.flags = LinkFlags::Up;
+        message.header.change_mask = LinkFlags::Up;
+        message.attributes.push(LinkAttribute::LinkInfo(vec![
+            LinkInfo::PortKind(InfoPortKind::Bridge),
+            LinkInfo::PortData(InfoPortData::BridgePort(vec![InfoBridgePort::HairpinMode(true)])),
+        ]));
+        self.change(RouteNetlinkMessage::NewLink(message), 0)
     }
 
     /// Lets the link have no IPv6 address of its own accord. Done before it is set up, this spares the host
@@ -121,6 +137,23 @@ pub(crate) fn kind_of(link: &LinkMessage) -> Option<&InfoKind> {
             _ => None,
         }),
         _ => None,
+    })
+}
+
+/// Whether the kernel has found that packets can pass (RFC 2863, `ifOperStatus`).
+pub(crate) fn is_operational(link: &LinkMessage) -> bool {
+    link.attributes.iter().any(|attribute| matches!(attribute, LinkAttribute::OperState(State::Up)))
+}
+
+/// Whether the link is the port of a bridge that forwards packets of it.
+pub(crate) fn is_forwarding_port(link: &LinkMessage) -> bool {
+    let forwards = |port: &InfoBridgePort| matches!(port, InfoBridgePort::State(BridgePortState::Forwarding));
+    link.attributes.iter().any(|attribute| match attribute {
+        LinkAttribute::LinkInfo(infos) => infos.iter().any(|info| match info {
+            LinkInfo::PortData(InfoPortData::BridgePort(port)) => port.iter().any(forwards),
+            _ => false,
+        }),
+        _ => false,
     })
 }
 
