@@ -24,9 +24,5 @@ pub(crate) const GIT_FILE_BYTES: usize = 512 << 20;
 /// Bytes received by one fetch.
 pub(crate) const FETCH_BYTES: usize = 4 << 30;
 
-<<<<<<< HEAD
-/// Symbolic links followed for one path, as the Linux kernel does (path_resolution(7)).
-=======
 /// Symbolic links followed for one path, as the Linux kernel does (`path_resolution(7)`).
->>>>>>> source
 pub(crate) const LINKS: usize = 40;

@@ -1,10 +1,7 @@
 //! A directory tells when it may have changed.
 
-<<<<<<< HEAD
-=======
 #![allow(clippy::unwrap_used)]
 
->>>>>>> source
 mod support;
 
 use std::os::unix::fs::symlink;

@@ -1,10 +1,7 @@
 //! A directory as a source: snapshots, digests, exports.
 
-<<<<<<< HEAD
-=======
 #![allow(clippy::unwrap_used)]
 
->>>>>>> source
 mod support;
 
 use std::os::unix::fs::{PermissionsExt, symlink};

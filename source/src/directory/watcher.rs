@@ -217,8 +217,6 @@ fn directories(root: &Path, found: &mut Vec<PathBuf>) -> bool {
 fn identity(path: &Path) -> Option<(u64, u64)> {
     fs_err::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()))
 }
-<<<<<<< HEAD
-=======
 
 #[cfg(test)]
 mod tests {
@@ -274,4 +272,3 @@ mod tests {
         assert_eq!(missing.end, base.join("one/no"));
     }
 }
->>>>>>> source

@@ -21,11 +21,7 @@ impl Failure {
             Self::Port(error) => error,
             Self::Mirror(error) => {
                 PortError::new(ErrorKind::Transient, format!("cannot read the mirror of {url}"))
-<<<<<<< HEAD
-                    .caused_by(error)
-=======
                     .caused_by(error.message())
->>>>>>> source
             }
         }
     }
@@ -56,15 +52,6 @@ pub(super) fn while_fetching(error: Error, url: &str) -> Failure {
     );
     let code =
         matches!(error.code(), Code::Auth | Code::Certificate | Code::Timeout | Code::Owner | Code::Eof);
-<<<<<<< HEAD
-    if class || code { Failure::Port(remote(error, url)) } else { Failure::Mirror(error) }
-}
-
-/// The remote's fault.
-pub(super) fn remote(error: Error, url: &str) -> PortError {
-    let (kind, hint) = judge(&error, url);
-    let port = PortError::new(kind, format!("cannot fetch {url}")).caused_by(error);
-=======
     if class || code { Failure::Port(remote(&error, url)) } else { Failure::Mirror(error) }
 }
 
@@ -72,7 +59,6 @@ pub(super) fn remote(error: Error, url: &str) -> PortError {
 pub(super) fn remote(error: &Error, url: &str) -> PortError {
     let (kind, hint) = judge(error, url);
     let port = PortError::new(kind, format!("cannot fetch {url}")).caused_by(error.message());
->>>>>>> source
     match hint {
         Some(hint) => port.with_hint(hint),
         None => port,
@@ -112,12 +98,9 @@ fn judge(error: &Error, url: &str) -> (ErrorKind, Option<String>) {
         (ErrorCode::NotFound, _) | (_, ErrorClass::Repository) => {
             (ErrorKind::Config, hint("check the path or URL of the source"))
         }
-<<<<<<< HEAD
-=======
         (_, ErrorClass::Os) if says("failed to resolve path") => {
             (ErrorKind::Config, hint("check the path or URL of the source"))
         }
->>>>>>> source
         _ => (ErrorKind::Transient, None),
     }
 }

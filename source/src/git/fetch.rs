@@ -1,43 +1,27 @@
 //! Asking a remote for the head of a branch, and for the objects if it moved.
 
-<<<<<<< HEAD
-=======
 use std::cell::RefCell;
->>>>>>> source
 use std::time::{Duration, Instant};
 
 use fs_err as fs;
 use git2::cert::Cert;
 use git2::{
     AutotagOption, CertificateCheckStatus, Direction, Error, ErrorClass, ErrorCode, FetchOptions, Oid,
-<<<<<<< HEAD
-    ProxyOptions, Remote as GitRemote, RemoteCallbacks, RemoteConnection, RemoteRedirect, Repository,
-=======
     ProxyOptions, Reference, Remote as GitRemote, RemoteCallbacks, RemoteConnection, RemoteRedirect,
     Repository,
->>>>>>> source
 };
 use homeostat_reconciler::{ErrorKind, PortError};
 
 use super::Credentials;
 use super::credentials::Answers;
-<<<<<<< HEAD
-use super::error::{Failure, while_fetching};
-use super::known_hosts::{Verdict, judge};
-=======
 use super::error::{Failure, remote as remote_error, while_fetching};
 use super::known_hosts::{Verdict, judge};
 use super::local;
->>>>>>> source
 use super::location::{Location, Transport};
 use crate::limits;
 
 /// How long one fetch may take, however slowly bytes come.
-<<<<<<< HEAD
-const LONGEST: Duration = Duration::from_secs(3600);
-=======
 const LONGEST: Duration = Duration::from_hours(1);
->>>>>>> source
 
 /// How many branches are named when the wanted one is not there.
 const NAMED: usize = 5;
@@ -46,13 +30,6 @@ const HEADS: &str = "refs/heads/";
 
 /// The repository elsewhere.
 pub(super) struct Remote<'a> {
-<<<<<<< HEAD
-    pub(super) location: &'a Location,
-    pub(super) credentials: &'a Credentials,
-}
-
-impl Remote<'_> {
-=======
     location: &'a Location,
     credentials: &'a Credentials,
     /// Why the host key was refused; libgit2 replaces it with words of its own.
@@ -64,7 +41,6 @@ impl<'a> Remote<'a> {
         Self { location, credentials, refusal: RefCell::default() }
     }
 
->>>>>>> source
     /// Brings the head of the branch (the default one when `None`) to `reference`, and gives it. Asks for
     /// nothing more when it is the known one.
     pub(super) fn fetch(
@@ -74,11 +50,7 @@ impl<'a> Remote<'a> {
         reference: &str,
         known: Option<Oid>,
     ) -> Result<Oid, Failure> {
-<<<<<<< HEAD
-        let failed = |error| while_fetching(error, self.location.url());
-=======
         let failed = |error| while_fetching(self.refusal.take().unwrap_or(error), self.location.url());
->>>>>>> source
         let mut remote = repository.remote_anonymous(self.location.url()).map_err(failed)?;
         let mut connection =
             remote.connect_auth(Direction::Fetch, Some(self.callbacks()), Some(proxy())).map_err(failed)?;
@@ -87,15 +59,12 @@ impl<'a> Remote<'a> {
             repository.find_commit(revision).and_then(|commit| commit.tree()).map_err(Failure::Mirror)?;
             return Ok(revision);
         }
-<<<<<<< HEAD
-=======
         if let Some(path) = self.location.path() {
             // Here it is known whose fault an error is: the mirror is only written to.
             local::copy(path, repository, revision, reference)
                 .map_err(|error| remote_error(&error, self.location.url()))?;
             return Ok(revision);
         }
->>>>>>> source
         let refspec = format!("+{head}:{reference}");
         self.download(connection.remote(), &refspec).map_err(failed)?;
         repository.refname_to_id(reference).map_err(Failure::Mirror)
@@ -114,17 +83,6 @@ impl<'a> Remote<'a> {
                 .default_branch()
                 .ok()
                 .and_then(|name| name.as_str().ok().map(str::to_owned))
-<<<<<<< HEAD
-                .ok_or_else(|| self.no_default(heads.is_empty()))?,
-        };
-        match heads.iter().find(|head| head.name() == wanted) {
-            Some(head) => Ok((wanted, head.oid())),
-            None => {
-                let names = heads.iter().filter_map(|head| head.name().strip_prefix(HEADS));
-                Err(self.no_branch(&wanted, &names.collect::<Vec<_>>()).into())
-            }
-        }
-=======
                 // It becomes part of a refspec, and it is the server that says it.
                 .filter(|name| name.starts_with(HEADS) && Reference::is_valid_name(name))
                 .ok_or_else(|| self.no_default(heads.is_empty()))?,
@@ -134,7 +92,6 @@ impl<'a> Remote<'a> {
         }
         let names = heads.iter().filter_map(|head| head.name().strip_prefix(HEADS));
         Err(self.no_branch(&wanted, &names.collect::<Vec<_>>()).into())
->>>>>>> source
     }
 
     fn no_default(&self, empty: bool) -> PortError {
@@ -158,16 +115,9 @@ impl<'a> Remote<'a> {
     }
 
     fn download(&self, remote: &mut GitRemote<'_>, refspec: &str) -> Result<(), Error> {
-<<<<<<< HEAD
-        // Where the server cannot cut the history short, all of it comes.
-        let shallow = self.location.transport() != Transport::Local;
-        match remote.fetch(&[refspec], Some(&mut self.options(shallow)), None) {
-            Err(error) if shallow && error.message().contains("shallow") => {
-=======
         match remote.fetch(&[refspec], Some(&mut self.options(true)), None) {
             // Where the server cannot cut the history short, all of it comes.
             Err(error) if error.message().contains("shallow") => {
->>>>>>> source
                 remote.fetch(&[refspec], Some(&mut self.options(false)), None)
             }
             result => result,
@@ -216,14 +166,10 @@ impl<'a> Remote<'a> {
             Verdict::Revoked => "shows a host key that is revoked",
             Verdict::Unknown => "is not in known_hosts",
         };
-<<<<<<< HEAD
-        Err(Error::new(ErrorCode::Certificate, ErrorClass::Ssh, format!("{host} (port {port}) {message}")))
-=======
         let refusal =
             || Error::new(ErrorCode::Certificate, ErrorClass::Ssh, format!("{host} (port {port}) {message}"));
         self.refusal.replace(Some(refusal()));
         Err(refusal())
->>>>>>> source
     }
 }
 

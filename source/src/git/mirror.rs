@@ -5,11 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Once;
 
 use fs_err as fs;
-<<<<<<< HEAD
-use git2::{ErrorCode, Oid, Repository};
-=======
 use git2::{ErrorClass, ErrorCode, Oid, Repository};
->>>>>>> source
 use homeostat_reconciler::{ErrorKind, PortError};
 use sha2::{Digest, Sha256};
 use tracing::{debug, warn};
@@ -97,11 +93,7 @@ impl Mirror {
     /// Makes one pack of many, with this revision alone. That is housekeeping: if it fails, everything stays as it is.
     pub(super) fn compact(&self, repository: &Repository, revision: Oid) {
         let packs = self.directory.join("objects/pack");
-<<<<<<< HEAD
-        let old = files_with(&packs, |name| name.ends_with(".pack"));
-=======
         let old = files_with(&packs, |name| has_extension(name, "pack"));
->>>>>>> source
         if old.len() < PACKS {
             return;
         }
@@ -128,14 +120,7 @@ impl Mirror {
         builder.insert_commit(revision)?;
         builder.write(packs, 0o444)?;
         let new = builder.name()?.map(|name| format!("pack-{name}.pack"));
-<<<<<<< HEAD
-        // The history ends here: whoever walks it must not look for parents.
-        fs::write(self.directory.join("shallow"), format!("{revision}\n"))?;
-        let directory = fs::File::open(packs)?;
-        rustix::fs::syncfs(directory.file())?;
-=======
         end_history_at(repository, revision, false)?;
->>>>>>> source
         for pack in old {
             let is_new = pack.file_name().is_some_and(|name| Some(name) == new.as_deref().map(AsRef::as_ref));
             if !is_new {
@@ -148,12 +133,6 @@ impl Mirror {
     }
 }
 
-<<<<<<< HEAD
-/// Reads every object of a revision, hashes verified.
-pub(super) fn check(repository: &Repository, revision: Oid) -> Result<(), Failure> {
-    let commit = repository.find_commit(revision).map_err(Failure::Mirror)?;
-    tree::read_all(repository, commit.tree_id()).map_err(Failure::Mirror)
-=======
 /// Reads every object of a revision, hashes verified, and walks its history as a fetch does.
 pub(super) fn check(repository: &Repository, revision: Oid) -> Result<(), Failure> {
     let try_check = || {
@@ -186,21 +165,13 @@ pub(super) fn end_history_at(
         fs::rename(&partial, &file)
     };
     write().map_err(|error| git2::Error::new(ErrorCode::GenericError, ErrorClass::Os, error.to_string()))
->>>>>>> source
 }
 
 /// Removes what a kill leaves behind: locks that nobody holds, and half-received packs.
 fn tidy(directory: &Path) {
     let places = [directory.to_owned(), directory.join("refs"), directory.join("refs/homeostat")];
-<<<<<<< HEAD
-    let locks = places.iter().flat_map(|place| files_with(place, |name| name.ends_with(".lock")));
-    let packs = files_with(&directory.join("objects/pack"), |name| {
-        !name.starts_with("pack-") || name.ends_with(".tmp")
-    });
-=======
     let locks = places.iter().flat_map(|place| files_with(place, |name| has_extension(name, "lock")));
     let packs = files_with(&directory.join("objects/pack"), |name| !name.starts_with("pack-"));
->>>>>>> source
     for file in locks.chain(packs) {
         if let Err(error) = fs::remove_file(&file) {
             warn!("cannot remove what an interrupted fetch left: {error}");
@@ -215,13 +186,10 @@ fn files_with(directory: &Path, wanted: impl Fn(&str) -> bool) -> Vec<PathBuf> {
     files.filter(|entry| entry.file_name().to_str().is_some_and(&wanted)).map(|entry| entry.path()).collect()
 }
 
-<<<<<<< HEAD
-=======
 fn has_extension(name: &str, extension: &str) -> bool {
     Path::new(name).extension().is_some_and(|found| found == extension)
 }
 
->>>>>>> source
 fn remove_if_there(directory: &Path) -> std::io::Result<()> {
     match fs::remove_dir_all(directory) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),

@@ -1,9 +1,5 @@
 //! What the tests of both sources use.
-<<<<<<< HEAD
-#![allow(dead_code)]
-=======
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
->>>>>>> source
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -134,11 +130,7 @@ impl Repository {
             url: self.url(),
             branch: None,
             path: None,
-<<<<<<< HEAD
-            interval: Duration::from_secs(60),
-=======
             interval: Duration::from_mins(1),
->>>>>>> source
             mirror_directory: self.mirror(),
             credentials: Credentials::default(),
         }
