@@ -1,10 +1,9 @@
 //! What plans look like, a promise a test.
 
-mod support;
-
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::support::{Execution, Loop};
 use homeostat_reconciler::fake::specs::{
     app, app_with, build, container, desired, health, in_state, key, name, network, port, volume,
 };
@@ -17,7 +16,6 @@ use homeostat_spec::{
     App, Container, ContainerImage, DependencyCondition, DesiredState, Image, Mount, MountSource,
     NetworkMode, RestartPolicy, SourcePath,
 };
-use support::{Execution, Loop};
 
 fn one(container: Container) -> Desired {
     desired([app_with("web", [("web", container)])])
@@ -383,7 +381,7 @@ fn a_container_that_keeps_failing_is_restarted_ever_later_and_at_once_with_a_new
 #[test]
 fn a_restart_after_a_run_that_lasted_is_immediate() {
     let mut agent = settled(one(container("nginx")));
-    agent.advance(Duration::from_secs(3600));
+    agent.advance(Duration::from_hours(1));
     agent.world.exit(&key("web/web"), Some(0));
     assert_eq!(lines(&agent.step()), ["start container web/web: exited with code 0"]);
 }
@@ -394,7 +392,7 @@ fn after_a_power_cut_everything_starts_again_but_what_is_never_restarted() {
     web.restart = RestartPolicy::No;
     let mut agent =
         settled(desired([app_with("a", [("x", web)]), app_with("b", [("x", container("nginx"))])]));
-    agent.advance(Duration::from_secs(60));
+    agent.advance(Duration::from_mins(1));
     agent.world.power_cut();
     assert_eq!(lines(&agent.step()), ["start container b/x: ended unseen"]);
     assert!(agent.plan().is_converged());
