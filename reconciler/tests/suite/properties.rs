@@ -1,10 +1,9 @@
 //! What holds of every plan, whatever is wanted and whatever happens.
 
-mod support;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use crate::support::{Execution, Loop};
 use homeostat_reconciler::fake::specs::{app, build, container, health, key, name, network, port, volume};
 use homeostat_reconciler::fake::{Behaviour, Random};
 use homeostat_reconciler::{ContainerState, Desired, Plan, ResourceId, ResourceKey, WaitReason};
@@ -13,7 +12,6 @@ use homeostat_spec::{
     NetworkMode, RestartPolicy, SourcePath,
 };
 use proptest::prelude::*;
-use support::{Execution, Loop};
 
 const APPS: [&str; 3] = ["a", "b", "c"];
 const CONTAINERS: [&str; 3] = ["x", "y", "z"];
@@ -222,7 +220,7 @@ proptest! {
             assert_as_wanted(&agent, &plan);
         }
         for _ in 0..3 {
-            agent.advance(Duration::from_secs(600));
+            agent.advance(Duration::from_mins(10));
             agent.probe(&mut random, 1000);
             prop_assert!(agent.step().steps.is_empty());
         }
