@@ -58,7 +58,8 @@ fn the_monitor_outlives_a_request_to_end() {
 
 #[test]
 fn env_cwd_and_user_are_those_asked_for() {
-    let mut container = Container::new(shell("pwd; id -u; id -g; id -G; echo $HOME $GREETING $PATH $HOSTNAME; hostname"));
+    let mut container =
+        Container::new(shell("pwd; id -u; id -g; id -G; echo $HOME $GREETING $PATH $HOSTNAME; hostname"));
     container.request.process.env.insert("GREETING".into(), "hello world".into());
     container.request.process.cwd = Some("/srv/app".into());
     container.request.process.user = Some("web".into());
@@ -211,7 +212,8 @@ fn names_are_those_of_the_container() {
 
 #[test]
 fn output_that_is_not_read_at_once_is_not_lost() {
-    let mut container = Container::new(shell("i=0; while [ $i -lt 20000 ]; do echo line $i; i=$((i+1)); done"));
+    let mut container =
+        Container::new(shell("i=0; while [ $i -lt 20000 ]; do echo line $i; i=$((i+1)); done"));
     container.request.log.rotation.max_size = 10 << 20;
     let (_, output) = container.run();
     assert_eq!(output.lines().count(), 20_000);

@@ -1,5 +1,5 @@
 //! A container with busybox in it, run by a monitor of its own.
-#![allow(dead_code, reason = "each test file uses a part")]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -12,7 +12,8 @@ use fs_err as fs;
 use homeostat_monitor::cgroup::Cgroup;
 use homeostat_monitor::log::{LogQuery, LogReader, LogStream};
 use homeostat_monitor::{
-    Dns, ExecRequest, ExitRecord, Failure, Log, Network, Process, Report, Rootfs, RunRequest, RunState, Security,
+    Dns, ExecRequest, ExitRecord, Failure, Log, Network, Process, Report, Rootfs, RunRequest, RunState,
+    Security,
 };
 use homeostat_spec::{LogRotation, Resources};
 
@@ -43,7 +44,8 @@ impl Files {
         for applet in String::from_utf8(list.stdout).unwrap().lines().filter(|applet| *applet != "busybox") {
             symlink("busybox", layer.join("bin").join(applet)).unwrap();
         }
-        fs::write(layer.join("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\nweb:x:33:34::/srv:/bin/sh\n").unwrap();
+        fs::write(layer.join("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\nweb:x:33:34::/srv:/bin/sh\n")
+            .unwrap();
         fs::write(layer.join("etc/group"), "root:x:0:\nwww:x:34:\nextra:x:50:web\n").unwrap();
         Self { base }
     }
