@@ -83,7 +83,9 @@ fn judge(error: &Error, url: &str) -> (ErrorKind, Option<String>) {
                 "compare the host's key with what its administrator says, then put it into known_hosts (ssh-keyscan prints it)",
             ),
         ),
-        (ErrorCode::Certificate, _) | (_, ErrorClass::Ssl) => {
+        (code, class)
+            if code == ErrorCode::Certificate || class == ErrorClass::Ssl && says("certificate") =>
+        {
             (ErrorKind::Config, hint("check the clock of this host and its CA certificates"))
         }
         (_, ErrorClass::Http) if says("401") || says("403") => {
