@@ -19,8 +19,8 @@ pub struct Host {
     pub store: Arc<dyn Store>,
     /// Files of the source on this host.
     pub files: SourceFiles,
-    /// What had to be put right at the start, for the log.
-    pub notices: Vec<String>,
+    /// What the user should know: the store could not be read and was begun anew.
+    pub notice: Option<String>,
     _lock: Lock,
 }
 
@@ -64,11 +64,10 @@ impl Host {
                 .with_hint("commands reach a running agent through its socket: give the same --run-dir as the agent has")
         })?;
         let opened = SledStore::open(&directories.data.join("store"))?;
-        let mut notices = Vec::new();
-        if let Some((path, error)) = opened.moved_aside {
+        let notice = opened.moved_aside.map(|(path, error)| {
             let reason = chain(&error);
-            notices.push(format!("the store could not be read ({reason}); it is now {} and a new one is begun", path.display()));
-        }
+            format!("the store could not be read ({reason}); it is now {} and a new one is begun", path.display())
+        });
         let engine = Embedded::open(EmbeddedConfig {
             data_directory: directories.data.clone(),
             run_directory: directories.run.clone(),
@@ -79,7 +78,7 @@ impl Host {
             engine: Arc::new(engine),
             store: Arc::new(opened.store),
             files: SourceFiles::open(&directories.data.join("files"))?,
-            notices,
+            notice,
             _lock: lock,
         })
     }

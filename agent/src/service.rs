@@ -159,7 +159,7 @@ impl Service {
         let observed = self.observe().await?;
         let mut desired = desired.clone();
         compiled::keep_last_good(&mut desired, &view.desired);
-        Ok(homeostat_reconciler::plan(&desired, &observed, &view.record, self.clock.now()))
+        Ok(homeostat_reconciler::plan(&desired, &observed, &view.record, self.clock.now()).redacted())
     }
 
     /// `inspect`.
@@ -186,7 +186,7 @@ impl Service {
             file: view.desired.apps.get(&key.app).map(|app| app.file.clone()),
             inspection,
             failure: view.record.failures.get(&resource).cloned(),
-            steps: view.plan.steps.iter().filter(|step| step.resource == resource).cloned().collect(),
+            steps: view.plan.redacted().steps.into_iter().filter(|step| step.resource == resource).collect(),
             waiting: view.plan.waiting.iter().filter(|waiting| waiting.resource == resource).cloned().collect(),
             events,
         })

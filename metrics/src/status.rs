@@ -142,6 +142,7 @@ fn reason_label(reason: &WaitReason) -> &'static str {
         WaitReason::BackOff { .. } => "back_off",
         WaitReason::Blocked { .. } => "blocked",
         WaitReason::Health => "health",
+        WaitReason::Stalled { .. } => "stalled",
         WaitReason::Completion => "completion",
     }
 }

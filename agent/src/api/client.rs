@@ -59,7 +59,7 @@ impl Client {
     /// # Errors
     /// None that is expected.
     pub async fn in_process(service: Service) -> Result<Self, ClientError> {
-        let metrics = Arc::new(homeostat_metrics::Metrics::new());
+        let metrics = homeostat_metrics::Metrics::new(env!("CARGO_PKG_VERSION"));
         let exposition = Arc::new(Exposition::new(service.clone(), metrics));
         let router = router(service, exposition);
         let (near, far) = tokio::io::duplex(64 * 1024);

@@ -235,7 +235,7 @@ impl Progress for ChannelProgress {
 }
 
 async fn metrics(State(exposition): State<Arc<Exposition>>) -> Response {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], exposition.text().await).into_response()
+    ([(header::CONTENT_TYPE, homeostat_metrics::CONTENT_TYPE)], exposition.text().await).into_response()
 }
 
 async fn ready(State(exposition): State<Arc<Exposition>>) -> Response {

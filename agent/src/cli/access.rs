@@ -41,7 +41,7 @@ impl Access {
             return Ok(Self { client, host: None });
         }
         let host = Host::open(&global.directories).await?;
-        for notice in &host.notices {
+        if let Some(notice) = &host.notice {
             super::errors::print_message(notice, None);
         }
         let service = Service {

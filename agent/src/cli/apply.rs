@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::errors::{CliError, print_message};
-use super::options::{Output, Resolved, SourceOptions, parse_duration};
+use super::options::{Output, Resolved, SourceOptions, parse_duration, seed};
 use super::{DONE, FAILED};
 use crate::api::Client;
 use crate::clock::SystemClock;
@@ -71,7 +71,7 @@ impl Apply {
     async fn alone(self, global: &Resolved, timeout: Duration) -> Result<Status, CliError> {
         let source: Arc<dyn Source> = sources::make(&self.options.settings(self.source, global)?)?;
         let host = Host::open(&global.directories).await?;
-        for notice in &host.notices {
+        if let Some(notice) = &host.notice {
             print_message(notice, None);
         }
         let ports = Ports {
@@ -83,7 +83,7 @@ impl Apply {
             watcher: Arc::new(TerminalWatcher::new(global.output)),
         };
         let until = Until::Settled(Instant::now() + timeout);
-        let options = Options { allow_empty: self.allow_empty, node: global.node(), until };
+        let options = Options { allow_empty: self.allow_empty, node: global.node(), until, seed: seed() };
         let (controller, view) = Controller::new(ports, options)?;
         let (commands, queue) = mpsc::channel(1);
         let interrupted = tokio::spawn(async move {

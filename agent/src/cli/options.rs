@@ -113,3 +113,8 @@ impl SourceOptions {
 pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
     homeostat_spec::parse_duration(text).map_err(|error| error.to_string())
 }
+
+/// A number that differs from process to process.
+pub(super) fn seed() -> u64 {
+    std::hash::BuildHasher::hash_one(&std::collections::hash_map::RandomState::new(), std::process::id())
+}

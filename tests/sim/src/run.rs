@@ -102,7 +102,7 @@ impl Simulation {
             files: self.files.clone(),
             watcher: Arc::new(Silence),
         };
-        let options = Options { allow_empty: false, node: Node::default(), until: Until::Stopped };
+        let options = Options { allow_empty: false, node: Node::default(), until: Until::Stopped, seed: 1 };
         let (controller, view) = Controller::new(ports, options).expect("the store in memory can be read");
         let (commands, queue) = mpsc::channel(4);
         let checks = tokio::spawn(check_plans(view.clone()));
@@ -211,13 +211,12 @@ impl Simulation {
     async fn settle(&mut self) {
         let agent = self.agent.as_mut().expect("the loop runs");
         let converged = |view: &Option<View>| view.as_ref().is_some_and(View::is_converged);
-        let settled = tokio::time::timeout(SETTLING, agent.view.wait_for(converged)).await;
-        if settled.is_err() {
+        let settled = tokio::time::timeout(SETTLING, agent.view.wait_for(converged)).await.is_ok();
+        if !settled {
             let view = agent.view.borrow();
             let view = view.as_ref().expect("it has looked");
             panic!("not converged: {:#?}\nsource: {:?}\n{:#?}", view.plan, view.source, self.specs);
         }
-        drop(settled);
         self.compare();
     }
 
