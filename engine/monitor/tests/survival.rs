@@ -1,5 +1,7 @@
 //! What is left after a kill -9, a full disk, and other accidents.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
 mod support;
 
 use std::net::TcpListener;
