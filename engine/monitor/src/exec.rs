@@ -11,7 +11,7 @@ use libcontainer::container::builder::ContainerBuilder;
 use libcontainer::error::LibcontainerError;
 use nix::sys::signal::{kill, killpg};
 use nix::unistd::Pid;
-use oci_spec::runtime::{Capabilities, Spec};
+use oci_spec::runtime::Spec;
 
 use crate::cgroup::Cgroup;
 use crate::container::executor::{NARROWING_NEEDS, Narrowing, Program};
@@ -127,7 +127,7 @@ impl Target {
             .ok_or_else(|| Failure::new(FailureKind::Runtime, "the container has no seccomp profile"))?;
         let granted =
             self.spec.process().as_ref().and_then(|own| own.capabilities().as_ref()?.bounding().clone());
-        Ok(Narrowing { seccomp, granted: granted.unwrap_or_else(Capabilities::new) })
+        Ok(Narrowing { seccomp, granted: granted.unwrap_or_default() })
     }
 }
 

@@ -1,5 +1,7 @@
 //! What a container cannot do, and hostile images.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
 mod support;
 
 use std::os::unix::fs::symlink;
@@ -8,7 +10,7 @@ use fs_err as fs;
 use homeostat_monitor::{FailureKind, Mount, MountSource, Process};
 use support::{Container, process, shell};
 
-/// Docker's default set: what CapBnd of a container shows.
+/// Docker's default set: what `CapBnd` of a container shows.
 const DEFAULT_CAPABILITIES: &str = "00000000a80425fb";
 
 fn status(container: &mut Container) -> String {

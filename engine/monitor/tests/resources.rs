@@ -1,5 +1,7 @@
 //! Limits, and what is measured.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
 mod support;
 
 use fs_err as fs;

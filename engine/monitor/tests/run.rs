@@ -1,5 +1,7 @@
 //! What a program in a container finds, and what is known of its end.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
 mod support;
 
 use homeostat_monitor::log::LogStream;

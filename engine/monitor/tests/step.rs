@@ -1,5 +1,7 @@
 //! Steps of a build.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
 mod support;
 
 use std::io::Write as _;

@@ -1,5 +1,7 @@
 //! What is left after a kill -9, a full disk, and other accidents.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
 mod support;
 
 use std::net::TcpListener;
@@ -114,9 +116,6 @@ fn a_full_disk_loses_lines_but_neither_container_nor_monitor() {
         .unwrap();
     container.request.log.directory = log.clone();
     let state = container.start().unwrap();
-    until("the disk is full", || {
-        fs::metadata(log.join(CURRENT)).is_ok_and(|metadata| metadata.len() > 50 * 1024)
-    });
     until("all was written", || container.cgroup().processes().unwrap().len() == 2);
     assert!(state.init.is_alive() && state.monitor.is_alive());
     // Room again: what is written from now on is there, and the log says that something is missing.

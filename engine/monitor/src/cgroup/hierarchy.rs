@@ -119,7 +119,7 @@ impl Hierarchies {
     }
 }
 
-/// Mount point, type and super block options of a line, see proc_pid_mountinfo(5).
+/// Mount point, type and super block options of a line, see `proc_pid_mountinfo(5)`.
 fn parse_line(line: &str) -> Option<(PathBuf, &str, &str)> {
     let (mount, file_system) = line.split_once(" - ")?;
     let mut fields = mount.split(' ');

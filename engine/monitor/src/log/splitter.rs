@@ -66,7 +66,7 @@ mod tests {
         let mut out = Vec::new();
         for chunk in chunks {
             splitter.take(Timestamp::UNIX_EPOCH, chunk, |record| {
-                out.push((record.text.to_vec(), record.partial))
+                out.push((record.text.to_vec(), record.partial));
             });
         }
         splitter.finish(Timestamp::UNIX_EPOCH, |record| out.push((record.text.to_vec(), record.partial)));

@@ -1,5 +1,11 @@
 //! A container with busybox in it, run by a monitor of its own.
-#![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    dead_code,
+    unreachable_pub,
+    reason = "tests, each of which uses a part"
+)]
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -18,7 +24,7 @@ use homeostat_monitor::{
 use homeostat_spec::{LogRotation, Resources};
 
 /// Long enough for a loaded machine.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The binary that calls the monitor's `main`.
 pub fn monitor() -> Command {
