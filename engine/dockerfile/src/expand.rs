@@ -83,6 +83,19 @@ pub fn expand_words(
     Expander::new(text, escape, lookup).until(None, false).map(Words::split)
 }
 
+/// Puts variables into a text in which quotes are nothing special, as in a heredoc. The escape character takes the
+/// meaning of `$` and of itself away, and stands for itself elsewhere.
+///
+/// # Errors
+/// As [`expand_word`], and when the text holds more than fits an argument.
+pub fn expand_text(
+    text: &str,
+    escape: char,
+    lookup: &dyn Fn(&str) -> Option<String>,
+) -> Result<String, ExpandError> {
+    Expander::new(text, escape, lookup).text().map(Words::joined)
+}
+
 /// Text, with a note for each character whether it was quoted.
 #[derive(Default)]
 struct Words {
@@ -167,6 +180,24 @@ impl<'a> Expander<'a> {
         }
     }
 
+    fn text(&mut self) -> Result<Words, ExpandError> {
+        let mut words = Words::default();
+        while let Some(char) = self.next() {
+            match char {
+                '$' => words.push_str(&self.dollar()?, true)?,
+                char if char == self.escape => match self.peek() {
+                    Some(next) if next == '$' || next == self.escape => {
+                        self.at += 1;
+                        words.push(next, true)?;
+                    }
+                    _ => words.push(char, true)?,
+                },
+                char => words.push(char, true)?,
+            }
+        }
+        Ok(words)
+    }
+
     fn single_quoted(&mut self, words: &mut Words) -> Result<(), ExpandError> {
         loop {
             match self.next() {
@@ -185,7 +216,7 @@ impl<'a> Expander<'a> {
                 Some('$') => words.push_str(&self.dollar()?, true)?,
                 Some(char) if char == self.escape => match self.next() {
                     Some(next) if next == '"' || next == '$' || next == self.escape => {
-                        words.push(next, true)?
+                        words.push(next, true)?;
                     }
                     next => {
                         words.push(char, true)?;
@@ -269,7 +300,6 @@ impl<'a> Expander<'a> {
         let word = self.until(Some('}'), false)?.joined();
         match (operator, value) {
             ('-', None) | ('+', Some(_)) => Ok(word),
-            ('+', None) => Ok(String::new()),
             ('?', None) if word.is_empty() => {
                 Err(ExpandError::Required { name, message: "it is not set".to_owned() })
             }
@@ -293,12 +323,11 @@ impl<'a> Expander<'a> {
             sizes.reverse();
         }
         let kept = sizes.into_iter().find_map(|size| {
-            let (taken, kept) = match side {
-                '#' => value.split_at(size),
-                _ => {
-                    let (kept, taken) = value.split_at(value.len() - size);
-                    (taken, kept)
-                }
+            let (taken, kept) = if side == '#' {
+                value.split_at(size)
+            } else {
+                let (kept, taken) = value.split_at(value.len() - size);
+                (taken, kept)
             };
             pattern.matches_chars(taken).then_some(kept)
         });
@@ -409,6 +438,11 @@ mod tests {
     #[test]
     fn words_split_at_white_space_of_variables_but_not_of_quotes() {
         assert_eq!(expand_words("$two \"$two\" a\\ b", '\\', &lookup).unwrap(), ["1", "2", "1 2", "a b"]);
+    }
+
+    #[test]
+    fn quotes_are_nothing_special_in_a_text() {
+        assert_eq!(expand_text("it's \"$v\" \\$v \\n", '\\', &lookup).unwrap(), "it's \"value\" $v \\n");
     }
 
     #[test]

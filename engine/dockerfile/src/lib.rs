@@ -25,7 +25,7 @@ mod words;
 
 pub use clean::clean_path;
 pub use error::{DockerfileError, Problem};
-pub use expand::{ExpandError, expand_word, expand_words};
+pub use expand::{ExpandError, expand_text, expand_word, expand_words};
 pub use file::{
     Argument, Command, CommandLine, Copy, Directives, Dockerfile, Healthcheck, Instruction, Run, RunCommand,
     Source, Stage, Warning,

@@ -1,6 +1,6 @@
 //! Which variables an instruction sees.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::{Argument, Dockerfile, DockerfileError, ExpandError, Problem, expand_word};
 
@@ -38,7 +38,8 @@ impl Platform {
         Self { os: "linux".to_owned(), architecture: architecture.to_owned(), variant: variant.to_owned() }
     }
 
-    fn arguments(&self) -> impl Iterator<Item = (String, String)> {
+    /// `TARGETPLATFORM`, `BUILDARCH` and so on, which are global arguments without being declared.
+    pub fn arguments(&self) -> impl Iterator<Item = (String, String)> {
         ["TARGET", "BUILD"].into_iter().flat_map(|side| {
             [
                 (format!("{side}PLATFORM"), self.to_string()),
@@ -115,13 +116,12 @@ pub struct Scope<'a> {
     globals: &'a Globals,
     arguments: BTreeMap<String, String>,
     environment: Vec<(String, String)>,
-    declared: BTreeSet<String>,
 }
 
 impl<'a> Scope<'a> {
     /// The scope of a stage at its beginning: the environment of its base, and no argument.
     pub fn new(globals: &'a Globals, environment: Vec<(String, String)>) -> Self {
-        Self { globals, arguments: BTreeMap::new(), environment, declared: BTreeSet::new() }
+        Self { globals, arguments: BTreeMap::new(), environment }
     }
 
     /// `ARG`: the build's value, else the default, else that of the argument above the first stage.
@@ -135,7 +135,6 @@ impl<'a> Scope<'a> {
             (None, Some(default)) => Some(self.expand(default)?),
             (None, None) => self.globals.values.get(&name).cloned(),
         };
-        self.declared.insert(name.clone());
         if let Some(value) = value {
             self.arguments.insert(name, value);
         }
@@ -172,6 +171,14 @@ impl<'a> Scope<'a> {
         crate::expand_words(text, self.globals.escape, &|name| self.get(name))
     }
 
+    /// Puts variables into the text of a heredoc.
+    ///
+    /// # Errors
+    /// As [`crate::expand_text`].
+    pub fn expand_text(&self, text: &str) -> Result<String, ExpandError> {
+        crate::expand_text(text, self.globals.escape, &|name| self.get(name))
+    }
+
     /// The variables set by `ENV`, in order: those of the image.
     pub fn environment(&self) -> &[(String, String)] {
         &self.environment
@@ -193,11 +200,6 @@ impl<'a> Scope<'a> {
             .iter()
             .filter(|(name, _)| is_proxy_argument(name) && self.get(name).is_none())
             .map(|(name, value)| (name.as_str(), value.as_str()))
-    }
-
-    /// The names that this stage declared so far.
-    pub fn declared(&self) -> impl Iterator<Item = &str> {
-        self.declared.iter().map(String::as_str)
     }
 }
 
