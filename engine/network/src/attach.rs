@@ -1,0 +1,159 @@
+//! Connecting a container's network namespace to a bridge.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+
+use fs_err::File;
+use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
+use netlink_packet_route::link::{InfoData, InfoKind, InfoVeth, LinkAttribute, LinkInfo, LinkMessage};
+use netlink_packet_route::route::{
+    RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
+};
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+use serde::{Deserialize, Serialize};
+
+use crate::bridge::ignore_absent;
+use crate::error::{Attempted, NetworkError};
+use crate::link::{LOOPBACK, hardware_address, kind_of};
+use crate::{HostSocket, InterfaceName, sysctl};
+
+/// Name of the interface inside the container, as everywhere in the field.
+const CONTAINER_INTERFACE: &str = "eth0";
+
+/// How a container is connected to a bridge.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attachment {
+    /// The bridge, which exists.
+    pub bridge: InterfaceName,
+    /// Name of the host's end of the veth pair: unique to the container.
+    pub host_interface: InterfaceName,
+    /// Address of the container.
+    pub address: Ipv4Addr,
+    /// Prefix length of the bridge's subnet.
+    pub prefix: u8,
+    /// Address of the default route; none for a container on an internal network.
+    pub gateway: Option<Ipv4Addr>,
+    /// Maximum transmission unit in bytes; the kernel's 1500 when absent.
+    pub mtu: Option<u32>,
+}
+
+/// Connects the network namespace of the calling thread to a bridge of the socket's namespace: a veth pair with
+/// one end on the bridge and the other, `eth0`, here, with address and default route. The loopback interface is
+/// set up as well.
+///
+/// A pair whose host end has the same name (of a run of the container that ended a moment ago, whose namespace the
+/// kernel has not yet taken apart) is removed first. Nothing is left behind when the namespace ends.
+///
+/// # Assumptions
+/// The socket was opened in the host's namespace, then the thread moved into a new one that has no `eth0`.
+///
+/// # Errors
+/// The bridge does not exist, or the kernel refuses. What was made until then goes with the namespace.
+pub fn attach(host: &HostSocket, attachment: &Attachment) -> Result<(), NetworkError> {
+    let namespace = File::open("/proc/thread-self/ns/net")
+        .attempted(|| "open the container's network namespace".to_owned())?;
+    let container = HostSocket::open()?;
+    // Before the interface exists, so that it never sends anything of IPv6.
+    sysctl::set("ipv6/conf/default/disable_ipv6", "1")
+        .attempted(|| "disable IPv6 in the container".to_owned())?;
+    create_pair(host, attachment, namespace.file().as_fd())?;
+    set_up_container(&container, attachment)
+        .attempted(|| format!("set up {CONTAINER_INTERFACE} with the address {}", attachment.address))
+}
+
+/// Removes a container's veth pair by the name of its host end. Only needed to be quicker than the kernel, which
+/// does so when the container's namespace ends. That it does not exist is no error.
+///
+/// # Errors
+/// The kernel refuses, or the link of this name is no veth pair.
+pub fn detach(host: &HostSocket, host_interface: &InterfaceName) -> Result<(), NetworkError> {
+    remove_pair(host, host_interface).attempted(|| format!("remove the veth pair {host_interface}"))
+}
+
+/// Sets the loopback interface of the calling thread's network namespace up: all that a container without a network
+/// has.
+///
+/// # Errors
+/// The kernel refuses.
+pub fn loopback_up() -> Result<(), NetworkError> {
+    HostSocket::open()?.set_up(LOOPBACK).attempted(|| "set the loopback interface up".to_owned())
+}
+
+fn create_pair(
+    host: &HostSocket,
+    attachment: &Attachment,
+    namespace: BorrowedFd<'_>,
+) -> Result<(), NetworkError> {
+    let Attachment { bridge, host_interface, .. } = attachment;
+    let bridge_index = host.link_index(bridge.as_str()).attempted(|| format!("find the bridge {bridge}"))?;
+    let message = pair_message(attachment, bridge_index, namespace);
+    let create = || {
+        match host.create_link(message.clone()) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                remove_pair(host, host_interface)?;
+                host.create_link(message)?;
+            }
+            result => result?,
+        }
+        let index = host.link_index(host_interface.as_str())?;
+        host.disable_ipv6_addresses(index)?;
+        host.set_up(index)
+    };
+    create().attempted(|| format!("connect {host_interface} to the bridge {bridge}"))
+}
+
+fn pair_message(attachment: &Attachment, bridge_index: u32, namespace: BorrowedFd<'_>) -> LinkMessage {
+    let mut peer = LinkMessage::default();
+    peer.attributes.push(LinkAttribute::IfName(CONTAINER_INTERFACE.to_owned()));
+    peer.attributes.push(LinkAttribute::Address(hardware_address(attachment.address)));
+    peer.attributes.push(LinkAttribute::NetNsFd(namespace.as_raw_fd()));
+    peer.attributes.extend(attachment.mtu.map(LinkAttribute::Mtu));
+
+    let mut message = LinkMessage::default();
+    message.attributes.push(LinkAttribute::IfName(attachment.host_interface.to_string()));
+    message.attributes.push(LinkAttribute::Controller(bridge_index));
+    message.attributes.extend(attachment.mtu.map(LinkAttribute::Mtu));
+    message.attributes.push(LinkAttribute::LinkInfo(vec![
+        LinkInfo::Kind(InfoKind::Veth),
+        LinkInfo::Data(InfoData::Veth(InfoVeth::Peer(peer))),
+    ]));
+    message
+}
+
+fn remove_pair(host: &HostSocket, host_interface: &InterfaceName) -> io::Result<()> {
+    match host.link(host_interface.as_str())? {
+        None => Ok(()),
+        Some(link) if kind_of(&link) == Some(&InfoKind::Veth) => {
+            ignore_absent(host.delete_link(link.header.index))
+        }
+        Some(_) => Err(io::Error::new(
+            io::ErrorKind::AlreadyExists,
+            "there is a link of this name that is no veth pair",
+        )),
+    }
+}
+
+fn set_up_container(container: &HostSocket, attachment: &Attachment) -> io::Result<()> {
+    container.set_up(LOOPBACK)?;
+    let index = container.link_index(CONTAINER_INTERFACE)?;
+    container.add_address(index, attachment.address, attachment.prefix)?;
+    container.set_up(index)?;
+    match attachment.gateway {
+        Some(gateway) => {
+            container.change(RouteNetlinkMessage::NewRoute(default_route(gateway)), NLM_F_CREATE | NLM_F_EXCL)
+        }
+        None => Ok(()),
+    }
+}
+
+fn default_route(gateway: Ipv4Addr) -> RouteMessage {
+    let mut message = RouteMessage::default();
+    message.header.address_family = AddressFamily::Inet;
+    message.header.table = RouteHeader::RT_TABLE_MAIN;
+    message.header.protocol = RouteProtocol::Static;
+    message.header.scope = RouteScope::Universe;
+    message.header.kind = RouteType::Unicast;
+    message.attributes.push(RouteAttribute::Gateway(RouteAddress::from(IpAddr::V4(gateway))));
+    message
+}
