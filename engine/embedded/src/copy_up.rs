@@ -22,17 +22,17 @@ pub(crate) struct Copy {
 
 /// Copies directories of an image. What is not in the image, or no directory there, leaves its destination empty.
 ///
-/// `lower` are the image's layers, the lowest first; `view` is an empty directory.
+/// `layers` are the image's directories, the top one first; `view` is an empty directory.
 ///
 /// The image is mounted in a mount namespace that only the copying thread has, so that the mount ends with it, also
 /// when the whole process is killed.
-pub(crate) fn copy_up(lower: &[PathBuf], view: &Path, copies: &[Copy]) -> Result<(), EmbeddedError> {
+pub(crate) fn copy_up(layers: &[PathBuf], view: &Path, copies: &[Copy]) -> Result<(), EmbeddedError> {
     std::thread::scope(|scope| {
         scope
             .spawn(|| {
                 leave_mount_namespace().map_err(EmbeddedError::MountNamespace)?;
-                let layers = Overlay { lower: lower.iter().rev().cloned().collect(), upper: None };
-                overlay::mount(&layers, view)?;
+                let overlay = Overlay { lower: layers.to_vec(), upper: None };
+                overlay::mount(&overlay, view)?;
                 let image = Root::open(view)?;
                 copies.iter().try_for_each(|copy| copy_directory(&image, copy))
             })
@@ -146,7 +146,7 @@ mod tests {
         fs::set_permissions(high.join("srv/data"), std::fs::Permissions::from_mode(0o1777)).unwrap();
 
         let copy = Copy { source: "/srv/data".to_owned(), destination: target.clone() };
-        copy_up(&[low, high], &view, &[copy]).unwrap();
+        copy_up(&[high, low], &view, &[copy]).unwrap();
 
         assert_eq!(fs::read_to_string(target.join("sub/file")).unwrap(), "low");
         let own = fs::metadata(target.join("own")).unwrap();

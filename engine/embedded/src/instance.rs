@@ -30,6 +30,22 @@ impl Instance {
         self.suffix.as_ref().map_or_else(|| "homeostat".to_owned(), |suffix| format!("homeostat-{suffix}"))
     }
 
+    /// The control groups of a container or build step, relative to each hierarchy's root.
+    pub(crate) fn cgroup(&self, id: &str) -> PathBuf {
+        Path::new(&self.name()).join(id)
+    }
+
+    /// The nftables table.
+    pub(crate) fn table(&self) -> InterfaceName {
+        let name = self.suffix.as_ref().map_or_else(|| "homeostat".to_owned(), |suffix| format!("hs-{suffix}"));
+        name.parse().expect("a short prefix with hex digits is a name")
+    }
+
+    /// The host's end of a container's connection to a bridge.
+    pub(crate) fn host_interface(id: &str) -> InterfaceName {
+        InterfaceName::derive("hv-", id).expect("the prefix is short and fits a name")
+    }
+
     /// The default bridge.
     pub(crate) fn default_bridge(&self) -> InterfaceName {
         let name = self.suffix.as_ref().map_or_else(|| "homeostat0".to_owned(), |suffix| format!("hs-{suffix}"));
