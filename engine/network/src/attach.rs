@@ -98,7 +98,7 @@ fn create_pair(
         }
         let index = host.link_index(host_interface.as_str())?;
         host.disable_ipv6_addresses(index)?;
-        host.set_up(index)
+        host.set_port_up(index)
     };
     create().attempted(|| format!("connect {host_interface} to the bridge {bridge}"))
 }

@@ -6,7 +6,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::address::{AddressAttribute, AddressMessage, AddressScope};
 use netlink_packet_route::link::{
-    AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
+    AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoBridgePort, InfoKind, InfoPortData, InfoPortKind,
+    LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
@@ -28,7 +29,7 @@ impl HostSocket {
 
     /// The index of the link of this name.
     pub(crate) fn link_index(&self, name: &str) -> io::Result<u32> {
-        let link = self.link(name)?.ok_or_else(|| nix::errno::Errno::ENODEV)?;
+        let link = self.link(name)?.ok_or(nix::errno::Errno::ENODEV)?;
         Ok(link.header.index)
     }
 
@@ -60,6 +61,21 @@ impl HostSocket {
         message.header.flags = LinkFlags::Up;
         message.header.change_mask = LinkFlags::Up;
         self.change(RouteNetlinkMessage::SetLink(message), 0)
+    }
+
+    /// Lets the bridge send packets out of the port that they came in by, and sets the port up. Where netfilter sees
+    /// bridged packets (`net.bridge.bridge-nf-call-iptables`, as Docker sets it), a container needs that to reach
+    /// a port that it publishes itself.
+    pub(crate) fn set_port_up(&self, index: u32) -> io::Result<()> {
+        let mut message = LinkMessage::default();
+        message.header.index = index;
+        message.header.flags = LinkFlags::Up;
+        message.header.change_mask = LinkFlags::Up;
+        message.attributes.push(LinkAttribute::LinkInfo(vec![
+            LinkInfo::PortKind(InfoPortKind::Bridge),
+            LinkInfo::PortData(InfoPortData::BridgePort(vec![InfoBridgePort::HairpinMode(true)])),
+        ]));
+        self.change(RouteNetlinkMessage::NewLink(message), 0)
     }
 
     /// Lets the link have no IPv6 address of its own accord. Done before it is set up, this spares the host

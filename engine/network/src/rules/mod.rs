@@ -1,56 +1,135 @@
-//! The nftables table.
+//! Address translation and filtering for containers: one nftables table of our own.
+//!
+//! The rules never change: `layout.nft` is their text. What changes are the elements of
+//! its sets and maps, so a published port is one element and a lookup costs the same with one port or a thousand.
+
+mod elements;
+mod error;
+mod generation;
+mod listing;
+mod nft;
+mod script;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddrV4;
 
-use crate::{HostPort, InterfaceName};
+pub use error::RulesError;
 
-/// What the table has to say.
+use crate::{HostPort, InterfaceName, Subnet};
+use elements::Elements;
+
+/// What the table is to say.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DesiredRules {
-    /// Our bridges; the value says whether the network is internal (no way out).
-    pub bridges: BTreeMap<InterfaceName, bool>,
-    /// Published ports, with the address and port of the container behind each.
+    /// Our bridges.
+    pub bridges: BTreeMap<InterfaceName, BridgeRules>,
+    /// Published ports, each with the address and port of the container behind it. A port on one address goes before
+    /// the same port on every address.
     pub published: BTreeMap<HostPort, SocketAddrV4>,
+}
+
+/// What the rules need to know of a bridge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BridgeRules {
+    /// The subnet of the containers on it.
+    pub subnet: Subnet,
+    /// Its network has no way out to other networks.
+    pub internal: bool,
 }
 
 /// What [`Table::apply`] did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Applied {
-    /// Nothing differed.
+    /// Nothing, since nothing differed.
     Unchanged,
-    /// Elements were added or removed.
+    /// Added and removed elements.
     Updated,
-    /// The table was not there or not as it should be, and was made anew in one transaction.
+    /// Made the table anew, since it was not there or somebody had changed its rules.
     Replaced,
 }
 
-/// Why the table could not be kept.
-#[derive(Debug, thiserror::Error)]
-pub enum RulesError {
-    /// The program `nft` is not installed.
-    #[error("the program `nft` is not installed")]
-    NftMissing,
-}
-
-/// Our own nftables table.
+/// Our table in the family `ip`.
+///
+/// # Guarantees
+/// - Only the table of this name is ever read or changed. Every change is one transaction: there is no moment at
+///   which a port that stays published is not.
+/// - Connections that are established go on through a change.
+///
+/// # Caveats
+/// - Every base chain of a hook has a say: a `drop` in another table, such as Docker's `FORWARD` policy or a firewall
+///   manager's, stays a drop. The decision record 0031 says what can be done beside them.
+/// - Ports that are published by a container of an internal network can be reached from the host and from that network.
 #[derive(Debug)]
 pub struct Table {
     name: InterfaceName,
+    known: Option<Known>,
+}
+
+/// The content that the table is known to have as long as the kernel's rules are of this generation.
+#[derive(Debug)]
+struct Known {
+    generation: u32,
+    elements: Elements,
 }
 
 impl Table {
-    /// The table of this name, in the family `ip`.
+    /// The table of this name, which need not exist yet.
     pub fn new(name: InterfaceName) -> Self {
-        Self { name }
+        Self { name, known: None }
     }
-    /// Makes the table as desired. `&mut`: remembers what it did.
-    pub fn apply(&mut self, _desired: &DesiredRules) -> Result<Applied, RulesError> {
-        let _ = &self.name;
-        unimplemented!()
+
+    /// Makes the table say what is desired. Works in the network namespace of the calling thread.
+    ///
+    /// Costs one message to the kernel when neither the wish nor any rule of the host has changed since the last
+    /// call, and one or two runs of `nft` otherwise.
+    ///
+    /// # Errors
+    /// `nft` is not there or fails; the table is then as it was.
+    pub fn apply(&mut self, desired: &DesiredRules) -> Result<Applied, RulesError> {
+        let wanted = Elements::of(desired);
+        let before = generation::current();
+        let current = self.current(before);
+        let (applied, script) = match current {
+            Some(current) if current == wanted => (Applied::Unchanged, None),
+            Some(current) => (Applied::Updated, Some(script::update(&self.name, &current, &wanted))),
+            None => (Applied::Replaced, Some(script::replace(&self.name, &wanted))),
+        };
+        self.known = None;
+        if let Some(script) = &script {
+            self.submit(applied, script, &wanted)?;
+        }
+        let expected = before.map(|before| if script.is_some() { generation::next(before) } else { before });
+        if let Some(generation) = expected.filter(|_| generation::current() == expected) {
+            self.known = Some(Known { generation, elements: wanted });
+        }
+        Ok(applied)
     }
-    /// Removes the table.
+
+    /// Removes the table. That it does not exist is no error.
+    ///
+    /// # Errors
+    /// `nft` is not there or fails.
     pub fn remove(&mut self) -> Result<(), RulesError> {
-        unimplemented!()
+        self.known = None;
+        nft::run(&script::remove(&self.name))
+    }
+
+    /// The table's content, if it exists and its rules are ours.
+    fn current(&self, generation: Option<u32>) -> Option<Elements> {
+        match &self.known {
+            Some(known) if Some(known.generation) == generation => Some(known.elements.clone()),
+            _ => nft::list(&self.name).and_then(|listing| listing::read(&listing)),
+        }
+    }
+
+    /// Runs the script. An update can find the table changed since it was read: then it is made anew.
+    fn submit(&self, applied: Applied, script: &str, wanted: &Elements) -> Result<(), RulesError> {
+        match nft::run(script) {
+            Err(RulesError::Refused { message }) if applied == Applied::Updated => {
+                tracing::debug!(table = %self.name, message, "the table has changed meanwhile: making it anew");
+                nft::run(&script::replace(&self.name, wanted))
+            }
+            result => result,
+        }
     }
 }

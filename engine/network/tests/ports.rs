@@ -1,0 +1,86 @@
+//! Reserving ports of the host.
+
+mod support;
+
+use std::io::Read;
+use std::net::{TcpListener, TcpStream, UdpSocket};
+
+use homeostat_network::{ReserveError, reserve};
+use homeostat_spec::Protocol;
+use support::{Namespace, port};
+
+#[test]
+fn a_reserved_port_is_refused_to_others_until_it_is_closed() {
+    let host = Namespace::new();
+    host.run(|| {
+        let ports =
+            [port(Protocol::Tcp, "8080"), port(Protocol::Udp, "8080"), port(Protocol::Tcp, "127.0.0.1:9000")];
+        let reserved = reserve(&ports).unwrap();
+        TcpListener::bind("127.0.0.1:8080").unwrap_err();
+        TcpListener::bind("0.0.0.0:9000").unwrap_err();
+        UdpSocket::bind("127.0.0.1:8080").unwrap_err();
+        let error = reserve(&ports[2..]).unwrap_err();
+        assert_eq!(error.to_string(), "port 127.0.0.1:9000/tcp of the host is in use");
+        TcpStream::connect("127.0.0.1:8080").unwrap_err();
+        drop(reserved);
+        reserve(&ports).unwrap();
+    });
+}
+
+#[test]
+fn the_process_that_has_the_port_is_named() {
+    let host = Namespace::new();
+    host.run(|| {
+        let _tcp = TcpListener::bind("0.0.0.0:8080").unwrap();
+        let _udp = UdpSocket::bind("127.0.0.1:53").unwrap();
+        for wanted in [port(Protocol::Tcp, "127.0.0.1:8080"), port(Protocol::Udp, "53")] {
+            match reserve(&[wanted]).unwrap_err() {
+                ReserveError::InUse { port, owner: Some(owner) } => {
+                    assert_eq!((port, owner.pid), (wanted, std::process::id()));
+                    assert!(!owner.name.is_empty());
+                }
+                error => panic!("{error:?}"),
+            }
+        }
+    });
+}
+
+#[test]
+fn none_is_kept_when_one_cannot_be_had() {
+    let host = Namespace::new();
+    host.run(|| {
+        let taken = TcpListener::bind("0.0.0.0:8081").unwrap();
+        reserve(&[port(Protocol::Tcp, "8080"), port(Protocol::Tcp, "8081")]).unwrap_err();
+        drop(taken);
+        TcpListener::bind("0.0.0.0:8080").unwrap();
+    });
+}
+
+#[test]
+fn a_connection_that_has_ended_does_not_block_a_start() {
+    let host = Namespace::new();
+    host.run(|| {
+        leave_ended_connection(8080);
+        let wanted = [port(Protocol::Tcp, "8080")];
+        let _reserved = reserve(&wanted).unwrap();
+        TcpListener::bind("0.0.0.0:8080").unwrap_err();
+        reserve(&wanted).unwrap_err();
+    });
+}
+
+/// The side that closes first keeps the port in `TIME_WAIT` for a minute.
+fn leave_ended_connection(number: u16) {
+    let listener = TcpListener::bind(("0.0.0.0", number)).unwrap();
+    let mut client = TcpStream::connect(("127.0.0.1", number)).unwrap();
+    drop(listener.accept().unwrap());
+    drop(listener);
+    assert_eq!(client.read(&mut [0]).unwrap(), 0);
+    drop(client);
+}
+
+#[test]
+fn an_address_that_the_host_does_not_have_is_told() {
+    let host = Namespace::new();
+    let error = host.run(|| reserve(&[port(Protocol::Tcp, "192.0.2.1:80")]).unwrap_err());
+    assert!(matches!(error, ReserveError::NoSuchAddress { .. }), "{error:?}");
+}
