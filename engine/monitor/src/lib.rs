@@ -1,1 +1,7 @@
-//! homeostat-monitor
+//! The process that runs one container: `homeostat monitor`.
+
+mod request;
+mod state;
+
+pub use request::*;
+pub use state::*;
