@@ -1,11 +1,11 @@
 //! One container: what is on disk of it, and how it runs.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use homeostat_files::{StateError, read_json, remove_tree, write_json_durably};
 use homeostat_monitor::cgroup::Cgroup;
-use homeostat_monitor::{EXIT_FILE, ExitRecord, RUN_FILE, RunState};
+use homeostat_monitor::{ExitRecord, RunState};
 use homeostat_reconciler::{ContainerState, ExitStatus, ResourceKey};
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -161,21 +161,20 @@ impl Container {
 
     /// What is known on disk of the last run; `None` when there was none. A run that goes on is left out.
     pub(crate) fn last_run(&self) -> Result<(Option<RunState>, Option<Ended>), EmbeddedError> {
-        let run: Option<RunState> = whole(read_json(self.directory.join(RUN_FILE)))?;
-        if let Some(run) = run {
+        if let Some(run) = RunState::load(&self.directory) {
             if run.monitor.is_alive() {
                 return Ok((Some(run), None));
             }
             let ended = self.end_of(&run)?;
             return Ok((None, Some(ended)));
         }
-        let exit: Option<ExitRecord> = whole(read_json(self.directory.join(EXIT_FILE)))?;
+        let exit = whole(ExitRecord::load(&self.directory))?;
         Ok((None, exit.map(Ended::from)))
     }
 
     /// How a run has ended: as its monitor says, else as nobody knows.
     fn end_of(&self, run: &RunState) -> Result<Ended, EmbeddedError> {
-        let exit: Option<ExitRecord> = whole(read_json(self.directory.join(EXIT_FILE)))?;
+        let exit = whole(ExitRecord::load(&self.directory))?;
         // A record without a start is of a later attempt that failed.
         if let Some(exit) = exit.filter(|exit| exit.started_at.is_none_or(|start| start == run.started_at)) {
             return Ok(exit.into());
@@ -231,9 +230,4 @@ fn whole<T>(read: Result<Option<T>, StateError>) -> Result<Option<T>, StateError
         Err(StateError::Damaged { .. }) => Ok(None),
         read => read,
     }
-}
-
-/// Whether a path is a directory of a container: anything else there is not ours.
-pub(crate) fn is_container(directory: &Path) -> bool {
-    directory.join(CONTAINER_FILE).exists()
 }

@@ -176,14 +176,6 @@ pub enum EmbeddedError {
         /// What the kernel answered.
         source: io::Error,
     },
-    /// A build failed.
-    #[error("cannot build the image {reference}")]
-    Build {
-        /// The image's reference.
-        reference: String,
-        /// What failed.
-        source: homeostat_build::BuildError,
-    },
 }
 
 impl EmbeddedError {
@@ -194,7 +186,6 @@ impl EmbeddedError {
         }
         match self {
             Self::Start(failure) => failure_kind(failure.kind),
-            Self::Build { source, .. } => source.kind(),
             Self::Network(error) => error.kind(),
             Self::Rules(error) => error.kind(),
             Self::Locked(_)
@@ -233,7 +224,6 @@ impl EmbeddedError {
         }
         let hint = match self {
             Self::Start(failure) => return failure.hint.clone(),
-            Self::Build { source, .. } => return source.hint(),
             Self::Network(error) => error.hint()?,
             Self::Rules(error) => error.hint()?,
             Self::NoFreeAddress(error) => error.hint(),
@@ -281,7 +271,6 @@ impl From<EmbeddedError> for PortError {
             EmbeddedError::Cgroup(source) => port.caused_by(source),
             EmbeddedError::Overlay(source) => port.caused_by(source),
             EmbeddedError::Start(source) => port.caused_by(source),
-            EmbeddedError::Build { source, .. } => port.caused_by(source),
             _ => port,
         }
     }

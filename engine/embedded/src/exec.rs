@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use homeostat_monitor::{ExecRequest as MonitorRequest, Process};
 use homeostat_reconciler::ResourceKey;
@@ -16,6 +16,9 @@ use crate::engine::Inner;
 
 /// How much of a command's output is kept, in bytes.
 const OUTPUT_KEPT: usize = 64 << 10;
+
+/// The monitor's exit code after it has killed a command whose time was up. A command may have it too.
+const TIMED_OUT: i32 = 124;
 
 /// How long the monitor may take beyond the timeout to kill the command and say so.
 const KILL_LIMIT: Duration = Duration::from_secs(10);
@@ -40,7 +43,7 @@ impl Inner {
                 args: request.command.clone(),
                 env: std::collections::BTreeMap::new(),
                 cwd: None,
-                user: container.record().config.user,
+                user: None,
                 additional_gids: Vec::new(),
             },
             timeout_millis: Some(request.timeout.as_millis().try_into().unwrap_or(u64::MAX)),
@@ -59,6 +62,7 @@ async fn finish(child: &mut Child, document: &[u8], timeout: Duration) -> io::Re
     let stdout = child.stdout.take().expect("stdout was asked to be a pipe");
     let stderr = child.stderr.take().expect("stderr was asked to be a pipe");
     let mut output = Tail::default();
+    let began = Instant::now();
     let running = async {
         match stdin.write_all(document).await {
             // It has ended already, and its code says why.
@@ -71,7 +75,7 @@ async fn finish(child: &mut Child, document: &[u8], timeout: Duration) -> io::Re
     };
     let status = tokio::time::timeout(timeout.saturating_add(KILL_LIMIT), running).await;
     let code = match status {
-        Ok(status) => status?.code(),
+        Ok(status) => status?.code().filter(|code| *code != TIMED_OUT || began.elapsed() < timeout),
         Err(_) => {
             child.kill().await?;
             None

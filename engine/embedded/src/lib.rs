@@ -15,6 +15,7 @@ mod build;
 mod container;
 mod copy_up;
 mod create;
+mod descriptor;
 mod engine;
 mod error;
 mod exec;

@@ -11,10 +11,10 @@ use homeostat_monitor::log::{self, LogReader};
 use homeostat_reconciler::PortError;
 use homeostat_reconciler::ports::{LogLine, LogQuery, LogStream};
 use rustix::fs::inotify;
-use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use crate::EmbeddedError;
+use crate::descriptor::readable;
 use crate::run::blocking;
 
 /// Lines that are read at once.
@@ -98,7 +98,7 @@ fn watch(directory: &Path) -> io::Result<Option<AsyncFd<OwnedFd>>> {
     let descriptor = inotify::init(inotify::CreateFlags::NONBLOCK | inotify::CreateFlags::CLOEXEC)?;
     let changes = inotify::WatchFlags::MODIFY | inotify::WatchFlags::CREATE | inotify::WatchFlags::MOVED_TO;
     match inotify::add_watch(&descriptor, directory, changes) {
-        Ok(_) => Ok(Some(AsyncFd::with_interest(descriptor, Interest::READABLE)?)),
+        Ok(_) => Ok(Some(readable(descriptor)?)),
         Err(rustix::io::Errno::NOENT) => Ok(None),
         Err(error) => Err(error.into()),
     }

@@ -1,14 +1,14 @@
 //! Networks: bridges, addresses and the rules of published ports.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fs_err as fs;
 use homeostat_files::{StateError, read_json, write_json_durably};
 use homeostat_monitor::Network as MonitorNetwork;
 use homeostat_network::{
-    Allocator, Attachment, BridgeConfig, DesiredRules, HostPort, HostSocket, InterfaceName, Subnet, Table,
+    Allocator, Attachment, BridgeConfig, BridgeRules, DesiredRules, HostPort, HostSocket, InterfaceName, Subnet, Table,
     bridges, choose_subnet, ensure_bridge, occupied_subnets, remove_bridge,
 };
 use homeostat_reconciler::ResourceKey;
@@ -323,7 +323,10 @@ impl Inner {
     fn apply_rules(&self, state: &mut State, containers: &[Arc<Container>]) -> Result<(), EmbeddedError> {
         let mut desired = DesiredRules::default();
         for net in state.nets().filter(|net| net.up) {
-            desired.bridges.insert(net.bridge.clone(), net.is_internal());
+            if let Some(addresses) = &net.addresses {
+                let rules = BridgeRules { subnet: addresses.subnet(), internal: net.is_internal() };
+                desired.bridges.insert(net.bridge.clone(), rules);
+            }
         }
         if desired.bridges.is_empty() {
             if std::mem::take(&mut state.has_table) {
@@ -423,7 +426,7 @@ pub(crate) fn name_servers(network: &MonitorNetwork) -> homeostat_monitor::Dns {
     if matches!(network, MonitorNetwork::Host) {
         return dns;
     }
-    let reachable = |address: &std::net::IpAddr| address.is_ipv4() && !address.is_loopback();
+    let reachable = |address: &IpAddr| address.is_ipv4() && !address.is_loopback();
     dns.servers.retain(reachable);
     if dns.servers.is_empty() {
         // systemd-resolved listens on loopback, and keeps the servers that it asks itself here.
@@ -443,7 +446,7 @@ fn parse_resolv_conf(text: &str) -> homeostat_monitor::Dns {
     for line in text.lines() {
         let mut words = line.split_whitespace();
         match words.next() {
-            Some("nameserver") => dns.servers.extend(words.next().and_then(|word| word.parse().ok())),
+            Some("nameserver") => dns.servers.extend(words.next().and_then(|word| word.parse::<IpAddr>().ok())),
             Some("search" | "domain") => dns.search = words.map(str::to_owned).collect(),
             Some("options") => dns.options.extend(words.map(str::to_owned)),
             _ => {}
@@ -461,7 +464,7 @@ mod tests {
         let dns = parse_resolv_conf(
             "# made by hand\nnameserver 10.0.0.53\nnameserver fe80::1%eth0\nsearch a.example b.example\noptions ndots:2 edns0\n",
         );
-        assert_eq!(dns.servers, ["10.0.0.53".parse::<std::net::IpAddr>().unwrap()]);
+        assert_eq!(dns.servers, ["10.0.0.53".parse::<IpAddr>().unwrap()]);
         assert_eq!(dns.search, ["a.example", "b.example"]);
         assert_eq!(dns.options, ["ndots:2", "edns0"]);
     }

@@ -3,18 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fs_err as fs;
-use homeostat_files::write_json_durably;
-use homeostat_monitor::{
-    LOG_FILE, Log, REQUEST_FILE, Report, Rootfs, RunRequest, RunState, Security,
-};
+use homeostat_monitor::{Log, Report, Rootfs, RunRequest, RunState, Security};
 use homeostat_reconciler::ports::EngineEvent;
 use homeostat_reconciler::{ContainerState, ResourceKey};
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
+use nix::sys::signal::Signal;
 use tokio::sync::watch;
 
 use crate::EmbeddedError;
+use crate::descriptor::readable;
 use crate::container::{Container, Ended, Live, Run};
 use crate::engine::Inner;
 use crate::monitor::{self, Monitor};
@@ -61,7 +57,7 @@ impl Inner {
             return Ok(None);
         }
         let request = self.run_request(container)?;
-        write_json_durably(container.directory.join(REQUEST_FILE), &request)?;
+        request.save(&container.directory)?;
         monitor::spawn(&self.program, &container.directory).map(Some)
     }
 
@@ -70,8 +66,7 @@ impl Inner {
         let directory = &container.directory;
         let image = self.images.find(&record.image_id)?;
         let image = image.ok_or_else(|| EmbeddedError::NoImage(record.image.clone()))?;
-        let mut lower = self.images.layer_directories(&image)?;
-        lower.reverse();
+        let lower = self.images.layer_directories(&image)?;
         let mounts = self.mounts(&record, directory)?;
         let missing = container.cgroup.unsupported(&record.config.resources);
         if !missing.is_empty() {
@@ -174,17 +169,9 @@ impl Inner {
         grace: Duration,
     ) -> Result<(), EmbeddedError> {
         let Some(container) = self.find(key) else { return Ok(()) };
-        let Some(mut live) = container.live()? else { return Ok(()) };
         let signal = stop_signal(signal, &container.record().defaults)?;
-        let (asked, run) = (Arc::clone(&container), live.state.clone());
-        blocking(move || {
-            run.init.signal(signal)?;
-            if asked.is_frozen()? {
-                asked.cgroup.thaw()?;
-            }
-            Ok(())
-        })
-        .await?;
+        let asked = Arc::clone(&container);
+        let Some(mut live) = blocking(move || ask_to_stop(&asked, signal)).await? else { return Ok(()) };
         if has_settled(&mut live, grace).await {
             return Ok(());
         }
@@ -218,6 +205,16 @@ impl Inner {
     }
 }
 
+/// Sends the signal, and gives the run to wait for; `None` when there is none.
+fn ask_to_stop(container: &Container, signal: Signal) -> Result<Option<Live>, EmbeddedError> {
+    let Some(live) = container.live()? else { return Ok(None) };
+    live.state.init.signal(signal)?;
+    if container.is_frozen()? {
+        container.cgroup.thaw()?;
+    }
+    Ok(Some(live))
+}
+
 /// Runs what may block apart from the tasks of the runtime.
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, EmbeddedError> + Send + 'static,
@@ -232,12 +229,12 @@ async fn has_settled(live: &mut Live, time: Duration) -> bool {
 
 async fn wait_for_end(monitor: &Arc<Monitor>) {
     let registered =
-        monitor.pidfd().try_clone_to_owned().and_then(|fd| AsyncFd::with_interest(fd, Interest::READABLE));
-    let readable = match &registered {
+        monitor.pidfd().try_clone_to_owned().and_then(readable);
+    let waited = match &registered {
         Ok(descriptor) => descriptor.readable().await.map(drop),
         Err(_) => Err(std::io::ErrorKind::Other.into()),
     };
-    if readable.is_err() {
+    if waited.is_err() {
         // The runtime has no room for one more descriptor: wait on a thread.
         let monitor = Arc::clone(monitor);
         let waited = blocking(move || {

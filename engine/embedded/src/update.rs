@@ -1,7 +1,6 @@
 //! Changing limits and log rotation in place.
 
-use homeostat_files::write_json_durably;
-use homeostat_monitor::LOG_FILE;
+use homeostat_monitor::save_rotation;
 use homeostat_reconciler::ResourceKey;
 use homeostat_spec::{LogRotation, Resources};
 use nix::sys::signal::Signal;
@@ -32,7 +31,7 @@ impl Inner {
         record.config.log = log.clone();
         // Before the record: were they told apart by a cut, the next update would see no difference to make up for.
         if rotated {
-            write_json_durably(container.directory.join(LOG_FILE), log)?;
+            save_rotation(&container.directory, log)?;
             if let Some(live) = &live {
                 live.state.monitor.signal(Signal::SIGHUP)?;
             }
