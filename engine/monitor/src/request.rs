@@ -114,6 +114,8 @@ pub enum Network {
     Host,
     /// Loopback only.
     None,
+    /// A bridge of the engine.
+    Bridge(homeostat_network::Attachment),
 }
 
 /// Names.

@@ -64,7 +64,8 @@ impl Place {
 /// A configuration with these labels.
 pub(crate) fn configuration(labels: &[(&str, &str)]) -> ImageConfiguration {
     let labels = labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
-    let config = ConfigBuilder::default().labels(labels.collect::<std::collections::HashMap<_, _>>()).build().unwrap();
+    let config =
+        ConfigBuilder::default().labels(labels.collect::<std::collections::HashMap<_, _>>()).build().unwrap();
     ImageConfigurationBuilder::default()
         .architecture(oci_spec::image::Arch::Amd64)
         .os(oci_spec::image::Os::Linux)
