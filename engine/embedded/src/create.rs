@@ -134,6 +134,7 @@ impl Inner {
         let network = container.record().config.network;
         discard(&self.layout, &container.directory)?;
         self.forget(key);
+        self.tidy_cgroups();
         self.disconnect(key, &network)
     }
 }

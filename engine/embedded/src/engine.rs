@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fs_err as fs;
 use homeostat_files::lock::{self, Lock};
 use homeostat_files::{StateError, read_json};
 use homeostat_image::ImageStore;
+use homeostat_monitor::cgroup::Cgroup;
 use homeostat_reconciler::ResourceKey;
 use homeostat_reconciler::ports::EngineEvent;
 use tokio::sync::broadcast;
@@ -61,6 +63,8 @@ pub(crate) struct Inner {
     pub(crate) events: broadcast::Sender<EngineEvent>,
     containers: Mutex<BTreeMap<ResourceKey, Arc<Container>>>,
     volumes: Mutex<BTreeSet<ResourceKey>>,
+    /// How many builds go on.
+    building: AtomicUsize,
     /// Held while a volume is created, filled or removed: a container is being created with what is there.
     changing_volumes: Mutex<()>,
     _lock: Lock,
@@ -110,11 +114,13 @@ impl Inner {
             containers: Mutex::default(),
             volumes: Mutex::new(keys_beneath(&layout.volumes())?),
             changing_volumes: Mutex::default(),
+            building: AtomicUsize::new(0),
             _lock: lock,
             layout,
             instance,
         };
         let live = inner.load_containers()?;
+        inner.tidy_cgroups();
         Ok((inner, live))
     }
 
@@ -157,7 +163,7 @@ impl Inner {
             // Nobody can say what it is, so it cannot be observed; what it should be, the specs say.
             Ok(None) | Err(StateError::Damaged { .. }) => {
                 tracing::warn!(id, "what is known of a container is damaged; it is removed");
-                let cgroup = homeostat_monitor::cgroup::Cgroup::at(self.instance.cgroup(id))?;
+                let cgroup = Cgroup::at(self.instance.cgroup(id))?;
                 cgroup.kill()?;
                 cgroup.remove()?;
                 discard(&self.layout, directory)?;
@@ -200,6 +206,36 @@ impl Inner {
 
     pub(crate) fn changing_volumes(&self) -> MutexGuard<'_, ()> {
         self.changing_volumes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A build that goes on: its steps have control groups.
+#[derive(Debug)]
+pub(crate) struct Building<'a>(&'a Inner);
+
+impl Inner {
+    pub(crate) fn building(&self) -> Building<'_> {
+        self.building.fetch_add(1, Ordering::SeqCst);
+        Building(self)
+    }
+
+    /// Removes the parent of all control groups when nothing of this engine is there that could need it.
+    pub(crate) fn tidy_cgroups(&self) {
+        // Held, so that no container is created meanwhile.
+        let containers = self.table();
+        if containers.is_empty() && self.building.load(Ordering::SeqCst) == 0 {
+            let parent = Cgroup::at(self.instance.name());
+            if let Err(error) = parent.and_then(|parent| parent.remove()) {
+                tracing::debug!(%error, "the parent of the control groups stays");
+            }
+        }
+    }
+}
+
+impl Drop for Building<'_> {
+    fn drop(&mut self) {
+        self.0.building.fetch_sub(1, Ordering::SeqCst);
+        self.0.tidy_cgroups();
     }
 }
 

@@ -59,6 +59,12 @@ impl Instance {
     }
 }
 
+/// The name that the engine of a data directory has on the host: its control groups are below one of this name.
+pub fn instance_name(data_directory: &Path) -> String {
+    let canonical = fs_err::canonicalize(data_directory).unwrap_or_else(|_| data_directory.to_owned());
+    Instance::of(&canonical).name()
+}
+
 /// The first 8 hex digits of its SHA-256.
 fn digest(bytes: &[u8]) -> String {
     let mut hex = format!("{:x}", Sha256::digest(bytes));

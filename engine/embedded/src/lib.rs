@@ -37,6 +37,7 @@ mod volumes;
 
 pub use engine::{Embedded, EmbeddedConfig};
 pub use error::EmbeddedError;
+pub use instance::instance_name;
 
 #[cfg(test)]
 mod tests {

@@ -112,9 +112,11 @@ impl Inner {
         let monitor = Arc::new(monitor);
         let run = Live { state, monitor: Arc::clone(&monitor), settled: settling };
         container.set_run(Run::Live(run));
-        let (inner, container) = (Arc::clone(self), Arc::clone(container));
+        // Weak: an engine that nobody holds any more lets go of its data directory, whatever runs.
+        let (inner, container) = (Arc::downgrade(self), Arc::clone(container));
         tokio::spawn(async move {
             wait_for_end(&monitor).await;
+            let Some(inner) = inner.upgrade() else { return };
             inner.settle(&container).await;
             // Nobody may be waiting.
             let _ = settled.send(true);

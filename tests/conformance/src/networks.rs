@@ -84,7 +84,9 @@ pub async fn containers_of_one_network_reach_each_other(engine: &dyn Engine, wor
     let server = run(engine, world, "server", serves).await;
     let address = observe(engine, &server).await.address.unwrap();
 
-    let script = format!("until wget -q -T 1 -O - http://{address}/index.html; do usleep 10000; done");
+    // The static busybox cannot resolve names, which wget tries even of a number.
+    let ask = format!("printf 'GET /index.html HTTP/1.0\\r\\n\\r\\n' | nc -w 5 {address} 80 > /answer");
+    let script = format!("until {ask} && grep -q inside /answer; do usleep 10000; done; tail -n 1 /answer");
     let mut asks = shell(&script);
     asks.network = network;
     let client = run(engine, world, "client", asks).await;

@@ -212,11 +212,14 @@ pub async fn wait_exited(engine: &dyn Engine, key: &ResourceKey) -> ExitStatus {
             tokio::time::sleep(LOOK_AGAIN).await;
         }
     };
-    tokio::time::timeout(PATIENCE, exited).await.unwrap_or_else(|_| panic!("{key} has not exited"))
+    match tokio::time::timeout(PATIENCE, exited).await {
+        Ok(status) => status,
+        Err(_) => panic!("{key} has not exited; its log: {:#?}", log_lines(engine, key).await),
+    }
 }
 
 /// What the log holds now.
-pub async fn log(engine: &dyn Engine, key: &ResourceKey, query: &LogQuery) -> Vec<LogLine> {
+pub(crate) async fn log(engine: &dyn Engine, key: &ResourceKey, query: &LogQuery) -> Vec<LogLine> {
     engine.logs(key, query).map(|line| expect(line)).collect().await
 }
 
