@@ -22,8 +22,8 @@ impl RunRequest {
 
     /// The request in a container's directory, checked as far as that goes without the host.
     pub(crate) fn load(directory: &Path) -> Result<Self, Failure> {
-        let request: Option<Self> =
-            read_json(directory.join(REQUEST_FILE)).or_fail(FailureKind::InvalidRequest, "read the request")?;
+        let request: Option<Self> = read_json(directory.join(REQUEST_FILE))
+            .or_fail(FailureKind::InvalidRequest, "read the request")?;
         let request = request.ok_or_else(|| {
             Failure::invalid(format!("there is no {REQUEST_FILE} in {}", directory.display()))
         })?;

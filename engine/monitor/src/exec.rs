@@ -11,7 +11,7 @@ use libcontainer::container::builder::ContainerBuilder;
 use libcontainer::error::LibcontainerError;
 use nix::sys::signal::{kill, killpg};
 use nix::unistd::Pid;
-use oci_spec::runtime::{Capabilities, Spec};
+use oci_spec::runtime::Spec;
 
 use crate::cgroup::Cgroup;
 use crate::container::executor::{NARROWING_NEEDS, Narrowing, Program};
@@ -49,8 +49,7 @@ struct Target {
 impl Target {
     fn find(request: &ExecRequest) -> Result<Self, Failure> {
         let not_running = || Failure::invalid("the container does not run");
-        let container =
-            Container::load(request.runtime_dir.join(&request.id)).map_err(|_| not_running())?;
+        let container = Container::load(request.runtime_dir.join(&request.id)).map_err(|_| not_running())?;
         let state = RunState::load(container.bundle()).filter(|state| state.init.is_alive());
         let state = state.ok_or_else(not_running)?;
         let spec = Spec::load(container.bundle().join("config.json"))
@@ -124,10 +123,11 @@ impl Target {
 
     fn narrowing(&self) -> Result<Narrowing, Failure> {
         let seccomp = self.spec.linux().as_ref().and_then(|linux| linux.seccomp().clone());
-        let seccomp =
-            seccomp.ok_or_else(|| Failure::new(FailureKind::Runtime, "the container has no seccomp profile"))?;
-        let granted = self.spec.process().as_ref().and_then(|own| own.capabilities().as_ref()?.bounding().clone());
-        Ok(Narrowing { seccomp, granted: granted.unwrap_or_else(Capabilities::new) })
+        let seccomp = seccomp
+            .ok_or_else(|| Failure::new(FailureKind::Runtime, "the container has no seccomp profile"))?;
+        let granted =
+            self.spec.process().as_ref().and_then(|own| own.capabilities().as_ref()?.bounding().clone());
+        Ok(Narrowing { seccomp, granted: granted.unwrap_or_default() })
     }
 }
 

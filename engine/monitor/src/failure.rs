@@ -58,9 +58,10 @@ pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
 fn is_exhausted(error: &(dyn Error + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(error) = next {
-        let code = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error).or_else(|| {
-            error.downcast_ref::<nix::errno::Errno>().map(|errno| *errno as i32)
-        });
+        let code = error
+            .downcast_ref::<std::io::Error>()
+            .and_then(std::io::Error::raw_os_error)
+            .or_else(|| error.downcast_ref::<nix::errno::Errno>().map(|errno| *errno as i32));
         let exhausted = [libc::ENOSPC, libc::EDQUOT, libc::ENOMEM, libc::EAGAIN, libc::EMFILE, libc::ENFILE];
         if code.is_some_and(|code| exhausted.contains(&code)) {
             return true;

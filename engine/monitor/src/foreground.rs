@@ -85,7 +85,7 @@ pub(crate) fn request<T: DeserializeOwned>() -> Result<T, Failure> {
 /// The program's exit code, or a word on stderr why there was no program.
 pub(crate) fn conclude(outcome: Result<i32, Failure>) -> ExitCode {
     let code = outcome.unwrap_or_else(|failure| {
-        let hint = failure.hint.iter().map(|hint| format!("\nhint: {hint}")).collect::<String>();
+        let hint = failure.hint.as_ref().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
         let text = format!("{}{hint}\n", failure.message);
         let _ = std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes());
         failure.kind.exit_code()

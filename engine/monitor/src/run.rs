@@ -24,8 +24,8 @@ use crate::failure::OrFail as _;
 use crate::pipes::Pipes;
 use crate::supervise::{self, Ending};
 use crate::{
-    EXIT_FILE, ExitRecord, Failure, FailureKind, Network, ProcessIdentity, RUN_FILE, Report,
-    RunRequest, RunState, documents, isolation, remains, runtime,
+    EXIT_FILE, ExitRecord, Failure, FailureKind, Network, ProcessIdentity, RUN_FILE, Report, RunRequest,
+    RunState, documents, isolation, remains, runtime,
 };
 
 /// Name of the file that a monitor holds locked as long as it lives.
@@ -171,7 +171,8 @@ fn mount_root(directory: &Path, request: &RunRequest) -> Result<PathBuf, Failure
     let rootfs = directory.join(ROOT_DIRECTORY);
     let layers = &request.rootfs;
     for path in [&rootfs, &layers.upper, &layers.work] {
-        fs::create_dir_all(path).or_fail(FailureKind::Runtime, "make a directory for the root file system")?;
+        fs::create_dir_all(path)
+            .or_fail(FailureKind::Runtime, "make a directory for the root file system")?;
     }
     let upper = Upper { directory: layers.upper.clone(), work: layers.work.clone(), durable: true };
     let overlay = Overlay { lower: layers.lower.clone(), upper: Some(upper) };
@@ -180,17 +181,11 @@ fn mount_root(directory: &Path, request: &RunRequest) -> Result<PathBuf, Failure
     Ok(rootfs)
 }
 
-fn specify(
-    directory: &Path,
-    request: &RunRequest,
-    rootfs: &Path,
-    cgroup: &Cgroup,
-) -> Result<Spec, Failure> {
+fn specify(directory: &Path, request: &RunRequest, rootfs: &Path, cgroup: &Cgroup) -> Result<Spec, Failure> {
     let root = Root::open(rootfs).or_fail(FailureKind::Runtime, "open the root file system")?;
     targets::refuse_links(&root)?;
     let process = &request.process;
-    let user =
-        user::look_up(&root, process.user.as_deref().unwrap_or_default(), &process.additional_gids)?;
+    let user = user::look_up(&root, process.user.as_deref().unwrap_or_default(), &process.additional_gids)?;
     let names = write_names(directory, request)?;
     // What is created here belongs to the container's own layer.
     let mut created = Created::default();
@@ -245,9 +240,8 @@ impl Running {
         let oom_killed = self.cgroup.oom_kills().is_ok_and(|kills| kills > 0);
         let _ = overlay::unmount(self.directory.join(ROOT_DIRECTORY));
         let removed = remains::remove(&self.request);
-        let error = removed
-            .err()
-            .map(|error| Failure::new(FailureKind::Runtime, crate::failure::chain(&error)));
+        let error =
+            removed.err().map(|error| Failure::new(FailureKind::Runtime, crate::failure::chain(&error)));
         let Ending { code, signal } = ending;
         let record = ExitRecord {
             code,

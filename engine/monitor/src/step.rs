@@ -61,8 +61,7 @@ fn begin(
     targets::refuse_links(&root)?;
     let binds = places(&root, request, bundle, created)?;
     let process = &request.process;
-    let user =
-        user::look_up(&root, process.user.as_deref().unwrap_or_default(), &process.additional_gids)?;
+    let user = user::look_up(&root, process.user.as_deref().unwrap_or_default(), &process.additional_gids)?;
     // A working directory that the step makes is part of its result.
     let cwd = mounts::working_directory(&root, process.cwd.as_deref(), &binds, &mut Created::default())?;
     let granted = capabilities::granted(&Security::default(), controls_devices(cgroup))?;
@@ -107,10 +106,13 @@ fn places(
     }
     let files = [
         ("resolv.conf", names::resolv_conf(&request.dns)),
-        ("hosts", match request.network {
-            StepNetwork::Host => names::for_host_network(names::BUILD_HOST, &request.dns).hosts,
-            StepNetwork::None => names::for_container(names::BUILD_HOST, None, &request.dns).hosts,
-        }),
+        (
+            "hosts",
+            match request.network {
+                StepNetwork::Host => names::for_host_network(names::BUILD_HOST, &request.dns).hosts,
+                StepNetwork::None => names::for_container(names::BUILD_HOST, None, &request.dns).hosts,
+            },
+        ),
     ];
     let write = |(name, content): (&str, String)| {
         let path: PathBuf = bundle.join(name);

@@ -19,8 +19,18 @@ pub enum Version {
 
 /// The v1 controllers that the OCI runtime uses; other hierarchies, as systemd's, are not touched.
 const CONTROLLERS: [&str; 12] = [
-    "blkio", "cpu", "cpuacct", "cpuset", "devices", "freezer", "hugetlb", "memory", "net_cls", "net_prio",
-    "perf_event", "pids",
+    "blkio",
+    "cpu",
+    "cpuacct",
+    "cpuset",
+    "devices",
+    "freezer",
+    "hugetlb",
+    "memory",
+    "net_cls",
+    "net_prio",
+    "perf_event",
+    "pids",
 ];
 
 /// The mounted hierarchies.
@@ -46,7 +56,8 @@ impl Hierarchies {
             match kind {
                 "cgroup" => {
                     let named = options.split(',');
-                    for name in named.filter_map(|name| CONTROLLERS.into_iter().find(|known| *known == name)) {
+                    for name in named.filter_map(|name| CONTROLLERS.into_iter().find(|known| *known == name))
+                    {
                         controllers.entry(name).or_insert_with(|| mount_point.clone());
                     }
                 }
@@ -108,7 +119,7 @@ impl Hierarchies {
     }
 }
 
-/// Mount point, type and super block options of a line, see proc_pid_mountinfo(5).
+/// Mount point, type and super block options of a line, see `proc_pid_mountinfo(5)`.
 fn parse_line(line: &str) -> Option<(PathBuf, &str, &str)> {
     let (mount, file_system) = line.split_once(" - ")?;
     let mut fields = mount.split(' ');

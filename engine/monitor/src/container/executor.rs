@@ -12,7 +12,7 @@ use fs_err as fs;
 use libcontainer::workload::{Executor, ExecutorError, ExecutorSetEnvsError, ExecutorValidationError};
 use nix::errno::Errno;
 use nix::sys::prctl::set_pdeathsig;
-use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, sigaction, sigprocmask};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::unistd::{AccessFlags, execve};
 use oci_spec::runtime::{Capabilities, LinuxSeccomp, Spec};
 use rustix::thread::{CapabilitySet, CapabilitySets};
@@ -167,8 +167,8 @@ fn check(path: &std::path::Path, name: &str) -> Result<(), Failure> {
     if metadata.is_dir() {
         return Err(not_executable(name, "it is a directory"));
     }
-    let executable = metadata.permissions().mode() & 0o111 != 0
-        && nix::unistd::eaccess(path, AccessFlags::X_OK).is_ok();
+    let executable =
+        metadata.permissions().mode() & 0o111 != 0 && nix::unistd::eaccess(path, AccessFlags::X_OK).is_ok();
     if executable { Ok(()) } else { Err(not_executable(name, "it is not executable for this user")) }
 }
 
@@ -213,24 +213,16 @@ fn narrow(narrowing: &Narrowing) -> Result<(), Failure> {
                 .map_err(|error| failed("drop a capability", &error))?;
         }
     }
-    let sets =
-        CapabilitySets { effective: granted, permitted: granted, inheritable: CapabilitySet::empty() };
+    let sets = CapabilitySets { effective: granted, permitted: granted, inheritable: CapabilitySet::empty() };
     rustix::thread::set_capabilities(None, sets).map_err(|error| failed("drop capabilities", &error))
 }
 
 /// What a program expects: the monitor ignores and blocks signals, and both outlive an exec.
-fn reset_signals() {
-    let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None);
-    let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
-    for signal in Signal::iterator() {
-        if !matches!(signal, Signal::SIGKILL | Signal::SIGSTOP) {
-            set_action(signal, &default);
-        }
-    }
-}
-
 #[allow(unsafe_code)]
-fn set_action(signal: Signal, action: &SigAction) {
-    // SAFETY: the default action runs no code of this process.
-    let _ = unsafe { sigaction(signal, action) };
+fn reset_signals() {
+    for signal in 1..=libc::SIGRTMAX() {
+        // SAFETY: the default action runs no code of this process. Those that cannot be set, as SIGKILL, need not be.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+    let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None);
 }

@@ -79,8 +79,11 @@ fn checked(source: &Path) -> Result<std::path::PathBuf, Failure> {
         return Err(Failure::invalid(format!("the mounted path {} is not absolute", source.display())));
     }
     if fs_err::metadata(source).is_err() {
-        return Err(Failure::invalid(format!("{}, which is to be mounted, does not exist", source.display()))
-            .with_hint("create it on the host first"));
+        return Err(Failure::invalid(format!(
+            "{}, which is to be mounted, does not exist",
+            source.display()
+        ))
+        .with_hint("create it on the host first"));
     }
     Ok(source.to_owned())
 }

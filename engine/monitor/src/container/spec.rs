@@ -182,12 +182,7 @@ fn bind_mount(bind: &Bind) -> Result<Mount, OciSpecError> {
     if bind.read_only {
         options.extend(["ro".to_owned(), "rro".to_owned()]);
     }
-    MountBuilder::default()
-        .source(source)
-        .destination(&bind.target)
-        .typ("bind")
-        .options(options)
-        .build()
+    MountBuilder::default().source(source).destination(&bind.target).typ("bind").options(options).build()
 }
 
 /// The hierarchies of cgroup v1 in a container: the runtime mounts them writable, with which a container could lift its
@@ -197,8 +192,10 @@ fn cgroup_mounts(cgroup: &Cgroup) -> Vec<String> {
         return Vec::new();
     }
     let Ok(entries) = fs::read_dir("/sys/fs/cgroup") else { return Vec::new() };
-    let directories = entries.filter_map(Result::ok).filter(|entry| {
-        entry.file_type().is_ok_and(|kind| kind.is_dir())
-    });
-    directories.map(|entry| entry.path().to_string_lossy().into_owned()).collect()
+    let directories =
+        entries.filter_map(Result::ok).filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    let mut paths: Vec<_> = directories.map(|entry| entry.path().to_string_lossy().into_owned()).collect();
+    // What holds them comes after them.
+    paths.push("/sys/fs/cgroup".to_owned());
+    paths
 }

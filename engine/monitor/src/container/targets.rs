@@ -82,7 +82,8 @@ pub(crate) fn ensure(
 /// (CVE-2025-31133, CVE-2025-52565, CVE-2025-52881).
 pub(crate) fn refuse_links(root: &Root) -> Result<(), Failure> {
     for path in ["/dev", "/proc", "/sys"] {
-        let found = root.symlink_metadata(path).or_fail(FailureKind::InvalidRequest, "look into the image")?;
+        let found =
+            root.symlink_metadata(path).or_fail(FailureKind::InvalidRequest, "look into the image")?;
         if found.is_some_and(|metadata| metadata.kind != FileKind::Directory) {
             return Err(Failure::invalid(format!("{path} of the image is no directory"))
                 .with_hint("an image whose /dev, /proc or /sys is a link or a file is not run"));
@@ -206,8 +207,7 @@ mod tests {
         symlink(&tree.victim, tree.path.join("absolute")).unwrap();
         symlink("../../../../victim", tree.path.join("relative")).unwrap();
         for target in ["/absolute/x", "/relative/x", "/../../victim/x"] {
-            let path =
-                ensure(&tree.root, target, TargetKind::File, &mut Created::default()).unwrap();
+            let path = ensure(&tree.root, target, TargetKind::File, &mut Created::default()).unwrap();
             assert!(tree.path.join(path.strip_prefix("/").unwrap()).is_file(), "{target}");
         }
         assert_eq!(fs::read_dir(&tree.victim).unwrap().count(), 0);
@@ -218,8 +218,7 @@ mod tests {
         let tree = tree();
         fs::create_dir(tree.path.join("etc")).unwrap();
         symlink("../run/resolve/stub.conf", tree.path.join("etc/resolv.conf")).unwrap();
-        let path =
-            ensure(&tree.root, "/etc/resolv.conf", TargetKind::File, &mut Created::default()).unwrap();
+        let path = ensure(&tree.root, "/etc/resolv.conf", TargetKind::File, &mut Created::default()).unwrap();
         assert_eq!(path, Path::new("/run/resolve/stub.conf"));
         assert!(tree.path.join("run/resolve/stub.conf").is_file());
     }
@@ -229,11 +228,9 @@ mod tests {
         let tree = tree();
         symlink("loop", tree.path.join("loop")).unwrap();
         fs::write(tree.path.join("file"), "").unwrap();
-        for (target, kind) in [
-            ("/loop", TargetKind::File),
-            ("/file/x", TargetKind::File),
-            ("/file", TargetKind::Directory),
-        ] {
+        for (target, kind) in
+            [("/loop", TargetKind::File), ("/file/x", TargetKind::File), ("/file", TargetKind::Directory)]
+        {
             let refused = ensure(&tree.root, target, kind, &mut Created::default()).unwrap_err();
             assert_eq!(refused.kind, FailureKind::InvalidRequest, "{target}");
         }

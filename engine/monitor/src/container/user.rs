@@ -39,14 +39,13 @@ fn resolve(text: &str, additional: &[u32], passwd: &str, group: &str) -> Result<
         None => id(name).ok_or_else(|| unknown("user", name, "/etc/passwd"))?,
     };
     let mut groups = additional.to_vec();
-    let gid = match group_name {
-        Some(wanted) => group_id(wanted, group)?,
-        None => {
-            if let Some(account) = &account {
-                groups.extend(memberships(account.name, group));
-            }
-            account.as_ref().map_or(0, |account| account.gid)
+    let gid = if let Some(wanted) = group_name {
+        group_id(wanted, group)?
+    } else {
+        if let Some(account) = &account {
+            groups.extend(memberships(account.name, group));
         }
+        account.as_ref().map_or(0, |account| account.gid)
     };
     groups.sort_unstable();
     groups.dedup();

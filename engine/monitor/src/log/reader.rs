@@ -142,7 +142,10 @@ fn open_all(directory: &Path, newer_than: Option<u64>) -> io::Result<VecDeque<fs
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 // Between a rotation and the next line there is no current file.
-                if age == 0 { continue } else { break }
+                if age == 0 {
+                    continue;
+                }
+                break;
             }
             Err(error) => return Err(error),
         };
@@ -275,7 +278,7 @@ mod tests {
     }
 
     fn lines(range: std::ops::Range<usize>) -> String {
-        range.map(|number| format!("{number}\n")).collect()
+        numbers(range).join("\n") + "\n"
     }
 
     const SMALL: LogRotation = LogRotation { max_size: 500, max_files: 50 };

@@ -65,8 +65,9 @@ mod tests {
         let mut splitter = Splitter::new(LogStream::Stdout);
         let mut out = Vec::new();
         for chunk in chunks {
-            splitter
-                .take(Timestamp::UNIX_EPOCH, chunk, |record| out.push((record.text.to_vec(), record.partial)));
+            splitter.take(Timestamp::UNIX_EPOCH, chunk, |record| {
+                out.push((record.text.to_vec(), record.partial));
+            });
         }
         splitter.finish(Timestamp::UNIX_EPOCH, |record| out.push((record.text.to_vec(), record.partial)));
         out
