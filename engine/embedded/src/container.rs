@@ -181,23 +181,18 @@ impl Container {
         }
         self.clean_up()?;
         let lost: Option<LostRun> = whole(read_json(self.directory.join(LOST_FILE)))?;
-        let lost = match lost.filter(|lost| lost.started_at == run.started_at) {
-            Some(lost) => lost,
-            None => {
-                let lost = LostRun { started_at: run.started_at, finished_at: Timestamp::now() };
-                write_json_durably(self.directory.join(LOST_FILE), &lost)?;
-                lost
-            }
-        };
+        let lost = lost.filter(|lost| lost.started_at == run.started_at);
+        let lost = lost.map_or_else(|| self.record_loss(run), Ok)?;
         Ok(Ended {
             started_at: Some(lost.started_at),
-            status: ExitStatus {
-                code: None,
-                oom_killed: false,
-                finished_at: lost.finished_at,
-                error: None,
-            },
+            status: ExitStatus { code: None, oom_killed: false, finished_at: lost.finished_at, error: None },
         })
+    }
+
+    fn record_loss(&self, run: &RunState) -> Result<LostRun, EmbeddedError> {
+        let lost = LostRun { started_at: run.started_at, finished_at: Timestamp::now() };
+        write_json_durably(self.directory.join(LOST_FILE), &lost)?;
+        Ok(lost)
     }
 
     /// Ends and removes what a killed monitor has left: processes, control groups, the runtime's notes. Mounts and

@@ -18,7 +18,7 @@ use crate::copy_up::{Copy, copy_up, is_empty};
 use crate::engine::Inner;
 use crate::layout::{CONTAINER_FILE, VOLUME_DATA};
 use crate::mounts::{anonymous_volume, anonymous_volumes};
-use crate::networks::network_key;
+use crate::networks::NetworkId;
 use crate::process::{process, stop_signal};
 use crate::record::{ContainerRecord, ImageDefaults};
 use crate::staging::{Staged, discard, random_id};
@@ -34,7 +34,7 @@ impl Inner {
         let found = self.images.find(&request.image)?;
         let image = found.ok_or_else(|| EmbeddedError::NoImage(request.image.clone()))?;
         if let Some(known) = self.find(&request.key) {
-            return self.require_same(&known, request, &image);
+            return require_same(&known, request, &image);
         }
         let id = random_id()?;
         let record = record(request, &image);
@@ -49,38 +49,20 @@ impl Inner {
         Ok(())
     }
 
-    fn require_same(
-        &self,
-        known: &Container,
-        request: &ContainerRequest,
-        image: &Image,
-    ) -> Result<(), EmbeddedError> {
-        let record = known.record();
-        let same = record.image == request.image
-            && record.image_id == image.id.as_str()
-            && record.config == request.config;
-        if same { Ok(()) } else { Err(EmbeddedError::Different(request.key.clone())) }
-    }
-
     /// Refuses what could never be started.
     fn check(&self, record: &ContainerRecord) -> Result<(), EmbeddedError> {
         process(record)?;
         stop_signal(None, &record.defaults)?;
         self.mounts(record, self.layout.data())?;
         check_limits(&record.config.resources)?;
-        match network_key(&record.key, &record.config.network) {
-            Some(network) if !self.networks.contains(&network) => Err(EmbeddedError::NoNetwork(network)),
-            _ => Ok(()),
+        match NetworkId::of(&record.key, &record.config.network) {
+            Some(network) => self.networks.require(&network),
+            None => Ok(()),
         }
     }
 
     /// Makes the directories of a container, and gives new volumes what the image has in their place.
-    fn fill(
-        &self,
-        staged: &Staged,
-        record: &ContainerRecord,
-        image: &Image,
-    ) -> Result<(), EmbeddedError> {
+    fn fill(&self, staged: &Staged, record: &ContainerRecord, image: &Image) -> Result<(), EmbeddedError> {
         let layers = self.images.layer_directories(image)?;
         create_root(staged, layers.first())?;
         let _changing = self.changing_volumes();
@@ -131,12 +113,20 @@ impl Inner {
         if container.live()?.is_some() {
             return Err(EmbeddedError::Running(key.clone()));
         }
-        let network = container.record().config.network;
+        let network = container.network();
         discard(&self.layout, &container.directory)?;
         self.forget(key);
         self.tidy_cgroups();
-        self.disconnect(key, &network)
+        self.disconnect(key, network.as_ref())
     }
+}
+
+fn require_same(known: &Container, request: &ContainerRequest, image: &Image) -> Result<(), EmbeddedError> {
+    let record = known.record();
+    let same = record.image == request.image
+        && record.image_id == image.id.as_str()
+        && record.config == request.config;
+    if same { Ok(()) } else { Err(EmbeddedError::Different(request.key.clone())) }
 }
 
 /// Makes the directories that overlayfs writes to. The root directory has owner and mode of the upper one, which are

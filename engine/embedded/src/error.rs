@@ -176,6 +176,14 @@ pub enum EmbeddedError {
         /// What the kernel answered.
         source: io::Error,
     },
+    /// A build failed.
+    #[error("cannot build the image {reference}")]
+    Build {
+        /// The image's reference.
+        reference: String,
+        /// What failed.
+        source: homeostat_build::BuildError,
+    },
 }
 
 impl EmbeddedError {
@@ -186,6 +194,7 @@ impl EmbeddedError {
         }
         match self {
             Self::Start(failure) => failure_kind(failure.kind),
+            Self::Build { source, .. } => source.kind(),
             Self::Network(error) => error.kind(),
             Self::Rules(error) => error.kind(),
             Self::Locked(_)
@@ -220,10 +229,14 @@ impl EmbeddedError {
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         if is_out_of_space(self) {
-            return Some("the disk is full: free space in the data directory, for example with `homeostat prune`".to_owned());
+            return Some(
+                "the disk is full: free space in the data directory, for example with `homeostat prune`"
+                    .to_owned(),
+            );
         }
         let hint = match self {
             Self::Start(failure) => return failure.hint.clone(),
+            Self::Build { source, .. } => return source.hint(),
             Self::Network(error) => error.hint()?,
             Self::Rules(error) => error.hint()?,
             Self::NoFreeAddress(error) => error.hint(),
@@ -232,7 +245,9 @@ impl EmbeddedError {
             Self::NoImage(_) => {
                 "the embedded engine does not pull from registries yet: build it, with `[image.NAME] build = { context = \"DIR\" }` in the spec"
             }
-            Self::NoHostPath { .. } => "create it, or use a named volume, which is created when it is missing",
+            Self::NoHostPath { .. } => {
+                "create it, or use a named volume, which is created when it is missing"
+            }
             Self::NoCommand(_) => "set `command` in the spec, or CMD in the Dockerfile",
             Self::MemoryTooSmall { .. } => "give the container more memory, or no limit",
             Self::UnknownSignal(_) => "signals are named as SIGTERM, or numbered",
@@ -240,7 +255,9 @@ impl EmbeddedError {
                 "choose another `subnet`, or leave it out to have one chosen"
             }
             Self::VolumeInUse { .. } | Self::NetworkInUse { .. } => "remove the container first",
-            Self::CannotLimit(_) => "enable the cgroup controller in the kernel's command line, or leave the limit out",
+            Self::CannotLimit(_) => {
+                "enable the cgroup controller in the kernel's command line, or leave the limit out"
+            }
             _ => return None,
         };
         Some(hint.to_owned())
@@ -271,6 +288,7 @@ impl From<EmbeddedError> for PortError {
             EmbeddedError::Cgroup(source) => port.caused_by(source),
             EmbeddedError::Overlay(source) => port.caused_by(source),
             EmbeddedError::Start(source) => port.caused_by(source),
+            EmbeddedError::Build { source, .. } => port.caused_by(source),
             _ => port,
         }
     }
@@ -283,10 +301,9 @@ fn failure_kind(kind: FailureKind) -> ErrorKind {
         | FailureKind::CommandNotExecutable
         | FailureKind::UnknownUser => ErrorKind::User,
         FailureKind::Unsupported => ErrorKind::Config,
-        FailureKind::PortInUse
-        | FailureKind::Network
-        | FailureKind::Exhausted
-        | FailureKind::Runtime => ErrorKind::Transient,
+        FailureKind::PortInUse | FailureKind::Network | FailureKind::Exhausted | FailureKind::Runtime => {
+            ErrorKind::Transient
+        }
     }
 }
 

@@ -17,6 +17,9 @@ use crate::engine::Inner;
 /// How much of a command's output is kept, in bytes.
 const OUTPUT_KEPT: usize = 64 << 10;
 
+/// How much is read at once, in bytes.
+const CHUNK: usize = 8 << 10;
+
 /// The monitor's exit code after it has killed a command whose time was up. A command may have it too.
 const TIMED_OUT: i32 = 124;
 
@@ -74,12 +77,11 @@ async fn finish(child: &mut Child, document: &[u8], timeout: Duration) -> io::Re
         child.wait().await
     };
     let status = tokio::time::timeout(timeout.saturating_add(KILL_LIMIT), running).await;
-    let code = match status {
-        Ok(status) => status?.code().filter(|code| *code != TIMED_OUT || began.elapsed() < timeout),
-        Err(_) => {
-            child.kill().await?;
-            None
-        }
+    let code = if let Ok(status) = status {
+        status?.code().filter(|code| *code != TIMED_OUT || began.elapsed() < timeout)
+    } else {
+        child.kill().await?;
+        None
     };
     Ok(ExecOutcome { code, output: output.text() })
 }
@@ -95,7 +97,7 @@ impl Tail {
         mut stdout: impl AsyncRead + Unpin,
         mut stderr: impl AsyncRead + Unpin,
     ) -> io::Result<()> {
-        let (mut of_stdout, mut of_stderr) = ([0; 8192], [0; 8192]);
+        let (mut of_stdout, mut of_stderr) = (vec![0; CHUNK], vec![0; CHUNK]);
         let (mut stdout_open, mut stderr_open) = (true, true);
         while stdout_open || stderr_open {
             tokio::select! {

@@ -10,7 +10,7 @@ use crate::EmbeddedError;
 use crate::engine::Inner;
 
 /// Build steps that were used within this time are not pruned: the next build is likely to need them.
-const CACHE_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+const CACHE_KEPT: Duration = Duration::from_hours(24);
 
 impl Inner {
     /// The image with this reference, which must be here.

@@ -37,7 +37,8 @@ impl Instance {
 
     /// The nftables table.
     pub(crate) fn table(&self) -> InterfaceName {
-        let name = self.suffix.as_ref().map_or_else(|| "homeostat".to_owned(), |suffix| format!("hs-{suffix}"));
+        let name =
+            self.suffix.as_ref().map_or_else(|| "homeostat".to_owned(), |suffix| format!("hs-{suffix}"));
         name.parse().expect("a short prefix with hex digits is a name")
     }
 
@@ -48,7 +49,8 @@ impl Instance {
 
     /// The default bridge.
     pub(crate) fn default_bridge(&self) -> InterfaceName {
-        let name = self.suffix.as_ref().map_or_else(|| "homeostat0".to_owned(), |suffix| format!("hs-{suffix}"));
+        let name =
+            self.suffix.as_ref().map_or_else(|| "homeostat0".to_owned(), |suffix| format!("hs-{suffix}"));
         name.parse().expect("a short prefix with hex digits is a name")
     }
 

@@ -62,7 +62,7 @@ impl Layout {
     }
 
     pub(crate) fn volume(&self, key: &ResourceKey) -> PathBuf {
-        beneath(self.volumes(), key)
+        beneath(&self.volumes(), key)
     }
 
     pub(crate) fn networks(&self) -> PathBuf {
@@ -70,7 +70,7 @@ impl Layout {
     }
 
     pub(crate) fn network(&self, key: &ResourceKey) -> PathBuf {
-        beneath(self.networks(), key)
+        beneath(&self.networks(), key)
     }
 
     pub(crate) fn logs(&self) -> PathBuf {
@@ -78,7 +78,7 @@ impl Layout {
     }
 
     pub(crate) fn log(&self, key: &ResourceKey) -> PathBuf {
-        beneath(self.logs(), key)
+        beneath(&self.logs(), key)
     }
 
     pub(crate) fn images(&self) -> PathBuf {
@@ -114,6 +114,6 @@ impl Layout {
 }
 
 /// A key's parts are names, and so single components of a path.
-fn beneath(directory: PathBuf, key: &ResourceKey) -> PathBuf {
+fn beneath(directory: &Path, key: &ResourceKey) -> PathBuf {
     directory.join(key.app.as_str()).join(key.name.as_str())
 }

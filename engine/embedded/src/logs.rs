@@ -24,10 +24,7 @@ const BATCH: usize = 256;
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// The lines of a log in a directory, which need not exist.
-pub(crate) fn lines(
-    directory: PathBuf,
-    query: &LogQuery,
-) -> BoxStream<'static, Result<LogLine, PortError>> {
+pub(crate) fn lines(directory: PathBuf, query: &LogQuery) -> BoxStream<'static, Result<LogLine, PortError>> {
     let query = query.clone();
     let opened = log::LogQuery { tail: query.tail, since: query.since };
     let begin = Reading { directory, query: opened, follow: query.follow, reader: None, watch: None };
@@ -86,7 +83,7 @@ fn read(
     let mut lines = Vec::new();
     while lines.len() < BATCH {
         match reader.next_line()? {
-            Some(line) => lines.push(convert(line)),
+            Some(line) => lines.push(convert(&line)),
             None => break,
         }
     }
@@ -117,7 +114,7 @@ async fn wait_for_change(watch: &AsyncFd<OwnedFd>) -> io::Result<()> {
     }
 }
 
-fn convert(line: log::LogLine) -> LogLine {
+fn convert(line: &log::LogLine) -> LogLine {
     LogLine {
         time: line.time,
         stream: match line.stream {

@@ -18,7 +18,7 @@ use tokio::net::unix::pipe;
 use crate::EmbeddedError;
 
 /// How long a monitor may take to say how a start went. Nothing in a start waits for anything but the disk.
-const START_LIMIT: Duration = Duration::from_secs(60);
+const START_LIMIT: Duration = Duration::from_mins(1);
 
 /// More than any report has.
 const REPORT_LIMIT: u64 = 1 << 20;
@@ -121,7 +121,9 @@ pub(crate) async fn report(pipe: OwnedFd) -> Result<Report, EmbeddedError> {
 pub(crate) fn find_all(containers: &Path) -> io::Result<Vec<(PathBuf, ProcessIdentity)>> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc")? {
-        let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
+            continue;
+        };
         // A process may end at any moment here, and then is of no interest.
         let Ok(identity) = ProcessIdentity::of(pid) else { continue };
         let Ok(arguments) = fs::read(format!("/proc/{pid}/cmdline")) else { continue };

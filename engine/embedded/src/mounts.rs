@@ -18,8 +18,11 @@ pub(crate) fn anonymous_volume(container: &Path, number: usize) -> PathBuf {
 /// The image's volumes that no mount of the spec covers, sorted, none twice.
 pub(crate) fn anonymous_volumes(declared: &[String], mounts: &[SpecMount]) -> Vec<String> {
     let covered = |target: &str| mounts.iter().any(|mount| normal(&mount.target) == normal(target));
-    let mut targets: Vec<String> =
-        declared.iter().map(|target| normal(target)).filter(|target| target != "/" && !covered(target)).collect();
+    let mut targets: Vec<String> = declared
+        .iter()
+        .map(|target| normal(target))
+        .filter(|target| target != "/" && !covered(target))
+        .collect();
     targets.sort();
     targets.dedup();
     targets
@@ -93,8 +96,7 @@ mod tests {
     #[test]
     fn a_mount_of_the_spec_takes_the_place_of_the_images_volume() {
         let declared = ["/data/", "/var//lib/./db", "/", "/data", "/own"].map(str::to_owned);
-        let mount =
-            SpecMount { source: SpecSource::Tmpfs, target: "/own/".to_owned(), read_only: false };
+        let mount = SpecMount { source: SpecSource::Tmpfs, target: "/own/".to_owned(), read_only: false };
         assert_eq!(anonymous_volumes(&declared, &[mount]), ["/data", "/var/lib/db"]);
     }
 }

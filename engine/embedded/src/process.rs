@@ -114,7 +114,10 @@ mod tests {
         record.config.env.insert("A".to_owned(), "spec".to_owned());
         record.config.command = Some(words(&["true"]));
         let env = process(&record).unwrap().env;
-        assert_eq!(env.into_iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>(), ["A=spec", "B=image=x"]);
+        assert_eq!(
+            env.into_iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>(),
+            ["A=spec", "B=image=x"]
+        );
     }
 
     #[test]

@@ -10,8 +10,8 @@ use nix::sys::signal::Signal;
 use tokio::sync::watch;
 
 use crate::EmbeddedError;
-use crate::descriptor::readable;
 use crate::container::{Container, Ended, Live, Run};
+use crate::descriptor::readable;
 use crate::engine::Inner;
 use crate::monitor::{self, Monitor};
 use crate::networks::name_servers;
@@ -151,12 +151,8 @@ impl Inner {
         container: &Arc<Container>,
     ) -> Result<(), EmbeddedError> {
         let (inner, started) = (Arc::clone(self), Arc::clone(container));
-        let published = blocking(move || {
-            use homeostat_spec::NetworkMode::{Bridge, Named};
-            let network = started.record().config.network;
-            if matches!(network, Bridge | Named(_)) { inner.sync_rules() } else { Ok(()) }
-        })
-        .await;
+        let published =
+            blocking(move || if started.network().is_some() { inner.sync_rules() } else { Ok(()) }).await;
         if published.is_err() {
             self.stop_container(key, Some("SIGKILL"), Duration::ZERO).await?;
         }
@@ -183,7 +179,11 @@ impl Inner {
             return Ok(());
         }
         live.monitor.kill();
-        if has_settled(&mut live, END_LIMIT).await { Ok(()) } else { Err(EmbeddedError::DoesNotEnd(key.clone())) }
+        if has_settled(&mut live, END_LIMIT).await {
+            Ok(())
+        } else {
+            Err(EmbeddedError::DoesNotEnd(key.clone()))
+        }
     }
 
     /// Freezes a container that runs.
@@ -230,8 +230,7 @@ async fn has_settled(live: &mut Live, time: Duration) -> bool {
 }
 
 async fn wait_for_end(monitor: &Arc<Monitor>) {
-    let registered =
-        monitor.pidfd().try_clone_to_owned().and_then(readable);
+    let registered = monitor.pidfd().try_clone_to_owned().and_then(readable);
     let waited = match &registered {
         Ok(descriptor) => descriptor.readable().await.map(drop),
         Err(_) => Err(std::io::ErrorKind::Other.into()),
@@ -240,7 +239,7 @@ async fn wait_for_end(monitor: &Arc<Monitor>) {
         // The runtime has no room for one more descriptor: wait on a thread.
         let monitor = Arc::clone(monitor);
         let waited = blocking(move || {
-            while !monitor.ended_within(Duration::from_secs(3600)) {}
+            while !monitor.ended_within(Duration::from_hours(1)) {}
             Ok(())
         });
         // Only a panic could be lost, and waiting has none.

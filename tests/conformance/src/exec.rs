@@ -35,7 +35,8 @@ pub async fn a_command_has_the_containers_environment_and_directory(engine: &dyn
     asked.working_dir = Some("/tmp".to_owned());
     asked.user = Some("worker".to_owned());
     let key = run(engine, world, "host", asked).await;
-    let script = "until [ -s file ]; do usleep 10000; done; echo $COLOUR $PWD $(hostname) $(id -u) $(cat file)";
+    let script =
+        "until [ -s file ]; do usleep 10000; done; echo $COLOUR $PWD $(hostname) $(id -u) $(cat file)";
     let outcome = expect(exec(engine, &key, script, PATIENCE).await);
     assert_eq!(outcome.output.trim(), "red /tmp host 1000 here");
 }
@@ -44,8 +45,7 @@ pub async fn a_command_has_the_containers_environment_and_directory(engine: &dyn
 pub async fn a_command_that_takes_too_long_is_killed(engine: &dyn Engine, world: &World) {
     let key = run(engine, world, "host", shell("sleep infinity")).await;
     let began = Instant::now();
-    let outcome =
-        expect(exec(engine, &key, "echo begun; sleep 987654", Duration::from_millis(500)).await);
+    let outcome = expect(exec(engine, &key, "echo begun; sleep 987654", Duration::from_millis(500)).await);
     assert!(began.elapsed() < Duration::from_secs(10));
     assert_eq!(outcome.code, None);
     assert_eq!(outcome.output.trim(), "begun");

@@ -102,8 +102,8 @@ pub async fn a_prune_keeps_what_is_used_or_named_and_a_dry_run_keeps_all(engine:
     create(engine, world, "user", config()).await;
     let mut request = ImagePrune { keep: BTreeSet::from([kept.clone()]), dry_run: true };
 
-    let would = expect(engine.prune_images(&request).await);
-    assert_eq!(would.images, [unused.clone()]);
+    let foreseen = expect(engine.prune_images(&request).await);
+    assert_eq!(foreseen.images, std::slice::from_ref(&unused));
     assert_eq!(expect(engine.observe().await).images.len(), 3);
 
     request.dry_run = false;

@@ -25,8 +25,8 @@ mod world;
 
 pub use world::World;
 pub use world::{
-    APP, PATIENCE, config, create, image_log, key, log_lines, observe, run, run_to_end, shell, state, wait_exited,
-    wait_for_log,
+    APP, PATIENCE, config, create, image_log, key, log_lines, observe, run, run_to_end, shell, state,
+    wait_exited, wait_for_log,
 };
 
 /// Calls the macro of that name with all cases: `every_case!(tests)` expands to `tests! { module::case, ... }`.

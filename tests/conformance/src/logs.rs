@@ -32,7 +32,9 @@ pub async fn a_tail_is_the_last_lines(engine: &dyn Engine, world: &World) {
 
 /// Lines from before a time are left out.
 pub async fn lines_before_a_time_are_left_out(engine: &dyn Engine, world: &World) {
-    let key = run(engine, world, "speaker", shell("echo one; usleep 50000; echo two; usleep 50000; echo three")).await;
+    let key =
+        run(engine, world, "speaker", shell("echo one; usleep 50000; echo two; usleep 50000; echo three"))
+            .await;
     wait_exited(engine, &key).await;
     let all = log(engine, &key, &LogQuery::default()).await;
     let since = LogQuery { since: Some(all[1].time), ..LogQuery::default() };

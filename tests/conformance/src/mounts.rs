@@ -16,11 +16,7 @@ pub(crate) fn host(path: &Path, target: &str, read_only: bool) -> Mount {
 }
 
 fn volume(name: &str, target: &str) -> Mount {
-    Mount {
-        source: MountSource::Volume(name.parse().unwrap()),
-        target: target.to_owned(),
-        read_only: false,
-    }
+    Mount { source: MountSource::Volume(name.parse().unwrap()), target: target.to_owned(), read_only: false }
 }
 
 async fn create_volume(engine: &dyn Engine, name: &str) {
@@ -55,7 +51,8 @@ pub async fn a_new_volume_begins_with_the_images_content(engine: &dyn Engine, wo
 
     // The image's VOLUME gets a volume that is the container's own.
     let declared = world.image(engine, "declared", &format!("{SEEDED}\nVOLUME /data")).await;
-    let lines = image_log(engine, world, "own", &declared, shell("cat /data/link; mount | grep -c ' /data '")).await;
+    let lines =
+        image_log(engine, world, "own", &declared, shell("cat /data/link; mount | grep -c ' /data '")).await;
     assert_eq!(lines, ["seed", "1"]);
 }
 
@@ -76,7 +73,8 @@ pub async fn a_host_directory_mounted_read_only_cannot_be_written(engine: &dyn E
     let directory = world.directory.join("shared");
     fs_err::create_dir(&directory).unwrap();
     fs_err::write(directory.join("file"), "from the host\n").unwrap();
-    let mut asked = shell("cat /shared/file; touch /shared/new || echo refused; touch /writable/new && echo written");
+    let mut asked =
+        shell("cat /shared/file; touch /shared/new || echo refused; touch /writable/new && echo written");
     asked.mounts.push(host(&directory, "/shared", true));
     asked.mounts.push(host(&directory, "/writable", false));
     let (_, lines) = run_to_end(engine, world, "reader", asked).await;
@@ -102,12 +100,10 @@ pub async fn a_file_of_the_source_is_mounted_read_only(engine: &dyn Engine, worl
 
 /// A tmpfs begins empty at every start.
 pub async fn a_tmpfs_is_empty_and_gone_with_the_run(engine: &dyn Engine, world: &World) {
-    let mut asked = shell("ls /scratch; echo x > /scratch/file; awk '$5 == \"/scratch\"' /proc/self/mountinfo | grep -c tmpfs");
-    asked.mounts.push(Mount {
-        source: MountSource::Tmpfs,
-        target: "/scratch".to_owned(),
-        read_only: false,
-    });
+    let mut asked = shell(
+        "ls /scratch; echo x > /scratch/file; awk '$5 == \"/scratch\"' /proc/self/mountinfo | grep -c tmpfs",
+    );
+    asked.mounts.push(Mount { source: MountSource::Tmpfs, target: "/scratch".to_owned(), read_only: false });
     assert_eq!(run_to_end(engine, world, "scratch", asked).await.1, ["1"]);
     let key = key("scratch");
     expect(engine.start_container(&key).await);
@@ -125,7 +121,10 @@ pub async fn a_read_only_root_cannot_be_written_but_its_volumes_can(engine: &dyn
 }
 
 /// The root file system belongs to the container, not to a run of it.
-pub async fn what_a_container_wrote_outlives_a_restart_and_not_its_removal(engine: &dyn Engine, world: &World) {
+pub async fn what_a_container_wrote_outlives_a_restart_and_not_its_removal(
+    engine: &dyn Engine,
+    world: &World,
+) {
     let script = "cat /note 2>/dev/null || echo nothing; echo written > /note";
     let (_, lines) = run_to_end(engine, world, "writer", shell(script)).await;
     assert_eq!(lines, ["nothing"]);

@@ -81,8 +81,8 @@ pub async fn containers_of_one_network_reach_each_other(engine: &dyn Engine, wor
     let mut serves = server("inside", 0);
     serves.ports.clear();
     serves.network = network.clone();
-    let server = run(engine, world, "server", serves).await;
-    let address = observe(engine, &server).await.address.unwrap();
+    let inside = run(engine, world, "server", serves).await;
+    let address = observe(engine, &inside).await.address.unwrap();
 
     // The static busybox cannot resolve names, which wget tries even of a number.
     let ask = format!("printf 'GET /index.html HTTP/1.0\\r\\n\\r\\n' | nc -w 5 {address} 80 > /answer");

@@ -4,8 +4,8 @@ use homeostat_reconciler::ports::Engine;
 
 use crate::{World, config, image_log, run_to_end, shell};
 
-fn words(words: &[&str]) -> Option<Vec<String>> {
-    Some(words.iter().map(|word| (*word).to_owned()).collect())
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
 }
 
 const IMAGE: &str = r#"ENV COLOUR=blue SHAPE="round thing"
@@ -25,7 +25,7 @@ pub async fn the_image_gives_command_environment_and_directory(engine: &dyn Engi
 pub async fn the_spec_wins_over_the_image(engine: &dyn Engine, world: &World) {
     let image = world.image(engine, "told", IMAGE).await;
     let mut asked = config();
-    asked.command = words(&["three"]);
+    asked.command = Some(words(&["three"]));
     asked.env.insert("COLOUR".to_owned(), "red".to_owned());
     asked.working_dir = Some("/www".to_owned());
     asked.user = Some("0".to_owned());
@@ -37,9 +37,9 @@ pub async fn the_spec_wins_over_the_image(engine: &dyn Engine, world: &World) {
 pub async fn an_entrypoint_of_the_spec_drops_the_images_command(engine: &dyn Engine, world: &World) {
     let image = world.image(engine, "told", IMAGE).await;
     let mut asked = config();
-    asked.entrypoint = words(&["/bin/echo", "only"]);
+    asked.entrypoint = Some(words(&["/bin/echo", "only"]));
     assert_eq!(image_log(engine, world, "only", &image, asked.clone()).await, ["only"]);
-    asked.command = words(&["this"]);
+    asked.command = Some(words(&["this"]));
     assert_eq!(image_log(engine, world, "this", &image, asked).await, ["only this"]);
 }
 

@@ -18,7 +18,7 @@ pub async fn a_process_that_heeds_the_signal_gives_its_own_code(engine: &dyn Eng
     let key = run(engine, world, "polite", shell(&handling("trap 'echo bye; exit 7' TERM"))).await;
     wait_for_log(engine, &key, "ready").await;
     let began = Instant::now();
-    expect(engine.stop_container(&key, None, Duration::from_secs(60)).await);
+    expect(engine.stop_container(&key, None, Duration::from_mins(1)).await);
     assert!(began.elapsed() < Duration::from_secs(30));
     assert_eq!(observe(engine, &key).await.exit.unwrap().code, Some(7));
     assert_eq!(log_lines(engine, &key).await, ["ready", "bye"]);
@@ -42,7 +42,7 @@ pub async fn the_images_stop_signal_is_sent(engine: &dyn Engine, world: &World) 
     expect(engine.create_container(&world.request(&key, &image, config)).await);
     expect(engine.start_container(&key).await);
     wait_for_log(engine, &key, "ready").await;
-    expect(engine.stop_container(&key, None, Duration::from_secs(60)).await);
+    expect(engine.stop_container(&key, None, Duration::from_mins(1)).await);
     assert_eq!(observe(engine, &key).await.exit.unwrap().code, Some(3));
 }
 
@@ -54,7 +54,7 @@ pub async fn a_given_signal_wins_over_the_images(engine: &dyn Engine, world: &Wo
     expect(engine.create_container(&world.request(&key, &image, config)).await);
     expect(engine.start_container(&key).await);
     wait_for_log(engine, &key, "ready").await;
-    expect(engine.stop_container(&key, Some("SIGINT"), Duration::from_secs(60)).await);
+    expect(engine.stop_container(&key, Some("SIGINT"), Duration::from_mins(1)).await);
     assert_eq!(observe(engine, &key).await.exit.unwrap().code, Some(5));
 }
 
@@ -63,7 +63,7 @@ pub async fn a_paused_container_is_stopped(engine: &dyn Engine, world: &World) {
     let key = run(engine, world, "frozen", shell(&handling("trap 'exit 7' TERM"))).await;
     wait_for_log(engine, &key, "ready").await;
     expect(engine.pause_container(&key).await);
-    expect(engine.stop_container(&key, None, Duration::from_secs(60)).await);
+    expect(engine.stop_container(&key, None, Duration::from_mins(1)).await);
     let seen = observe(engine, &key).await;
     assert_eq!(seen.state, ContainerState::Exited);
     assert_eq!(seen.exit.unwrap().code, Some(7));
@@ -80,7 +80,7 @@ pub async fn no_process_of_a_stopped_container_is_left(engine: &dyn Engine, worl
     let key = create(engine, world, "family", config).await;
     expect(engine.start_container(&key).await);
     wait_for_log(engine, &key, "ready").await;
-    expect(engine.stop_container(&key, None, Duration::from_secs(60)).await);
+    expect(engine.stop_container(&key, None, Duration::from_mins(1)).await);
 
     let beat = fs_err::read(data.join("beat")).unwrap_or_default();
     let lines = image_log(engine, world, "later", &world.base, shell("usleep 200000; echo later")).await;

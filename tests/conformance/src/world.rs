@@ -212,15 +212,15 @@ pub async fn wait_exited(engine: &dyn Engine, key: &ResourceKey) -> ExitStatus {
             tokio::time::sleep(LOOK_AGAIN).await;
         }
     };
-    match tokio::time::timeout(PATIENCE, exited).await {
-        Ok(status) => status,
-        Err(_) => panic!("{key} has not exited; its log: {:#?}", log_lines(engine, key).await),
+    if let Ok(status) = tokio::time::timeout(PATIENCE, exited).await {
+        return status;
     }
+    panic!("{key} has not exited; its log: {:#?}", log_lines(engine, key).await)
 }
 
 /// What the log holds now.
 pub(crate) async fn log(engine: &dyn Engine, key: &ResourceKey, query: &LogQuery) -> Vec<LogLine> {
-    engine.logs(key, query).map(|line| expect(line)).collect().await
+    engine.logs(key, query).map(expect).collect().await
 }
 
 /// The text of all lines of the log.

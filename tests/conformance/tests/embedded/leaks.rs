@@ -52,6 +52,7 @@ fn processes_with(text: &str) -> Vec<String> {
 fn own_cgroups(data: &Path) -> Vec<String> {
     let name = homeostat_embedded::instance_name(data);
     let mounts = fs_err::read_to_string("/proc/self/mountinfo").unwrap();
-    let hierarchies = mounts.lines().filter(|line| line.contains(" - cgroup")).filter_map(|line| line.split(' ').nth(4));
+    let hierarchies =
+        mounts.lines().filter(|line| line.contains(" - cgroup")).filter_map(|line| line.split(' ').nth(4));
     hierarchies.map(|path| format!("{path}/{name}")).filter(|path| Path::new(path).exists()).collect()
 }

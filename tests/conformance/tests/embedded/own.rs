@@ -2,9 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use homeostat_conformance::{
-    create, key, log_lines, observe, run, shell, state, wait_exited, wait_for_log,
-};
+use homeostat_conformance::{create, key, log_lines, observe, run, shell, state, wait_exited, wait_for_log};
 use homeostat_embedded::Embedded;
 use homeostat_reconciler::ContainerState;
 use homeostat_reconciler::ports::Engine;
@@ -55,7 +53,13 @@ fn an_exit_that_nobody_saw_is_known_when_the_engine_is_opened_again() {
     on_host(async |host| {
         let engine = host.open().await;
         let world = host.prepare(&engine).await;
-        let key = run(&engine, &world, "brief", shell("while [ ! -e /go ]; do usleep 5000; done; echo late; exit 6")).await;
+        let key = run(
+            &engine,
+            &world,
+            "brief",
+            shell("while [ ! -e /go ]; do usleep 5000; done; echo late; exit 6"),
+        )
+        .await;
         let seen = observe(&engine, &key).await;
         drop(engine);
         let pid = seen.pid.unwrap();
@@ -146,7 +150,8 @@ fn a_container_whose_record_is_damaged_is_removed_and_its_volumes_stay() {
         let volume = homeostat_spec::Volume { retain: true, labels: std::collections::BTreeMap::new() };
         engine.create_volume(&key("data"), &volume).await.unwrap();
         let container = create(&engine, &world, "damaged", shell("exit 0")).await;
-        let record = host.data().join("containers").join(observe(&engine, &container).await.id).join("container.json");
+        let record =
+            host.data().join("containers").join(observe(&engine, &container).await.id).join("container.json");
         drop(engine);
         let text = fs_err::read(&record).unwrap();
         fs_err::write(&record, &text[..text.len() / 2]).unwrap();
@@ -163,11 +168,16 @@ fn fifty_containers_are_observed_quickly() {
     on_host(async |host| {
         let engine = host.open().await;
         let world = host.prepare(&engine).await;
-        let began = Instant::now();
+        let (mut created, mut started) = (Duration::ZERO, Duration::ZERO);
         for number in 0..50 {
-            run(&engine, &world, &format!("sleeper-{number}"), shell("exec sleep infinity")).await;
+            let began = Instant::now();
+            let key =
+                create(&engine, &world, &format!("sleeper-{number}"), shell("exec sleep infinity")).await;
+            created += began.elapsed();
+            let began = Instant::now();
+            engine.start_container(&key).await.unwrap();
+            started += began.elapsed();
         }
-        let started = began.elapsed();
         let mut times: Vec<Duration> = Vec::new();
         for _ in 0..20 {
             let began = Instant::now();
@@ -175,7 +185,7 @@ fn fifty_containers_are_observed_quickly() {
             times.push(began.elapsed());
         }
         times.sort();
-        println!("50 created and started one by one: {started:?}; observed: {:?} in the median", times[10]);
+        println!("create: {:?}, start: {:?}, observe all 50: {:?}", created / 50, started / 50, times[10]);
         // The aim is 5 ms; a debug build on a busy machine has room here.
         assert!(times[10] < Duration::from_millis(50), "{times:?}");
         remove_everything(&engine).await;
