@@ -45,6 +45,16 @@ pub(crate) fn take_signals(wanted: &[Signal]) -> Result<SignalFd, Failure> {
         .or_fail(FailureKind::Runtime, "listen for signals")
 }
 
+/// Gives memory that the start took back to the kernel: from now on the monitor mostly sleeps.
+#[allow(unsafe_code)]
+pub(crate) fn give_back_memory() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: the allocator gives up pages that it knows to be free.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
 /// Forgets the environment: none of it is meant for a container, and `LISTEN_FDS` would make libcontainer pass descriptors on.
 #[allow(unsafe_code)]
 pub(crate) fn forget_environment() {

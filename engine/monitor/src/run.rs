@@ -13,7 +13,7 @@ use homeostat_network::{HostPort, HostSocket, ReserveError};
 use jiff::Timestamp;
 use nix::sys::signal::Signal;
 use nix::sys::signalfd::SignalFd;
-use oci_spec::runtime::Spec;
+use oci_spec::runtime::{Capabilities, Spec};
 
 use crate::cgroup::{Cgroup, controls_devices};
 use crate::container::names::{self, Names};
@@ -41,6 +41,7 @@ pub(crate) fn run(directory: &Path) -> ExitCode {
     match begin(directory) {
         Ok(running) => {
             report(&Report::Ready(running.state.clone()));
+            isolation::give_back_memory();
             running.finish();
             ExitCode::SUCCESS
         }
@@ -89,9 +90,10 @@ fn make(directory: &Path, request: RunRequest, lock: lock::Lock) -> Result<Runni
     let ports = reserve(&request)?;
     enter_network(&request)?;
     let rootfs = mount_root(directory, &request)?;
-    let spec = specify(directory, &request, &rootfs, &cgroup)?;
+    let granted = capabilities::granted(&request.security, controls_devices(&cgroup))?;
+    let spec = specify(directory, &request, &rootfs, &cgroup, &granted)?;
     let (pipes, streams) = Pipes::new(&request.log, documents::read_rotation(directory))?;
-    let init = runtime::start(&request.id, &spec, directory, &request.runtime_dir, streams)?;
+    let init = runtime::start(&request.id, &spec, directory, &request.runtime_dir, streams, granted)?;
     let monitor =
         ProcessIdentity::of(std::process::id()).or_fail(FailureKind::Runtime, "find this process")?;
     let state = RunState { monitor, init, started_at: Timestamp::now() };
@@ -181,7 +183,13 @@ fn mount_root(directory: &Path, request: &RunRequest) -> Result<PathBuf, Failure
     Ok(rootfs)
 }
 
-fn specify(directory: &Path, request: &RunRequest, rootfs: &Path, cgroup: &Cgroup) -> Result<Spec, Failure> {
+fn specify(
+    directory: &Path,
+    request: &RunRequest,
+    rootfs: &Path,
+    cgroup: &Cgroup,
+    granted: &Capabilities,
+) -> Result<Spec, Failure> {
     let root = Root::open(rootfs).or_fail(FailureKind::Runtime, "open the root file system")?;
     targets::refuse_links(&root)?;
     let process = &request.process;
@@ -191,7 +199,6 @@ fn specify(directory: &Path, request: &RunRequest, rootfs: &Path, cgroup: &Cgrou
     let mut created = Created::default();
     let binds = mounts::place(&root, &request.mounts, names, &mut created)?;
     let cwd = mounts::working_directory(&root, process.cwd.as_deref(), &binds, &mut created)?;
-    let granted = capabilities::granted(&request.security, controls_devices(cgroup))?;
     let content = spec::Content {
         rootfs,
         read_only: request.rootfs.read_only,
@@ -202,7 +209,7 @@ fn specify(directory: &Path, request: &RunRequest, rootfs: &Path, cgroup: &Cgrou
         hostname: &request.hostname,
         binds: &binds,
         resources: &request.resources,
-        granted: &granted,
+        granted,
         no_new_privileges: request.security.no_new_privileges,
         cgroup,
         cgroup_path: &request.cgroup,
