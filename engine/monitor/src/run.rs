@@ -38,7 +38,15 @@ const ROOT_DIRECTORY: &str = "rootfs";
 pub(crate) fn run(directory: &Path) -> ExitCode {
     // A monitor that is started from a shell must not end with it; one that leads a session already stays so.
     let _ = nix::unistd::setsid();
-    match begin(directory) {
+    let lock = match take_lock(directory) {
+        Ok(lock) => lock,
+        Err(failure) => {
+            // Whoever has the lock also has the records.
+            report(&Report::Failed(failure));
+            return ExitCode::FAILURE;
+        }
+    };
+    let code = match begin(directory) {
         Ok(running) => {
             report(&Report::Ready(running.state.clone()));
             isolation::give_back_memory();
@@ -50,7 +58,9 @@ pub(crate) fn run(directory: &Path) -> ExitCode {
             report(&Report::Failed(failure));
             ExitCode::FAILURE
         }
-    }
+    };
+    drop(lock);
+    code
 }
 
 /// A container that runs, and what it holds.
@@ -61,29 +71,22 @@ struct Running {
     cgroup: Cgroup,
     pipes: Pipes,
     signals: SignalFd,
-    held: Held,
-}
-
-/// What is held as long as the container runs.
-struct Held {
-    _lock: lock::Lock,
+    /// Held as long as the container runs.
     _ports: Vec<OwnedFd>,
 }
 
 fn begin(directory: &Path) -> Result<Running, Failure> {
     let request = RunRequest::load(directory)?;
-    let lock = take_lock(directory)?;
     forget_last_run(directory, &request)?;
-    let made = make(directory, request, lock);
-    if made.is_err()
-        && let Ok(request) = RunRequest::load(directory)
-    {
+    let made = make(directory, request.clone());
+    if made.is_err() {
+        // What failed matters more than what cannot be removed; the next start tries again.
         let _ = remains::remove(&request);
     }
     made
 }
 
-fn make(directory: &Path, request: RunRequest, lock: lock::Lock) -> Result<Running, Failure> {
+fn make(directory: &Path, request: RunRequest) -> Result<Running, Failure> {
     let signals = isolation::take_signals(&[Signal::SIGCHLD, Signal::SIGHUP])?;
     let cgroup = Cgroup::at(&request.cgroup).or_fail(FailureKind::Unsupported, "use cgroups")?;
     refuse_unsupported(&request, &cgroup)?;
@@ -98,8 +101,7 @@ fn make(directory: &Path, request: RunRequest, lock: lock::Lock) -> Result<Runni
         ProcessIdentity::of(std::process::id()).or_fail(FailureKind::Runtime, "find this process")?;
     let state = RunState { monitor, init, started_at: Timestamp::now() };
     state.save(directory)?;
-    let held = Held { _lock: lock, _ports: ports };
-    Ok(Running { directory: directory.to_owned(), request, state, cgroup, pipes, signals, held })
+    Ok(Running { directory: directory.to_owned(), request, state, cgroup, pipes, signals, _ports: ports })
 }
 
 fn take_lock(directory: &Path) -> Result<lock::Lock, Failure> {
@@ -259,7 +261,8 @@ impl Running {
             error,
         };
         save_record(&self.directory, &record);
-        drop(self.held);
+        // What the record says now.
+        let _ = fs::remove_file(self.directory.join(RUN_FILE));
     }
 }
 

@@ -1,10 +1,11 @@
 //! Making a container with libcontainer, and knowing why it could not be made.
 
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use fs_err as fs;
+use fs_err::os::unix::fs::OpenOptionsExt as _;
 use libcontainer::container::Container;
 use libcontainer::container::builder::ContainerBuilder;
 use libcontainer::error::LibcontainerError;
@@ -51,7 +52,7 @@ pub(crate) fn start(
     streams: Streams,
     granted: Capabilities,
 ) -> Result<ProcessIdentity, Failure> {
-    spec.save(bundle.join("config.json")).or_fail(FailureKind::Runtime, "save the OCI specification")?;
+    save(spec, &bundle.join("config.json"))?;
     fs::create_dir_all(runtime_dir).or_fail(FailureKind::Runtime, "make the runtime's directory")?;
     let (words, channel) = channel()?;
     let narrowing = narrowing(granted, runtime_dir)?;
@@ -80,6 +81,15 @@ pub(crate) fn join(
         .or_fail(FailureKind::Runtime, "prepare the program")?;
     let pid = configure(builder).map_err(|error| why(&words, &error))?;
     heard(&words).map_or(Ok(pid), Err)
+}
+
+/// Readable by root only: the environment may hold secrets.
+fn save(spec: &Spec, path: &Path) -> Result<(), Failure> {
+    let attempted = "save the OCI specification";
+    let text = serde_json::to_vec(spec).or_fail(FailureKind::Runtime, attempted)?;
+    let mut file = fs::OpenOptions::new();
+    file.write(true).create(true).truncate(true).mode(0o600);
+    file.open(path).and_then(|mut file| file.write_all(&text)).or_fail(FailureKind::Runtime, attempted)
 }
 
 fn narrowing(granted: Capabilities, runtime_dir: &Path) -> Result<Narrowing, Failure> {

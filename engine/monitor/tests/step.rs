@@ -31,7 +31,7 @@ impl Step {
             mounts: Vec::new(),
             network: StepNetwork::None,
             dns: Dns { servers: vec![[10, 9, 8, 7].into()], ..Dns::default() },
-            cgroup: PathBuf::from("homeostat-test").join(&id),
+            cgroup: PathBuf::from(format!("homeostat-{id}")),
             runtime_dir: files.path().join("runtime"),
             id,
         };
