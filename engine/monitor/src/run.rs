@@ -77,6 +77,7 @@ struct Running {
 
 fn begin(directory: &Path) -> Result<Running, Failure> {
     let request = RunRequest::load(directory)?;
+    show_key(&request.key);
     forget_last_run(directory, &request)?;
     let made = make(directory, request.clone());
     if made.is_err() {
@@ -109,6 +110,13 @@ fn take_lock(directory: &Path) -> Result<lock::Lock, Failure> {
         LockError::Held { .. } => Failure::invalid(format!("the container runs already: {error}")),
         LockError::File(_) => Failure::new(FailureKind::Runtime, crate::failure::chain(&error)),
     })
+}
+
+/// Makes the container's key this process's name in lists of processes, as far as it fits.
+fn show_key(key: &str) {
+    if let Ok(name) = std::ffi::CString::new(key) {
+        let _ = nix::sys::prctl::set_name(&name);
+    }
 }
 
 /// A run that was cut off left things; one that ended left its records.
@@ -246,6 +254,7 @@ impl Running {
         let ending = supervise::until_end(&self.state.init, &mut self.pipes, &self.signals, || {
             documents::read_rotation(&self.directory)
         });
+        let finished_at = Timestamp::now();
         let oom_killed = self.cgroup.oom_kills().is_ok_and(|kills| kills > 0);
         let _ = overlay::unmount(self.directory.join(ROOT_DIRECTORY));
         let removed = remains::remove(&self.request);
@@ -257,7 +266,7 @@ impl Running {
             signal,
             oom_killed,
             started_at: Some(self.state.started_at),
-            finished_at: Timestamp::now(),
+            finished_at,
             error,
         };
         save_record(&self.directory, &record);
