@@ -182,7 +182,7 @@ pub enum EmbeddedError {
         /// The image's reference.
         reference: String,
         /// What failed.
-        source: homeostat_build::BuildError,
+        source: Box<homeostat_build::BuildError>,
     },
 }
 
