@@ -57,7 +57,8 @@ impl Watcher for TerminalWatcher {
         match event.kind {
             EventKind::Applied | EventKind::Failed | EventKind::Revision => {}
             EventKind::Exited | EventKind::Health | EventKind::Source | EventKind::Agent => {
-                self.say(&format!("{YELLOW}{}{YELLOW:#}", event.message));
+                let resource = event.resource.as_ref().map(|key| format!("{key}: ")).unwrap_or_default();
+                self.say(&format!("{YELLOW}{resource}{}{YELLOW:#}", event.message));
             }
         }
     }

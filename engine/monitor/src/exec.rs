@@ -9,6 +9,7 @@ use homeostat_files::Root;
 use libcontainer::container::Container;
 use libcontainer::container::builder::ContainerBuilder;
 use libcontainer::error::LibcontainerError;
+use nix::sched::{CloneFlags, setns};
 use nix::sys::signal::{kill, killpg};
 use nix::unistd::Pid;
 use oci_spec::runtime::{Capabilities, Spec};
@@ -40,6 +41,14 @@ fn execute(request: &ExecRequest) -> Result<i32, Failure> {
     Ok(code)
 }
 
+/// Moves this process into the container's network. It is the monitor's namespace, which the specification
+/// of the container does not name and the runtime therefore does not join.
+fn join_network(init: u32) -> Result<(), Failure> {
+    let namespace = fs_err::File::open(format!("/proc/{init}/ns/net"))
+        .or_fail(FailureKind::Runtime, "find the container's network")?;
+    setns(namespace, CloneFlags::CLONE_NEWNET).or_fail(FailureKind::Runtime, "join the container's network")
+}
+
 /// The container, and what its programs are like.
 struct Target {
     spec: Spec,
@@ -62,6 +71,11 @@ impl Target {
         let granted = capabilities::granted(&security, controls_devices(&cgroup))?;
         let root = Root::open(PathBuf::from(format!("/proc/{}/root", state.init.pid)))
             .or_fail(FailureKind::Runtime, "look into the container")?;
+        join_network(state.init.pid)?;
+        // What was opened is the container's only if its process lived all the time.
+        if !state.init.is_alive() {
+            return Err(not_running());
+        }
         Ok(Self { spec, root, granted })
     }
 
