@@ -35,9 +35,15 @@ fn a_store_is_opened_by_one_at_a_time_and_by_its_owner_only() {
 fn the_same_configuration_has_the_same_id() {
     let place = Place::new();
     let layer = place.layer("content");
-    let labels: Vec<(String, String)> = (0..50).map(|number| (format!("label{number}"), number.to_string())).collect();
+    let labels: Vec<(String, String)> =
+        (0..50).map(|number| (format!("label{number}"), number.to_string())).collect();
     let borrowed: Vec<_> = labels.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-    let commit = || place.store().commit_image(configuration(&borrowed), &[layer.clone()], Some("app")).unwrap();
+    let commit = || {
+        place
+            .store()
+            .commit_image(configuration(&borrowed), std::slice::from_ref(&layer), Some("app"))
+            .unwrap()
+    };
     let first = commit();
     for _ in 0..5 {
         assert_eq!(commit(), first);

@@ -2,6 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
+mod archive;
+mod cache;
+mod check;
+mod crash;
+mod hostile;
 mod images;
 mod layers;
+mod overlays;
+mod prune;
+mod snapshot;
 mod support;
