@@ -74,7 +74,7 @@ impl StageBuild<'_> {
             stubs.remove_new(&root)?;
             stubs
         };
-        workspace.commit_after(|upper| stubs.remove_traces(upper))
+        self.commit(workspace, |upper| stubs.remove_traces(upper))
     }
 
     fn prepared(&self, run: &Run, args: Vec<String>, user: User, workspace: &Workspace) -> RunStep {
