@@ -6,8 +6,11 @@
 
 mod support;
 
-use homeostat_network::{Applied, BridgeRules, DesiredRules, Table};
+use homeostat_network::{Applied, BridgeRules, DesiredRules, RulesError, Table};
+use homeostat_reconciler::ErrorKind;
 use homeostat_spec::Protocol;
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
 use support::{Namespace, bridge_rules, name, port, rules, socket};
 
 fn desired() -> DesiredRules {
@@ -111,4 +114,39 @@ fn a_thousand_published_ports_are_applied_and_read_back() {
     }
     assert_eq!(apply(&host, &many), Applied::Replaced);
     assert_eq!(apply(&host, &many), Applied::Unchanged);
+}
+
+/// Hides the directory that nft is in from the calling thread and its children.
+fn hide_nft() {
+    unshare(CloneFlags::CLONE_NEWNS).unwrap();
+    let nothing = None::<&str>;
+    mount(nothing, "/", nothing, MsFlags::MS_REC | MsFlags::MS_PRIVATE, nothing).unwrap();
+    for directory in ["/usr/sbin", "/sbin"] {
+        mount(Some("tmpfs"), directory, Some("tmpfs"), MsFlags::empty(), nothing).unwrap();
+    }
+}
+
+#[test]
+fn a_host_without_nft_is_told_what_to_install() {
+    let host = Namespace::new();
+    let error = host.run(|| {
+        hide_nft();
+        Table::new(name("homeostat")).apply(&desired()).unwrap_err()
+    });
+    assert!(matches!(error, RulesError::Missing), "{error:?}");
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert_eq!(error.hint(), Some("install the package nftables"));
+}
+
+#[test]
+fn nft_is_not_run_when_neither_wish_nor_rules_have_changed() {
+    let host = Namespace::new();
+    let mut table = Table::new(name("homeostat"));
+    host.run(|| table.apply(&desired()).unwrap());
+    host.run(|| {
+        hide_nft();
+        assert_eq!(table.apply(&desired()).unwrap(), Applied::Unchanged);
+        table.apply(&rules(&["hs0"])).unwrap_err();
+    });
+    assert_eq!(apply(&host, &desired()), Applied::Unchanged, "an error changes nothing");
 }

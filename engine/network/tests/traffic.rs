@@ -191,3 +191,27 @@ fn traffic_through_the_host_to_others_is_not_taken_for_a_published_port() {
     assert_eq!(seen(&site.other, "192.0.2.2:8080"), "192.0.2.1");
     assert_eq!(seen(&site.host.inside, "192.0.2.2:8080"), "192.0.2.1");
 }
+
+#[test]
+fn a_udp_sender_that_goes_on_is_served_by_who_is_published() {
+    let mut site = Site::new();
+    site.rules.published.remove(&port(Protocol::Udp, "8080"));
+    site.apply();
+    let sender = site.host.neighbour.run(|| UdpSocket::bind("192.0.2.2:5000").unwrap());
+    sender.connect(socket("192.0.2.1:8080")).unwrap();
+    sender.set_read_timeout(Some(DEADLINE)).unwrap();
+    let answered =
+        |times: usize| (0..times).any(|_| sender.send(b"?").is_ok() && sender.recv(&mut [0; 64]).is_ok());
+    assert!(!answered(3), "nobody is published yet");
+
+    site.rules.published.insert(port(Protocol::Udp, "8080"), socket("172.29.0.2:80"));
+    site.apply();
+    assert!(answered(2), "after publication");
+
+    let next = site.host.container(&attachment("hs0", "hs0next", "172.29.0.9"));
+    site.rules.published.insert(port(Protocol::Udp, "8080"), socket("172.29.0.9:80"));
+    site.apply();
+    site.web.command("ip link set eth0 down");
+    assert!(answered(2), "by the next container");
+    drop(next);
+}
