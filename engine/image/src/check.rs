@@ -5,14 +5,13 @@ use std::io::{self, BufWriter};
 
 use fs_err as fs;
 use homeostat_files::{Root, sync_directory, sync_file_system};
-use rustix::fs::{CWD, RenameFlags};
 
 use crate::image::{Image, Layer};
 use crate::layer::{Ingest, StagedLayer, tree_digest, unpack_blob};
-use crate::open::completion;
-use crate::store::{LayerState, by_manifest, chain};
+use crate::open::{boot_id, completion};
+use crate::store::{LayerState, State, by_manifest, chain};
 use crate::tar::write_tree;
-use crate::{Digest, ImageStore, StoreError};
+use crate::{Digest, ImageStore, Lease, StoreError};
 
 /// What is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -72,12 +71,13 @@ impl CheckReport {
 
 impl ImageStore {
     /// Reads everything and compares it with its digests: blobs, and the unpacked layers file by file. With `repair`,
-    /// what can be restored from the rest is restored, and what cannot is forgotten. Takes the time to read all images.
+    /// what can be restored from the rest is restored, and what cannot is forgotten. Containers that run on a damaged
+    /// layer keep its files until they are started again. Takes the time to read all images.
     ///
     /// # Errors
     /// When the store cannot be read or written at all. Damage is no error, but a finding.
     pub fn check(&self, repair: bool) -> Result<CheckReport, StoreError> {
-        let _lease = self.lease();
+        let _lease = Lease::of_everything(self.clone());
         let mut report = CheckReport::default();
         let mut sound = Vec::new();
         let index = self.state().index.clone();
@@ -119,7 +119,13 @@ impl ImageStore {
     /// Unpacks a layer again, whose directory is missing.
     pub(crate) fn restore_layer(&self, layer: &Layer) -> Result<(), StoreError> {
         tracing::warn!(diff_id = %layer.diff_id, "a layer is missing; it is unpacked again from its blob");
-        self.replace_layer(&layer.diff_id, &unpack_blob(self, layer)?)
+        let fresh = unpack_blob(self, layer)?;
+        mark_complete(&fresh, &layer.diff_id)?;
+        let mut state = self.state();
+        if !state.layers.contains_key(&layer.diff_id) {
+            self.replace_layer(&mut state, &layer.diff_id, &fresh)?;
+        }
+        Ok(())
     }
 
     /// The layers of all images and those that only the cache has, by `diff_id`.
@@ -171,29 +177,38 @@ impl ImageStore {
             return Ok(findings);
         }
         if repair {
-            self.replace_layer(&layer.diff_id, &fresh)?;
+            mark_complete(&fresh, &layer.diff_id)?;
+            self.replace_layer(&mut self.state(), &layer.diff_id, &fresh)?;
             finding.repaired = true;
         }
         findings.push(finding);
         Ok(findings)
     }
 
-    /// Puts a freshly unpacked layer in the place of what is there; mounts of the old one keep it until they end.
-    fn replace_layer(&self, diff_id: &Digest, fresh: &StagedLayer) -> Result<(), StoreError> {
-        let fresh = fresh.directory();
-        fs::write(fresh.join("complete"), completion(diff_id))?;
-        sync_file_system(fresh)?;
-        let target = self.layer_path(diff_id);
-        let mut state = self.state();
-        match rustix::fs::renameat_with(CWD, fresh, CWD, &target, RenameFlags::EXCHANGE) {
-            // The old one is where the fresh one was, and goes with it.
-            Ok(()) => {}
-            Err(rustix::io::Errno::NOENT) => fs::rename(fresh, &target)?,
-            Err(error) => return Err(io::Error::from(error).into()),
-        }
+    /// Puts a freshly unpacked layer, all of which is on disk, in the place of what is there.
+    fn replace_layer(
+        &self,
+        state: &mut State,
+        diff_id: &Digest,
+        fresh: &StagedLayer,
+    ) -> Result<(), StoreError> {
+        self.retire_layer(diff_id)?;
+        fs::rename(fresh.directory(), self.layer_path(diff_id))?;
         sync_directory(self.directory().join("layers"))?;
         state.layers.insert(diff_id.clone(), LayerState::Complete);
         Ok(())
+    }
+
+    /// Moves a damaged layer out of the way. Containers may run on it: until they are started again its files stay
+    /// theirs, so it is removed only when this boot is over, and all mounts with it.
+    fn retire_layer(&self, diff_id: &Digest) -> Result<(), StoreError> {
+        let retired = self.directory().join("retired").join(boot_id()?);
+        fs::create_dir_all(&retired)?;
+        let number = fs::read_dir(&retired)?.count();
+        match fs::rename(self.layer_path(diff_id), retired.join(number.to_string())) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            done => Ok(done?),
+        }
     }
 
     /// Writes the blob of a layer anew from its files; says whether it came out the same.
@@ -231,11 +246,8 @@ impl ImageStore {
     fn forget_lost(&self, lost: &BTreeSet<Digest>, report: &mut CheckReport) -> Result<(), StoreError> {
         let mut state = self.state();
         for diff_id in lost {
-            if state.layers.remove(diff_id).is_some() {
-                let aside = self.new_path("staging");
-                fs::rename(self.layer_path(diff_id), &aside)?;
-                homeostat_files::remove_tree(&aside)?;
-            }
+            state.layers.remove(diff_id);
+            self.retire_layer(diff_id)?;
         }
         for finding in &mut report.findings {
             match &finding.problem {
@@ -247,4 +259,14 @@ impl ImageStore {
         }
         Ok(())
     }
+}
+
+/// Marks a freshly unpacked layer complete, when it is.
+fn mark_complete(fresh: &StagedLayer, diff_id: &Digest) -> Result<(), StoreError> {
+    sync_file_system(fresh.directory())?;
+    let marker = fresh.directory().join("complete");
+    fs::write(&marker, completion(diff_id))?;
+    fs::File::open(&marker)?.sync_all()?;
+    sync_directory(fresh.directory())?;
+    Ok(())
 }

@@ -183,8 +183,10 @@ struct Tee<R, W> {
 impl<R: Read, W: Write> Read for Tee<R, W> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let length = self.input.read(buffer)?;
-        self.copy.write_all(&buffer[..length])?;
-        Ok(length)
+        match self.copy.write_all(&buffer[..length]) {
+            Ok(()) => Ok(length),
+            Err(error) => Err(io::Error::new(error.kind(), format!("cannot write its blob: {error}"))),
+        }
     }
 }
 

@@ -18,7 +18,13 @@ pub struct Lease {
 
 impl Lease {
     pub(crate) fn new(store: ImageStore) -> Self {
-        let id = store.state().usage.begin();
+        let id = store.state().usage.begin(false);
+        Self { store, id }
+    }
+
+    /// A lease on all that there is.
+    pub(crate) fn of_everything(store: ImageStore) -> Self {
+        let id = store.state().usage.begin(true);
         Self { store, id }
     }
 }
@@ -34,18 +40,24 @@ impl Drop for Lease {
 pub(crate) struct Usage {
     clock: u64,
     leases: BTreeSet<u64>,
+    /// Those that protect what nobody used yet, too.
+    of_everything: BTreeSet<u64>,
     used: HashMap<Digest, u64>,
 }
 
 impl Usage {
-    fn begin(&mut self) -> u64 {
+    fn begin(&mut self, of_everything: bool) -> u64 {
         self.clock += 1;
         self.leases.insert(self.clock);
+        if of_everything {
+            self.of_everything.insert(self.clock);
+        }
         self.clock
     }
 
     fn end(&mut self, id: u64) {
         self.leases.remove(&id);
+        self.of_everything.remove(&id);
         if self.leases.is_empty() {
             self.used.clear();
         }
@@ -61,6 +73,9 @@ impl Usage {
 
     /// Whether a lease that still lives may stand for a use of it.
     pub(crate) fn is_protected(&self, digest: &Digest) -> bool {
+        if !self.of_everything.is_empty() {
+            return true;
+        }
         let Some(oldest) = self.leases.first() else { return false };
         self.used.get(digest).is_some_and(|used| used > oldest)
     }

@@ -12,6 +12,7 @@
 //!     layers/HEX/diff                              a layer, unpacked; HEX is that of its diff_id
 //!     layers/HEX/complete                          written when all of it is on disk
 //!     cache/HEX                                    build cache entries
+//!     retired/                                     damaged layers that may be mounted; removed after a reboot
 //!     ingest/, staging/                            work in progress; emptied at start
 //! ```
 

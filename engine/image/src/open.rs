@@ -11,7 +11,7 @@ use crate::index::Index;
 use crate::store::{LayerState, State};
 use crate::{Digest, StoreError};
 
-const DIRECTORIES: [&str; 6] = ["blobs", "blobs/sha256", "layers", "cache", "ingest", "staging"];
+const DIRECTORIES: [&str; 7] = ["blobs", "blobs/sha256", "layers", "cache", "ingest", "staging", "retired"];
 
 /// Makes the directory a store, or finds the one that is there, and removes what a kill or power cut left unfinished.
 pub(crate) fn recover(directory: &Path) -> Result<State, StoreError> {
@@ -26,12 +26,30 @@ pub(crate) fn recover(directory: &Path) -> Result<State, StoreError> {
             remove_tree(&path)?;
         }
     }
+    remove_retired(directory)?;
     Ok(State {
         index: Index::load(directory)?,
         layers: complete_layers(directory)?,
         images: BTreeMap::new(),
         usage: crate::lease::Usage::default(),
     })
+}
+
+/// Removes the damaged layers of earlier boots. Those of this one may be mounted still.
+fn remove_retired(directory: &Path) -> Result<(), StoreError> {
+    let current = boot_id()?;
+    for entry in fs::read_dir(directory.join("retired"))? {
+        let entry = entry?;
+        if entry.file_name() != current.as_str() {
+            remove_tree(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// What tells this boot from others.
+pub(crate) fn boot_id() -> Result<String, StoreError> {
+    Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
 }
 
 fn ensure_layout(directory: &Path) -> Result<(), StoreError> {

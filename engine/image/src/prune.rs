@@ -1,7 +1,7 @@
 //! Removing what nobody needs.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use fs_err as fs;
@@ -38,6 +38,16 @@ pub struct Pruned {
     pub bytes: u64,
 }
 
+/// What can go.
+struct Garbage {
+    /// The index without it.
+    index: Index,
+    references: Vec<String>,
+    layers: Vec<Digest>,
+    blobs: Vec<PathBuf>,
+    cache_entries: Vec<PathBuf>,
+}
+
 /// What is needed: digests of blobs and layers.
 type Roots = BTreeSet<Digest>;
 
@@ -54,46 +64,50 @@ impl ImageStore {
     pub fn prune(&self, request: &Prune) -> Result<Pruned, StoreError> {
         let _settling = self.settling();
         let mut state = self.state();
-        let mut index = state.index.clone();
-        let mut pruned =
-            Pruned { references: self.forget(&mut state, &mut index, request), ..Pruned::default() };
-        let mut roots = self.roots(&mut state, &index)?;
-        let mut files = self.stale_cache_entries(&state, &mut roots, request.keep_cache_for)?;
-        let is_garbage =
-            |state: &State, digest: &Digest| !roots.contains(digest) && !state.usage.is_protected(digest);
-        let layers: Vec<_> =
-            state.layers.keys().filter(|digest| is_garbage(&state, digest)).cloned().collect();
-        pruned.cache_entries = files.len();
-        for blob in self.blobs()? {
-            if is_garbage(&state, &blob) {
-                files.push(self.blob_path(&blob));
-            }
-        }
-        pruned.layers = layers.len();
-        for file in &files {
+        let garbage = self.garbage(&mut state, request)?;
+        let mut pruned = Pruned {
+            references: garbage.references,
+            layers: garbage.layers.len(),
+            cache_entries: garbage.cache_entries.len(),
+            bytes: 0,
+        };
+        let files = || garbage.blobs.iter().chain(&garbage.cache_entries);
+        for file in files() {
             pruned.bytes += fs::metadata(file)?.len();
         }
         if request.dry_run {
             drop(state);
-            for layer in &layers {
+            for layer in &garbage.layers {
                 pruned.bytes += disk_usage(&self.layer_path(layer))?;
             }
             return Ok(pruned);
         }
-        if index.entries() != state.index.entries() {
-            index.save(self.directory())?;
-            state.index = index;
+        if garbage.index.entries() != state.index.entries() {
+            garbage.index.save(self.directory())?;
+            state.index = garbage.index;
         }
-        let removed = self.set_aside(&mut state, &layers)?;
-        for file in &files {
+        let aside = self.set_aside(&mut state, &garbage.layers)?;
+        for file in files() {
             fs::remove_file(file)?;
         }
+        // What is aside is nobody's any more: its removal, which takes time, holds nobody up.
         drop(state);
-        for directory in removed {
+        for directory in aside {
             pruned.bytes += disk_usage(&directory)?;
             remove_tree(&directory)?;
         }
         Ok(pruned)
+    }
+
+    fn garbage(&self, state: &mut State, request: &Prune) -> Result<Garbage, StoreError> {
+        let mut index = state.index.clone();
+        let references = self.forget(state, &mut index, request);
+        let mut roots = self.roots(state, &index)?;
+        let cache_entries = self.stale_cache_entries(state, &mut roots, request.keep_cache_for)?;
+        let is_garbage = |digest: &&Digest| !roots.contains(digest) && !state.usage.is_protected(digest);
+        let layers = state.layers.keys().filter(is_garbage).cloned().collect();
+        let blobs = self.blobs()?.iter().filter(is_garbage).map(|blob| self.blob_path(blob)).collect();
+        Ok(Garbage { index, references, layers, blobs, cache_entries })
     }
 
     /// Takes the images out of the index that are not to stay; returns their names.
@@ -151,7 +165,7 @@ impl ImageStore {
         state: &State,
         roots: &mut Roots,
         keep_for: Duration,
-    ) -> Result<Vec<std::path::PathBuf>, StoreError> {
+    ) -> Result<Vec<PathBuf>, StoreError> {
         let mut files = Vec::new();
         let now = SystemTime::now();
         for file in fs::read_dir(self.directory().join("cache"))? {
@@ -174,7 +188,7 @@ impl ImageStore {
     }
 
     /// Takes layers out of use, quickly; they are removed later.
-    fn set_aside(&self, state: &mut State, layers: &[Digest]) -> Result<Vec<std::path::PathBuf>, StoreError> {
+    fn set_aside(&self, state: &mut State, layers: &[Digest]) -> Result<Vec<PathBuf>, StoreError> {
         let mut removed = Vec::new();
         for layer in layers {
             let aside = self.new_path("staging");
@@ -206,11 +220,11 @@ fn disk_usage(path: &Path) -> Result<u64, FileError> {
         let mut bytes = 0;
         for name in tree.read_directory("")? {
             let Some(metadata) = tree.symlink_metadata(&name)? else { continue };
-            // A file with several names is counted once for each part of it that goes with a name.
-            bytes += metadata.allocated / u64::from(metadata.links.max(1));
             if metadata.is_directory() {
-                bytes += metadata.allocated - metadata.allocated / u64::from(metadata.links.max(1));
-                bytes += add(&tree.subtree(&name)?)?;
+                bytes += metadata.allocated + add(&tree.subtree(&name)?)?;
+            } else {
+                // Each name of a file counts its part of it.
+                bytes += metadata.allocated / u64::from(metadata.links.max(1));
             }
         }
         Ok(bytes)

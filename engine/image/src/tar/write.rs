@@ -24,7 +24,7 @@ pub(crate) fn write_tree(tree: &Root, output: impl Write) -> Result<u64, LayerEr
     let mut writer = Writer { output, links: HashMap::new(), changes: 0 };
     let top = tree.resolve("")?;
     let metadata = top.metadata()?;
-    writer.directory(tree, b"./", &top, &metadata, 0)?;
+    writer.directory(tree, b"./", top, &metadata, 0)?;
     writer.put(&[0; 2 * BLOCK])?;
     writer.output.flush().map_err(LayerError::Write)?;
     Ok(writer.changes)
@@ -43,19 +43,21 @@ impl<W: Write> Writer<W> {
         &mut self,
         tree: &Root,
         path: &[u8],
-        handle: &Handle,
+        handle: Handle,
         metadata: &Metadata,
         depth: usize,
     ) -> Result<(), LayerError> {
         if depth > DEPTH_LIMIT {
             return Err(LayerError::TooDeep { path: shown(path) });
         }
-        self.header(&header(path, b'5', metadata), &xattrs(handle)?)?;
+        self.header(&header(path, b'5', metadata), &xattrs(&handle)?)?;
         let beneath = if path == b"./" { b"" } else { path };
         if handle.xattr(OVERLAY_OPAQUE.as_ref())?.as_deref() == Some(b"y") {
             self.whiteout([beneath, OPAQUE].concat())?;
             self.changes += 1;
         }
+        // One descriptor is held for each level, that of the tree.
+        drop(handle);
         for name in tree.read_directory("")? {
             if name.as_bytes().starts_with(WHITEOUT) {
                 return Err(LayerError::ReservedName { path: shown(&[beneath, name.as_bytes()].concat()) });
@@ -76,7 +78,7 @@ impl<W: Write> Writer<W> {
         match metadata.kind {
             FileKind::Directory => {
                 let path = [&path[..], b"/"].concat();
-                self.directory(&tree.subtree(name)?, &path, &handle, &metadata, depth + 1)
+                self.directory(&tree.subtree(name)?, &path, handle, &metadata, depth + 1)
             }
             FileKind::CharacterDevice if metadata.represents == (0, 0) => {
                 self.whiteout([beneath, WHITEOUT, name.as_bytes()].concat())

@@ -74,18 +74,20 @@ fn a_layer_of_another_programs_archive_is_compared_with_that_archive() {
     let archive =
         Archive::default().file("z", "last").file("made/up/parents", "content").file("a", "first").end();
     let layer = place.store().import_layer(&archive[..], Limits::default()).unwrap();
-    place.store().commit_image(configuration(&[]), &[layer.clone()], Some("foreign")).unwrap();
+    place.store().commit_image(configuration(&[]), std::slice::from_ref(&layer), Some("foreign")).unwrap();
     assert!(place.store().check(false).unwrap().findings.is_empty());
     fs::write(place.unpacked(&layer).join("made/up/parents"), "tampered").unwrap();
     assert_found_and_mended(&place, &Problem::Layer { diff_id: layer.diff_id });
 }
+
+type Damage<'a> = Box<dyn Fn(&Place) + 'a>;
 
 #[test]
 fn an_image_that_cannot_be_restored_is_forgotten_and_can_be_made_again() {
     let mut place = Place::new();
     let id = place.image("content", "app");
     let image = place.store().find("app").unwrap().unwrap();
-    let damages: [Box<dyn Fn(&Place)>; 3] = [
+    let damages: [Damage; 3] = [
         Box::new(|place| fs::write(place.blob(&image.id), "{}").unwrap()),
         Box::new(|place| fs::remove_file(place.blob(&image.manifest)).unwrap()),
         Box::new(|place| {

@@ -107,10 +107,11 @@ fn a_kill_at_any_moment_loses_no_image_and_leaves_no_half_one() {
 /// Cuts an ext4 file system off from its disk: what is not there yet never comes.
 #[allow(unsafe_code)]
 fn cut_power(mount: &Path) {
+    // EXT4_IOC_SHUTDOWN of ext4.h is _IOR('X', 125, __u32), and reads its argument all the same; 2 is
+    // EXT4_GOING_FLAGS_NOLOGFLUSH.
+    const SHUTDOWN: rustix::ioctl::Opcode = rustix::ioctl::opcode::read::<u32>(b'X', 125);
     const NO_LOG_FLUSH: u32 = 2;
     let file = fs::File::open(mount).unwrap();
-    // FS_IOC_SHUTDOWN of linux/fs.h: _IOR('X', 125, __u32), which reads its argument all the same.
-    const SHUTDOWN: rustix::ioctl::Opcode = rustix::ioctl::opcode::read::<u32>(b'X', 125);
     // SAFETY: the argument is a pointer to a u32, which is what the kernel reads.
     unsafe {
         let request = rustix::ioctl::Setter::<SHUTDOWN, u32>::new(NO_LOG_FLUSH);
@@ -153,11 +154,7 @@ fn a_power_cut_at_any_moment_loses_no_image_and_leaves_no_half_one() {
                 let builder = scope.spawn(|| {
                     let mut confirmed = Vec::new();
                     let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                        build_until(
-                            &store,
-                            |name| confirmed.push(format!("{name}")),
-                            || *cut.lock().unwrap(),
-                        );
+                        build_until(&store, |name| confirmed.push(name.to_owned()), || *cut.lock().unwrap());
                     }));
                     drop(result);
                     confirmed

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use fs_err as fs;
 use homeostat_image::{Layer, Limits, StoreError, UnpackError};
 
+use proptest::prelude::*;
+
 use crate::archive::Archive;
 use crate::snapshot::snapshot;
 use crate::support::Place;
@@ -288,4 +290,57 @@ fn an_archive_that_ends_without_its_mark_is_read() {
     let target = Target::new();
     let archive = Archive::default().file("a", "content").cut(usize::MAX);
     assert!(Path::new(&target.unpacked(&archive)).join("a").exists());
+}
+
+/// An archive with something of everything, to be damaged.
+fn rich() -> Vec<u8> {
+    Archive::default()
+        .directory("./")
+        .pax(&[("path", b"directory/"), ("mtime", b"1.5"), ("SCHILY.xattr.user.a", b"b")])
+        .directory("d")
+        .file("directory/file", "content")
+        .symlink("directory/link", "../../..")
+        .hard_link("same", "directory/file")
+        .entry(b'L', "././@LongLink", "", b"directory/long\0")
+        .file("short", "x")
+        .file(".wh.gone", "")
+        .file("directory/.wh..wh..opq", "")
+        .entry(b'3', "null", "", b"")
+        .end()
+}
+
+/// Makes the checksums right again, so that what is wrong is met further on.
+fn seal(archive: &mut [u8]) {
+    for block in archive.chunks_exact_mut(512) {
+        if block[257..262] == *b"ustar" {
+            block[148..156].copy_from_slice(b"        ");
+            let sum: u32 = block.iter().map(|byte| u32::from(*byte)).sum();
+            block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn no_damage_to_an_archive_makes_it_reach_out(
+        damages in proptest::collection::vec((any::<proptest::sample::Index>(), prop_oneof![
+            any::<u8>(), Just(b'.'), Just(b'/'), Just(b'0'), Just(b'7'), Just(0)
+        ]), 0..12),
+        length in any::<proptest::sample::Index>(),
+        cut in proptest::bool::weighted(0.2),
+    ) {
+        let target = Target::new();
+        let mut archive = rich();
+        for (at, byte) in damages {
+            let at = at.index(archive.len());
+            archive[at] = byte;
+        }
+        seal(&mut archive);
+        if cut {
+            archive.truncate(length.index(archive.len()));
+        }
+        let _ = target.import_within(&archive, Limits { bytes: 1 << 20, entries: 100 });
+    }
 }

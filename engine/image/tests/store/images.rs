@@ -38,8 +38,12 @@ fn the_same_configuration_has_the_same_id() {
     let labels: Vec<(String, String)> =
         (0..50).map(|number| (format!("label{number}"), number.to_string())).collect();
     let borrowed: Vec<_> = labels.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-    let commit =
-        || place.store().commit_image(configuration(&borrowed), &[layer.clone()], Some("app")).unwrap();
+    let commit = || {
+        place
+            .store()
+            .commit_image(configuration(&borrowed), std::slice::from_ref(&layer), Some("app"))
+            .unwrap()
+    };
     let first = commit();
     for _ in 0..5 {
         assert_eq!(commit(), first);

@@ -1,6 +1,7 @@
 //! Layers: what goes in comes out, and the same goes in as the same bytes.
 
 use std::io::{Read as _, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
@@ -74,7 +75,6 @@ fn everything_that_a_layer_can_hold_comes_out_as_it_went_in() {
     let arrived = transfer(here.store(), &layer, there.store());
     assert_eq!(arrived, layer);
     assert_eq!(snapshot(&there.unpacked(&arrived)), before);
-    use std::os::unix::fs::MetadataExt as _;
     let sparse = fs::metadata(there.unpacked(&arrived).join("sparse")).unwrap();
     assert!(sparse.blocks() * 512 < 1 << 20, "holes stay holes");
 }
@@ -181,6 +181,18 @@ fn a_file_that_would_be_read_as_a_whiteout_is_no_layer() {
 }
 
 #[test]
+fn the_deepest_tree_allowed_is_a_layer() {
+    let (here, there) = (Place::new(), Place::new());
+    let staged = here.store().begin_layer(None).unwrap();
+    Root::open(staged.upper())
+        .unwrap()
+        .create_directories("d/".repeat(256), Permissions::root(0o755))
+        .unwrap();
+    let layer = staged.commit().unwrap().unwrap();
+    assert_eq!(transfer(here.store(), &layer, there.store()), layer);
+}
+
+#[test]
 fn a_tree_too_deep_for_a_layer_is_refused() {
     let place = Place::new();
     let staged = place.store().begin_layer(None).unwrap();
@@ -272,7 +284,7 @@ fn step() -> impl Strategy<Value = Step> {
 fn apply(root: &Root, step: &Step) -> Result<(), homeostat_files::FileError> {
     match step {
         Step::Directory(path, mode) => {
-            drop(root.create_directories(path, Permissions { mode: *mode, uid: 1, gid: 2 })?)
+            root.create_directories(path, Permissions { mode: *mode, uid: 1, gid: 2 })?;
         }
         Step::File(path, content, mode) => {
             root.create_file(path, Permissions::root(0o600))?.write_all(content).unwrap();

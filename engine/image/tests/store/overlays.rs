@@ -1,5 +1,6 @@
 //! Layers as overlayfs sees them.
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
@@ -125,5 +126,64 @@ fn an_image_of_two_hundred_layers_mounts() {
         overlay::mount(&Overlay { lower, upper: None }, &target).unwrap();
         assert_eq!(fs::read_to_string(target.join("file")).unwrap(), "7");
         overlay::unmount(&target).unwrap();
+    });
+}
+
+#[test]
+fn a_container_on_a_layer_that_is_repaired_keeps_its_files() {
+    with_private_mounts(|| {
+        let mut place = Place::new();
+        let target = target(&place);
+        place.image("lower", "app");
+        let layer = place.store().find("app").unwrap().unwrap().layers[0].clone();
+        fs::write(place.unpacked(&layer).join("damage"), "").unwrap();
+        let staged = place.store().begin_layer(Some(&layer)).unwrap();
+        overlay::mount(&writable(place.store(), std::slice::from_ref(&layer), &staged), &target).unwrap();
+        assert!(place.store().check(true).unwrap().is_sound());
+        assert!(!place.unpacked(&layer).join("damage").exists());
+        drop(staged);
+        place.reopen_after(|_| {});
+        assert_eq!(fs::read_to_string(target.join("file")).unwrap(), "lower");
+        overlay::unmount(&target).unwrap();
+        // After the next boot nothing can be mounted any more.
+        place.reopen_after(|store| {
+            let this_boot = fs::read_dir(store.join("retired")).unwrap().next().unwrap().unwrap().path();
+            fs::rename(&this_boot, store.join("retired/another-boot")).unwrap();
+        });
+        assert_eq!(place.count("retired"), 0);
+    });
+}
+
+#[test]
+fn a_full_disk_is_said_so_and_the_store_goes_on() {
+    with_private_mounts(|| {
+        let place = tempfile::tempdir().unwrap();
+        let none = nix::mount::MsFlags::empty();
+        nix::mount::mount(Some("tmpfs"), place.path(), Some("tmpfs"), none, Some("size=4m")).unwrap();
+        let store = ImageStore::open(place.path().join("store")).unwrap();
+        let layer = |size: usize| {
+            let staged = store.begin_layer(None)?;
+            fs::write(staged.upper().join("file"), vec![b'x'; size])?;
+            staged.commit()
+        };
+        let small = layer(100_000).unwrap().unwrap();
+        store.commit_image(configuration(&[]), &[small], Some("app")).unwrap();
+        let error = layer(3_000_000).unwrap_err();
+        assert!(error.is_out_of_space(), "{error:?}");
+        let error = layer(10_000_000).unwrap_err();
+        assert!(error.is_out_of_space(), "{error:?}");
+        let mut builder = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_ustar();
+        header.set_size(3_000_000);
+        header.set_mode(0o644);
+        builder.append_data(&mut header, "file", std::io::repeat(b'x').take(3_000_000)).unwrap();
+        let archive = builder.into_inner().unwrap();
+        let error = store.import_layer(&archive[..], Limits::default()).unwrap_err();
+        assert!(error.is_out_of_space(), "{error:?}");
+        assert!(store.check(false).unwrap().findings.is_empty());
+        for unfinished in ["ingest", "staging"] {
+            assert_eq!(fs::read_dir(store.directory().join(unfinished)).unwrap().count(), 0);
+        }
+        layer(500_000).unwrap().unwrap();
     });
 }

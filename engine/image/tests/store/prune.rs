@@ -51,7 +51,7 @@ fn a_layer_that_another_image_shares_stays() {
     let (shared, own) = (place.layer("shared"), place.layer("own"));
     let commit =
         |layers: &[_], name| place.store().commit_image(configuration(&[]), layers, Some(name)).unwrap();
-    commit(&[shared.clone()], "base");
+    commit(std::slice::from_ref(&shared), "base");
     commit(&[shared.clone(), own.clone()], "app");
     place.store().prune(&keeping(&["base"], &[])).unwrap();
     assert!(place.unpacked(&shared).exists() && place.blob(&shared.digest).exists());
@@ -91,7 +91,7 @@ fn cache_entries_stay_as_long_as_they_are_used() {
         let entry = CacheEntry { layer: Some(place.layer(name)), created: jiff::Timestamp::UNIX_EPOCH };
         place.store().cache_put(name, &entry).unwrap();
     }
-    let week = Duration::from_secs(7 * 86_400);
+    let week = Duration::from_hours(7 * 24);
     for file in fs::read_dir(place.path("cache")).unwrap() {
         let file = fs::OpenOptions::new().write(true).open(file.unwrap().path()).unwrap();
         file.set_modified(std::time::SystemTime::now() - 2 * week).unwrap();
