@@ -173,11 +173,13 @@ impl Inner {
         if has_settled(&mut live, grace).await {
             return Ok(());
         }
-        let killed = Arc::clone(&container);
-        blocking(move || Ok(killed.cgroup.kill()?)).await?;
+        let asked = Arc::clone(&container);
+        let killed = blocking(move || Ok(asked.cgroup.kill()?)).await;
+        // Control groups that vanish meanwhile are the end that was wanted.
         if has_settled(&mut live, END_LIMIT).await {
             return Ok(());
         }
+        killed?;
         live.monitor.kill();
         if has_settled(&mut live, END_LIMIT).await {
             Ok(())

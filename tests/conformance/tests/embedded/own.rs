@@ -1,11 +1,14 @@
 //! What only the embedded engine promises: it is files and processes, and the engine itself comes and goes.
 
+use std::os::unix::process::ExitStatusExt as _;
 use std::time::{Duration, Instant};
 
 use homeostat_conformance::{create, key, log_lines, observe, run, shell, state, wait_exited, wait_for_log};
 use homeostat_embedded::Embedded;
-use homeostat_reconciler::ContainerState;
 use homeostat_reconciler::ports::Engine;
+use homeostat_reconciler::{ContainerState, ErrorKind};
+use nix::mount::MsFlags;
+use nix::sched::CloneFlags;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -185,9 +188,84 @@ fn fifty_containers_are_observed_quickly() {
             times.push(began.elapsed());
         }
         times.sort();
+        let keys: Vec<_> = (0..50).map(|number| key(&format!("sleeper-{number}"))).collect();
+        let began = Instant::now();
+        let stops = keys.iter().map(|key| engine.stop_container(key, Some("SIGKILL"), Duration::ZERO));
+        assert!(futures::future::join_all(stops).await.iter().all(Result::is_ok));
+        let stopped = began.elapsed();
+        let began = Instant::now();
+        let starts = keys.iter().map(|key| engine.start_container(key));
+        assert!(futures::future::join_all(starts).await.iter().all(Result::is_ok));
+        println!("all at once: stopped in {stopped:?}, started in {:?}", began.elapsed());
         println!("create: {:?}, start: {:?}, observe all 50: {:?}", created / 50, started / 50, times[10]);
         // The aim is 5 ms; a debug build on a busy machine has room here.
         assert!(times[10] < Duration::from_millis(50), "{times:?}");
         remove_everything(&engine).await;
     });
+}
+
+#[test]
+fn a_start_that_was_cut_off_is_undone_when_the_engine_is_opened() {
+    on_host(async |host| {
+        let engine = host.open().await;
+        let world = host.prepare(&engine).await;
+        let key = create(&engine, &world, "cut-off", shell("sleep infinity")).await;
+        let directory = host.data().join("containers").join(observe(&engine, &key).await.id);
+        drop(engine);
+        // To the engine it looks as a monitor that has not told anybody yet that it runs the container.
+        let mut stray = std::process::Command::new("yes")
+            .args(["monitor", "run"])
+            .arg(fs_err::canonicalize(directory).unwrap())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let engine = host.open().await;
+        assert_eq!(stray.wait().unwrap().signal(), Some(9));
+        assert_eq!(state(&engine, &key).await, ContainerState::Created);
+        engine.start_container(&key).await.unwrap();
+        remove_everything(&engine).await;
+    });
+}
+
+#[test]
+fn a_full_disk_refuses_what_is_new_keeps_what_runs_and_works_again_when_it_has_room() {
+    // Before there are other threads: the disk is seen by this test only.
+    nix::sched::unshare(CloneFlags::CLONE_NEWNS).unwrap();
+    let none = None::<&str>;
+    nix::mount::mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).unwrap();
+    on_host(async |host| {
+        fs_err::create_dir(host.data()).unwrap();
+        let size = Some("size=32m");
+        nix::mount::mount(Some("disk"), &host.data(), Some("tmpfs"), MsFlags::empty(), size).unwrap();
+        let engine = host.open().await;
+        let world = host.prepare(&engine).await;
+        let running = run(&engine, &world, "running", shell("sleep infinity")).await;
+        let filler = host.data().join("filler");
+        fill(&filler);
+
+        let request = world.request(&key("new"), &world.base, shell("exit 0"));
+        let error = engine.create_container(&request).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Transient, "{}", homeostat_reconciler::chain(&error));
+        assert!(error.hint.as_ref().is_some_and(|hint| hint.contains("disk is full")), "{error:?}");
+        let context = world.context("big", &format!("FROM {}\nCOPY page /page\n", world.base));
+        fs_err::write(context.join("page"), vec![1; 1 << 20]).unwrap();
+        let error = world.build(&engine, "localhost/big:1", &context).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Transient, "{}", homeostat_reconciler::chain(&error));
+        assert_eq!(engine.observe().await.unwrap().containers.len(), 1);
+        assert_eq!(fs_err::read_dir(host.data().join("staging")).unwrap().count(), 0);
+        assert_eq!(state(&engine, &running).await, ContainerState::Running);
+
+        fs_err::remove_file(&filler).unwrap();
+        engine.create_container(&request).await.unwrap();
+        engine.start_container(&key("new")).await.unwrap();
+        assert_eq!(wait_exited(&engine, &key("new")).await.code, Some(0));
+        world.build(&engine, "localhost/big:1", &context).await.unwrap();
+        remove_everything(&engine).await;
+    });
+}
+
+/// Writes a file until the disk has no room.
+fn fill(path: &std::path::Path) {
+    let mut file = fs_err::File::create(path).unwrap();
+    while std::io::Write::write_all(&mut file, &[0; 4096]).is_ok() {}
 }
