@@ -122,6 +122,10 @@ impl Controller {
             broken: BTreeMap::new(),
             allow_empty: false,
         };
+        let mut record = Record { seed: options.seed, ..stored.record.clone() };
+        if options.until != Until::Stopped {
+            record.try_again();
+        }
         let controller = Self {
             executor: Executor::new(hands, ports.watcher.clone()),
             probes: Probes::new(ports.engine.clone()),
@@ -134,8 +138,8 @@ impl Controller {
             dirty: !desired.apps.is_empty(),
             desired: Arc::new(desired),
             observed: Arc::default(),
-            saved: stored.record.clone(),
-            record: Record { seed: options.seed, ..stored.record },
+            saved: stored.record,
+            record,
             plan: Arc::default(),
             diagnostics: Arc::default(),
             engine_error: None,
@@ -186,7 +190,10 @@ impl Controller {
 
     fn obey(&mut self, command: Command) {
         match command {
-            Command::Sync => self.reader.request(),
+            Command::Sync => {
+                self.record.try_again();
+                self.reader.request();
+            }
             Command::Down => {
                 self.going_down = true;
                 self.desired = Arc::new(Desired {
@@ -194,6 +201,7 @@ impl Controller {
                     allow_empty: true,
                     ..Desired::default()
                 });
+                self.save_applied();
             }
             Command::Look | Command::Stop => {}
         }
@@ -236,11 +244,16 @@ impl Controller {
         if desired.revision != self.desired.revision {
             self.event(EventKind::Revision, format!("revision {}", desired.revision));
         }
-        if let Err(error) = self.ports.store.save_applied(&desired.revision, &desired.apps) {
+        self.desired = Arc::new(desired);
+        self.save_applied();
+    }
+
+    /// Remembers what is desired, for a start without the source.
+    fn save_applied(&mut self) {
+        if let Err(error) = self.ports.store.save_applied(&self.desired.revision, &self.desired.apps) {
             self.ports.watcher.store_failed();
             self.event(EventKind::Agent, chain(&error));
         }
-        self.desired = Arc::new(desired);
     }
 
     fn source_failed(&mut self, error: &PortError) {

@@ -49,7 +49,7 @@ impl Host {
     /// Takes the data directory's lock and opens everything in it.
     ///
     /// # Errors
-    /// When another process has the lock, or the directories cannot be used.
+    /// Of kind `Transient` when another process has the lock; else when the directories cannot be used.
     pub async fn open(directories: &Directories) -> Result<Self, PortError> {
         let unusable = |path: &PathBuf| {
             let message = format!("{} cannot be used", path.display());
@@ -59,7 +59,7 @@ impl Host {
         fs_err::create_dir_all(&directories.data).map_err(unusable(&directories.data))?;
         fs_err::create_dir_all(&directories.run).map_err(unusable(&directories.run))?;
         let lock = lock::exclusive(directories.data.join("lock")).map_err(|error| {
-            PortError::new(ErrorKind::User, "the data directory is in use by another homeostat")
+            PortError::new(ErrorKind::Transient, "the data directory is in use by another homeostat")
                 .caused_by(error)
                 .with_hint("commands reach a running agent through its socket: give the same --run-dir as the agent has")
         })?;

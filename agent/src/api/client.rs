@@ -126,6 +126,7 @@ impl Client {
             .header("content-type", "application/json")
             .body(Full::new(body))
             .map_err(|error| ClientError::Connection(error.into()))?;
+        self.sender.ready().await.map_err(broken)?;
         let response = self.sender.send_request(request).await.map_err(broken)?;
         if response.status().is_success() {
             return Ok(response.into_body());

@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 
 use super::document;
 
+/// Key of the mark that every database of ours has; its value is the version of the layout.
+const MARK: &str = "layout";
+
 /// An operation on the database failed.
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
@@ -17,6 +20,9 @@ pub enum DatabaseError {
     /// The file system failed.
     #[error("the database's files cannot be used")]
     Files(#[source] std::io::Error),
+    /// There are files of a database, and what was in it is not.
+    #[error("the database has lost its content")]
+    Emptied,
     /// A document is there in part, or its checksum is wrong.
     #[error("the entry {key} is damaged")]
     Incomplete {
@@ -45,6 +51,7 @@ pub(super) struct Database {
 impl Database {
     pub(super) fn open(directory: &Path) -> Result<Self, DatabaseError> {
         fs_err::create_dir_all(directory).map_err(DatabaseError::Files)?;
+        let is_new = !directory.join("db").exists();
         let opened = contained(|| {
             let database = sled::Config::new()
                 .path(directory)
@@ -59,9 +66,21 @@ impl Database {
                 database,
             })
         })?;
+        opened.check_mark(is_new)?;
         opened.sync()?;
         sync_directories(directory)?;
         Ok(opened)
+    }
+
+    /// sled takes some damaged files for those of a new database. The mark tells them apart.
+    fn check_mark(&self, is_new: bool) -> Result<(), DatabaseError> {
+        if is_new {
+            contained(|| self.database.insert(MARK, b"1")).map(drop)
+        } else if contained(|| self.database.contains_key(MARK))? {
+            Ok(())
+        } else {
+            Err(DatabaseError::Emptied)
+        }
     }
 
     /// The document at `key`, checked.

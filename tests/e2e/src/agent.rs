@@ -1,5 +1,6 @@
 //! An agent that runs in the background.
 
+use std::os::unix::net::UnixStream;
 use std::process::{Child, Stdio};
 
 use nix::sys::signal::{Signal, kill};
@@ -33,7 +34,8 @@ impl<'a> Agent<'a> {
         let mut agent = Self { host, child };
         eventually("the agent answers", || {
             assert!(agent.child.try_wait().expect("a child").is_none(), "the agent ended: {}", agent.log());
-            host.path("run/agent.sock").exists().then_some(())
+            // A socket that a killed agent left does not count.
+            UnixStream::connect(host.path("run/agent.sock")).ok()
         });
         agent
     }
