@@ -2,6 +2,7 @@
 //!
 //! Where stderr is no terminal, plain lines are written instead of moving ones.
 
+use std::io::Write as _;
 use std::time::Duration;
 
 use anstream::eprintln;
@@ -125,18 +126,20 @@ impl BuildDisplay {
         self.bar.finish_and_clear();
     }
 
-    pub(crate) fn done(&self, reference: &str, id: &str) {
+    pub(crate) fn done(&self, reference: &str, id: &str) -> std::io::Result<()> {
         self.bar.finish_and_clear();
+        let mut out = anstream::stdout();
         match self.output {
-            Output::Text => anstream::println!("{reference} is {}", short(id)),
-            Output::Json => anstream::println!("{}", serde_json::json!({ "reference": reference, "id": id })),
+            Output::Text => writeln!(out, "{reference} is {}", short(id)),
+            Output::Json => writeln!(out, "{}", serde_json::json!({ "reference": reference, "id": id })),
         }
     }
 }
 
 fn spinner(message: &str) -> ProgressBar {
     // A spinner of indicatif turns only where stderr is a terminal.
-    let style = ProgressStyle::with_template("{spinner} {wide_msg} {elapsed}").unwrap_or_else(|_| ProgressStyle::default_spinner());
+    let style = ProgressStyle::with_template("{spinner} {wide_msg} {elapsed}")
+        .unwrap_or_else(|_| ProgressStyle::default_spinner());
     let bar = ProgressBar::new_spinner().with_style(style).with_message(message.to_owned());
     bar.enable_steady_tick(Duration::from_millis(120));
     bar

@@ -42,8 +42,12 @@ fn writer() {
     let store = SledStore::open(Path::new(&directory)).unwrap().store;
     let mut out = std::io::stdout();
     for number in 1u64.. {
-        let event =
-            Event { time: Timestamp::UNIX_EPOCH, kind: EventKind::Agent, resource: None, message: number.to_string() };
+        let event = Event {
+            time: Timestamp::UNIX_EPOCH,
+            kind: EventKind::Agent,
+            resource: None,
+            message: number.to_string(),
+        };
         let mut record = Record::default();
         let container = ContainerRecord { restarts: number, ..ContainerRecord::default() };
         record.containers.insert("web/web".parse().unwrap(), container);
@@ -111,7 +115,8 @@ fn write_until(store: &Path, count: usize) -> u64 {
         .spawn()
         .unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let numbers = lines.map_while(Result::ok).filter_map(|line| line.split_once("saved ")?.1.trim().parse().ok());
+    let numbers =
+        lines.map_while(Result::ok).filter_map(|line| line.split_once("saved ")?.1.trim().parse().ok());
     let last = numbers.take(count).last().expect("the writer saves something");
     child.kill().unwrap();
     child.wait().unwrap();

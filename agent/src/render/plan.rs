@@ -1,9 +1,7 @@
 //! Plans for people.
 
-use std::fmt::Write as _;
-use std::io;
+use std::io::{self, Write as _};
 
-use anstream::println;
 use anstyle::Style;
 use homeostat_reconciler::{Action, Cause, FieldChange, HoldReason, Plan, Step, WaitReason, Waiting};
 
@@ -11,21 +9,32 @@ use super::{DIM, GREEN, RED, YELLOW};
 
 /// Prints the steps with their causes, what waits, what is held back, and a line that counts.
 pub(crate) fn print(plan: &Plan) -> io::Result<()> {
+    let out = &mut anstream::stdout().lock();
     for step in &plan.steps {
         let style = style(&step.action);
-        println!("{style}{}{style:#} {} {DIM}({}){DIM:#}", step.action.verb(), step.resource, cause(&step.cause));
+        writeln!(
+            out,
+            "{style}{}{style:#} {} {DIM}({}){DIM:#}",
+            step.action.verb(),
+            step.resource,
+            cause(&step.cause)
+        )?;
         for change in fields(step) {
-            println!("    {}", field(change));
+            writeln!(out, "    {}", field(change))?;
         }
     }
     for waiting in &plan.waiting {
-        println!("{YELLOW}wait{YELLOW:#} {}: {}", waiting.resource, reason(waiting));
+        writeln!(out, "{YELLOW}wait{YELLOW:#} {}: {}", waiting.resource, reason(waiting))?;
     }
     for held in &plan.held {
         let HoldReason::EmptySource = held.reason;
-        println!("{YELLOW}keep{YELLOW:#} {}: the source has no specs (--allow-empty removes it)", held.resource);
+        writeln!(
+            out,
+            "{YELLOW}keep{YELLOW:#} {}: the source has no specs (--allow-empty removes it)",
+            held.resource
+        )?;
     }
-    println!("{}", summary(plan));
+    writeln!(out, "{}", summary(plan))?;
     Ok(())
 }
 
@@ -37,15 +46,11 @@ fn summary(plan: &Plan) -> String {
         };
     }
     let verbs = ["build", "pull", "write", "create", "start", "update", "pause", "resume", "stop", "remove"];
-    let mut text = format!("{} steps:", plan.steps.len());
-    for verb in verbs {
-        let count = plan.steps.iter().filter(|step| step.action.verb() == verb).count();
-        if count > 0 {
-            let _ = write!(text, " {count} to {verb},");
-        }
-    }
-    text.pop();
-    text
+    let counted = verbs.iter().filter_map(|verb| {
+        let count = plan.steps.iter().filter(|step| step.action.verb() == *verb).count();
+        (count > 0).then(|| format!("{count} to {verb}"))
+    });
+    format!("{} steps: {}", plan.steps.len(), counted.collect::<Vec<_>>().join(", "))
 }
 
 fn style(action: &Action) -> Style {
@@ -78,7 +83,10 @@ pub(crate) fn cause(cause: &Cause) -> String {
 
 /// The changes are told once, at the first step that they cause.
 fn fields(step: &Step) -> &[FieldChange] {
-    let tells = !matches!(step.action, Action::RemoveContainer | Action::CreateContainer { .. } | Action::StartContainer);
+    let tells = !matches!(
+        step.action,
+        Action::RemoveContainer | Action::CreateContainer { .. } | Action::StartContainer
+    );
     match &step.cause {
         Cause::Changed(changes) if tells => changes,
         _ => &[],
@@ -93,12 +101,16 @@ fn field(change: &FieldChange) -> String {
 /// What something waits for.
 pub(crate) fn reason(waiting: &Waiting) -> String {
     let text = match &waiting.reason {
-        WaitReason::Dependency { on, condition } => format!("{on} has to be {condition:?} first").to_lowercase(),
+        WaitReason::Dependency { on, condition } => {
+            format!("{on} has to be {condition:?} first").to_lowercase()
+        }
         WaitReason::BackOff { attempts, message } => format!("failed {attempts} times: {message}"),
         WaitReason::Blocked { by } => format!("needs {by}"),
         WaitReason::Health => "its first health check is awaited".to_owned(),
         WaitReason::Completion => "runs until it ends by itself".to_owned(),
-        WaitReason::Stalled { fields } => format!("still differs after several changes: {}", fields.join(", ")),
+        WaitReason::Stalled { fields } => {
+            format!("still differs after several changes: {}", fields.join(", "))
+        }
     };
     match waiting.until {
         Some(until) => format!("{text} (tried again at {until:.0})"),

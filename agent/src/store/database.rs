@@ -45,7 +45,7 @@ pub(super) struct Database {
     directory: PathBuf,
     documents: sled::Tree,
     events: sled::Tree,
-    database: sled::Db,
+    sled: sled::Db,
 }
 
 impl Database {
@@ -63,7 +63,7 @@ impl Database {
                 directory: directory.to_owned(),
                 documents: database.open_tree("documents")?,
                 events: database.open_tree("events")?,
-                database,
+                sled: database,
             })
         })?;
         opened.check_mark(is_new)?;
@@ -75,8 +75,8 @@ impl Database {
     /// sled takes some damaged files for those of a new database. The mark tells them apart.
     fn check_mark(&self, is_new: bool) -> Result<(), DatabaseError> {
         if is_new {
-            contained(|| self.database.insert(MARK, b"1")).map(drop)
-        } else if contained(|| self.database.contains_key(MARK))? {
+            contained(|| self.sled.insert(MARK, b"1")).map(drop)
+        } else if contained(|| self.sled.contains_key(MARK))? {
             Ok(())
         } else {
             Err(DatabaseError::Emptied)
@@ -145,7 +145,7 @@ impl Database {
 
     /// Makes everything written so far survive a power cut.
     fn sync(&self) -> Result<(), DatabaseError> {
-        contained(|| self.database.flush())?;
+        contained(|| self.sled.flush())?;
         let file = fs_err::File::open(self.directory.join("db")).map_err(DatabaseError::Files)?;
         file.sync_all().map_err(DatabaseError::Files)
     }

@@ -188,7 +188,12 @@ impl Simulation {
             .map(|(path, text)| homeostat_spec::SpecFile { path: path.clone(), content: text.clone().into() })
             .collect();
         let compiled = compile(&files, &Everything, &Node::default());
-        assert!(!compiled.has_errors(), "random specs are valid: {:?}\n{:?}", compiled.diagnostics, self.specs);
+        assert!(
+            !compiled.has_errors(),
+            "random specs are valid: {:?}\n{:?}",
+            compiled.diagnostics,
+            self.specs
+        );
         let containers = compiled.apps.iter().flat_map(|(app, declared)| {
             let key = |name: &homeostat_spec::Name| ResourceKey::new(app.clone(), name.clone());
             declared.containers.iter().map(move |(name, container)| (key(name), container.state))
@@ -236,7 +241,10 @@ impl Simulation {
             };
             // One that ended well under on-failure is as it should be.
             let ended_well = actual == ContainerState::Exited
-                && observed.containers[key].exit.as_ref().is_some_and(homeostat_reconciler::ExitStatus::success);
+                && observed.containers[key]
+                    .exit
+                    .as_ref()
+                    .is_some_and(homeostat_reconciler::ExitStatus::success);
             assert!(actual == expected || ended_well, "{key} is {actual:?}, wanted {state:?}");
         }
     }
@@ -246,8 +254,10 @@ impl Simulation {
         self.engine.take_calls();
         tokio::time::sleep(WATCHING).await;
         let calls = self.engine.take_calls();
-        let changes: Vec<_> =
-            calls.iter().filter(|(operation, _)| !matches!(operation, Operation::Observe | Operation::Exec)).collect();
+        let changes: Vec<_> = calls
+            .iter()
+            .filter(|(operation, _)| !matches!(operation, Operation::Observe | Operation::Exec))
+            .collect();
         assert!(changes.is_empty(), "a converged host is left alone: {changes:?}");
         self.compare();
     }

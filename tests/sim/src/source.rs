@@ -64,8 +64,15 @@ impl Source for MemorySource {
         if state.fails {
             return Err(PortError::new(ErrorKind::Transient, "the source does not answer"));
         }
-        let specs = state.files.iter().map(|(path, text)| SpecFile { path: path.clone(), content: text.clone().into() });
-        Ok(Snapshot { revision: format!("r{}", state.revision), specs: specs.collect(), tree: Arc::new(Everything) })
+        let specs = state
+            .files
+            .iter()
+            .map(|(path, text)| SpecFile { path: path.clone(), content: text.clone().into() });
+        Ok(Snapshot {
+            revision: format!("r{}", state.revision),
+            specs: specs.collect(),
+            tree: Arc::new(Everything),
+        })
     }
 
     async fn export(&self, _: &Snapshot, _: &SourcePath, destination: &Path) -> Result<(), PortError> {
@@ -75,7 +82,8 @@ impl Source for MemorySource {
 
     fn changes(&self) -> BoxStream<'static, ()> {
         let edits = self.edits.subscribe();
-        futures::stream::unfold(edits, |mut edits| async { edits.changed().await.ok().map(|()| ((), edits)) }).boxed()
+        futures::stream::unfold(edits, |mut edits| async { edits.changed().await.ok().map(|()| ((), edits)) })
+            .boxed()
     }
 }
 

@@ -49,11 +49,12 @@ fn app_text(random: &mut Random, ports: &mut Vec<u64>) -> String {
     if random.per_mille(500) {
         container(&mut text, random, "db", false, ports, None);
         if random.per_mille(500) && text.contains("[container.db]") {
-            let condition = if text.contains("health = ") && text.rfind("health = ") > text.find("[container.db]") {
-                "healthy"
-            } else {
-                "started"
-            };
+            let condition =
+                if text.contains("health = ") && text.rfind("health = ") > text.find("[container.db]") {
+                    "healthy"
+                } else {
+                    "started"
+                };
             let depends = format!("[container.web]\ndepends_on = {{ db = \"{condition}\" }}");
             text = text.replace("[container.web]", &depends);
         }
@@ -61,7 +62,14 @@ fn app_text(random: &mut Random, ports: &mut Vec<u64>) -> String {
     text
 }
 
-fn container(text: &mut String, random: &mut Random, name: &str, builds: bool, ports: &mut Vec<u64>, network: Option<&str>) {
+fn container(
+    text: &mut String,
+    random: &mut Random,
+    name: &str,
+    builds: bool,
+    ports: &mut Vec<u64>,
+    network: Option<&str>,
+) {
     let state = match random.below(10) {
         0 => "created",
         1 => "paused",
@@ -72,7 +80,10 @@ fn container(text: &mut String, random: &mut Random, name: &str, builds: bool, p
     let state = if name == "db" { "running" } else { state };
     let restart = ["always", "on-failure"][usize::from(random.per_mille(300))];
     let image = if builds { "app".to_owned() } else { format!("registry.example/app:{}", random.below(3)) };
-    let _ = writeln!(text, "[container.{name}]\nimage = \"{image}\"\nstate = \"{state}\"\nrestart = \"{restart}\"");
+    let _ = writeln!(
+        text,
+        "[container.{name}]\nimage = \"{image}\"\nstate = \"{state}\"\nrestart = \"{restart}\""
+    );
     let _ = writeln!(text, "env = {{ VALUE = \"{}\" }}", random.below(3));
     let _ = writeln!(text, "resources = {{ pids = {} }}", 10 + random.below(3));
     let _ = writeln!(text, "stop = {{ grace = \"1s\" }}");

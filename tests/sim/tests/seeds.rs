@@ -10,13 +10,17 @@ fn part(number: u64) {
     let directory = tempfile::tempdir().unwrap();
     for seed in number * SEEDS_OF_A_PART..(number + 1) * SEEDS_OF_A_PART {
         let result = catch_unwind(AssertUnwindSafe(|| run(seed, directory.path())));
-        assert!(result.is_ok(), "seed {seed} fails: HOMEOSTAT_SIM_SEED={seed} cargo nextest run -p homeostat-sim one_seed");
+        assert!(
+            result.is_ok(),
+            "seed {seed} fails: HOMEOSTAT_SIM_SEED={seed} cargo nextest run -p homeostat-sim one_seed"
+        );
     }
 }
 
 #[test]
 fn one_seed() {
-    let seed = std::env::var("HOMEOSTAT_SIM_SEED").map_or(0, |text| text.parse().expect("a seed is a number"));
+    let seed =
+        std::env::var("HOMEOSTAT_SIM_SEED").map_or(0, |text| text.parse().expect("a seed is a number"));
     let directory = tempfile::tempdir().unwrap();
     run(seed, directory.path());
 }
