@@ -65,7 +65,7 @@ pub(crate) struct Inner {
     volumes: Mutex<BTreeSet<ResourceKey>>,
     /// How many builds go on.
     building: AtomicUsize,
-    /// Held while a volume is created, filled or removed: a container is being created with what is there.
+    /// Held while a volume is created, put in place or removed, or a container with volumes becomes known.
     changing_volumes: Mutex<()>,
     _lock: Lock,
 }

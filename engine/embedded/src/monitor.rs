@@ -45,10 +45,16 @@ impl Monitor {
         Ok(alive.then(|| Self { pidfd, child: Mutex::new(None) }))
     }
 
-    /// A monitor just started.
-    fn started(child: Child) -> io::Result<Self> {
-        let pidfd = rustix::process::pidfd_open(Pid::from_child(&child), PidfdFlags::NONBLOCK)?;
-        Ok(Self { pidfd, child: Mutex::new(Some(child)) })
+    /// A monitor just started. One that cannot be watched is ended.
+    fn started(mut child: Child) -> io::Result<Self> {
+        match rustix::process::pidfd_open(Pid::from_child(&child), PidfdFlags::NONBLOCK) {
+            Ok(pidfd) => Ok(Self { pidfd, child: Mutex::new(Some(child)) }),
+            Err(error) => {
+                child.kill()?;
+                child.wait()?;
+                Err(error.into())
+            }
+        }
     }
 
     pub(crate) fn pidfd(&self) -> BorrowedFd<'_> {
