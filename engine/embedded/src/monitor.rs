@@ -20,6 +20,9 @@ use crate::EmbeddedError;
 /// How long a monitor may take to say how a start went. Nothing in a start waits for anything but the disk.
 const START_LIMIT: Duration = Duration::from_mins(1);
 
+/// Name of the file in the container's directory that takes what a monitor says that fails in a way it cannot report.
+const COMPLAINTS_FILE: &str = "monitor.stderr";
+
 /// More than any report has.
 const REPORT_LIMIT: u64 = 1 << 20;
 
@@ -93,12 +96,13 @@ impl Monitor {
 /// Returns the monitor and the pipe that its [`Report`] comes through.
 pub(crate) fn spawn(program: &Path, directory: &Path) -> Result<(Monitor, OwnedFd), EmbeddedError> {
     let failed = |source| EmbeddedError::Spawn { program: program.to_owned(), source };
+    let complaints = fs::File::create(directory.join(COMPLAINTS_FILE))?.into_parts().0;
     let mut child = Command::new(program)
         .args(["monitor", "run"])
         .arg(directory)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
+        .stderr(complaints)
         .current_dir("/")
         .spawn()
         .map_err(failed)?;
@@ -107,8 +111,8 @@ pub(crate) fn spawn(program: &Path, directory: &Path) -> Result<(Monitor, OwnedF
     Ok((monitor, stdout.into()))
 }
 
-/// Waits for the report of a monitor that was just started.
-pub(crate) async fn report(pipe: OwnedFd) -> Result<Report, EmbeddedError> {
+/// Waits for the report of a monitor that was just started in `directory`.
+pub(crate) async fn report(pipe: OwnedFd, directory: &Path) -> Result<Report, EmbeddedError> {
     let receiver = pipe::Receiver::from_owned_fd(pipe).map_err(EmbeddedError::Report)?;
     let mut text = Vec::new();
     let mut receiver = receiver.take(REPORT_LIMIT);
@@ -118,7 +122,7 @@ pub(crate) async fn report(pipe: OwnedFd) -> Result<Report, EmbeddedError> {
         Ok(read) => read.map_err(EmbeddedError::Report)?,
     };
     if text.is_empty() {
-        return Err(EmbeddedError::MonitorDied);
+        return Err(EmbeddedError::MonitorDied { complaints: directory.join(COMPLAINTS_FILE) });
     }
     serde_json::from_slice(&text).map_err(|error| EmbeddedError::Report(error.into()))
 }
