@@ -138,8 +138,10 @@ impl Inner {
                 if running.as_ref().is_none_or(|running| running.monitor != *identity) {
                     // A start that was cut off before anybody knew of it is undone, so that none runs twice.
                     monitor::end_stray(identity)?;
-                    container.clean_up()?;
                 }
+            }
+            if running.is_none() && container.cgroup.exists() {
+                container.clean_up()?;
             }
             if let Some(ended) = ended {
                 container.set_run(Run::Ended(ended));

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fs_err as fs;
 use homeostat_monitor::{ProcessIdentity, Report};
@@ -22,6 +22,9 @@ const START_LIMIT: Duration = Duration::from_mins(1);
 
 /// Name of the file in the container's directory that takes what a monitor says that fails in a way it cannot report.
 const COMPLAINTS_FILE: &str = "monitor.stderr";
+
+/// How long a killed process may take to end.
+const END_LIMIT: Duration = Duration::from_secs(10);
 
 /// More than any report has.
 const REPORT_LIMIT: u64 = 1 << 20;
@@ -152,12 +155,49 @@ fn run_directory(arguments: &[u8]) -> Option<PathBuf> {
     is_run.then(|| words.next().map(|word| PathBuf::from(std::ffi::OsStr::from_bytes(word)))).flatten()
 }
 
-/// Ends monitors of a cut-off start.
+/// Ends the monitor of a cut-off start, and what it has begun to make a container of.
 pub(crate) fn end_stray(identity: &ProcessIdentity) -> io::Result<()> {
-    let Some(monitor) = Monitor::adopt(identity)? else { return Ok(()) };
-    identity.signal(Signal::SIGKILL)?;
-    if monitor.ended_within(Duration::from_secs(10)) {
-        return Ok(());
+    if let Some(monitor) = Monitor::adopt(identity)? {
+        identity.signal(Signal::SIGKILL)?;
+        if !monitor.ended_within(END_LIMIT) {
+            return Err(does_not_end(identity));
+        }
     }
-    Err(io::Error::new(io::ErrorKind::TimedOut, format!("monitor {} does not end", identity.pid)))
+    let deadline = Instant::now() + END_LIMIT;
+    while end_session(identity.pid)? {
+        if Instant::now() > deadline {
+            return Err(does_not_end(identity));
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Ok(())
+}
+
+/// Kills the processes of the session that a monitor leads; says whether there were any. Its children leave the session
+/// only when they are in the container's control groups already.
+fn end_session(leader: u32) -> io::Result<bool> {
+    let leader = nix::unistd::Pid::from_raw(leader.cast_signed());
+    let mut found = false;
+    for entry in fs::read_dir("/proc")? {
+        let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else {
+            continue;
+        };
+        let pid = nix::unistd::Pid::from_raw(pid);
+        if nix::unistd::getsid(Some(pid)) == Ok(leader) && !is_zombie(pid) {
+            found = true;
+            // It may end by itself meanwhile.
+            let _ = nix::sys::signal::kill(pid, Signal::SIGKILL);
+        }
+    }
+    Ok(found)
+}
+
+/// Whether it has ended and only waits to be reaped.
+fn is_zombie(pid: nix::unistd::Pid) -> bool {
+    let alive = u32::try_from(pid.as_raw()).ok().and_then(|pid| ProcessIdentity::of(pid).ok());
+    alive.is_none_or(|identity| !identity.is_alive())
+}
+
+fn does_not_end(identity: &ProcessIdentity) -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, format!("monitor {} does not end", identity.pid))
 }
