@@ -29,7 +29,7 @@ impl Inner {
         let container = self.require(key)?;
         let (inner, prepared) = (Arc::clone(self), Arc::clone(&container));
         let Some((monitor, pipe)) = blocking(move || inner.launch(&prepared)).await? else { return Ok(()) };
-        let report = match monitor::report(pipe).await {
+        let report = match monitor::report(pipe, &container.directory).await {
             Ok(report) => report,
             Err(error) => {
                 blocking(move || abandon(&container, &monitor)).await?;

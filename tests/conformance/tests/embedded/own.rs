@@ -269,3 +269,81 @@ fn fill(path: &std::path::Path) {
     let mut file = fs_err::File::create(path).unwrap();
     while std::io::Write::write_all(&mut file, &[0; 4096]).is_ok() {}
 }
+
+#[test]
+fn a_prune_removes_old_logs_of_containers_that_are_no_more() {
+    on_host(async |host| {
+        let engine = host.open().await;
+        let world = host.prepare(&engine).await;
+        for name in ["gone", "recent", "kept"] {
+            run(&engine, &world, name, shell("echo line")).await;
+            wait_exited(&engine, &key(name)).await;
+        }
+        for name in ["gone", "recent"] {
+            engine.remove_container(&key(name)).await.unwrap();
+        }
+        let long_ago = std::time::SystemTime::now() - Duration::from_hours(8 * 24);
+        for name in ["gone", "kept"] {
+            let directory = host.data().join("logs/case").join(name);
+            for path in [directory.join("current.log"), directory] {
+                fs_err::File::open(path).unwrap().file().set_modified(long_ago).unwrap();
+            }
+        }
+        let prune = homeostat_reconciler::ports::ImagePrune::default();
+        engine.prune_images(&prune).await.unwrap();
+        assert_eq!(log_lines(&engine, &key("gone")).await, Vec::<String>::new());
+        for name in ["recent", "kept"] {
+            assert_eq!(log_lines(&engine, &key(name)).await, ["line"]);
+        }
+        remove_everything(&engine).await;
+    });
+}
+
+#[test]
+fn a_published_port_stays_reachable_while_the_engine_is_closed_and_goes_with_its_container() {
+    on_host(async |host| {
+        let engine = host.open().await;
+        let world = host.prepare(&engine).await;
+        let mut config = shell("echo ready; while :; do echo hello | nc -l -p 80; done");
+        config.network = homeostat_spec::NetworkMode::Bridge;
+        let host_port = world.free_port();
+        config.ports.push(homeostat_spec::PublishedPort {
+            host_ip: None,
+            host_port,
+            container_port: 80,
+            protocol: homeostat_spec::Protocol::Tcp,
+        });
+        let key = run(&engine, &world, "server", config).await;
+        wait_for_log(&engine, &key, "ready").await;
+        let address = observe(&engine, &key).await.address;
+        drop(engine);
+        wait_for_hello(host_port).await;
+
+        let engine = host.open().await;
+        assert_eq!(observe(&engine, &key).await.address, address);
+        wait_for_hello(host_port).await;
+        engine.stop_container(&key, None, Duration::ZERO).await.unwrap();
+        tokio::net::TcpStream::connect(("127.0.0.1", host_port)).await.unwrap_err();
+        // The address is the container's own at the next start too.
+        engine.start_container(&key).await.unwrap();
+        assert_eq!(observe(&engine, &key).await.address, address);
+        wait_for_hello(host_port).await;
+        remove_everything(&engine).await;
+    });
+}
+
+/// Asks until the server of that test answers: between two connections it does not listen for a moment.
+async fn wait_for_hello(port: u16) {
+    let answered = async {
+        let mut answer = String::new();
+        while answer != "hello\n" {
+            answer.clear();
+            if let Ok(mut stream) = tokio::net::TcpStream::connect(("127.0.0.1", port)).await {
+                // A connection that is reset is tried again as well.
+                let _ = tokio::io::AsyncReadExt::read_to_string(&mut stream, &mut answer).await;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(homeostat_conformance::PATIENCE, answered).await.expect("the port answers");
+}
