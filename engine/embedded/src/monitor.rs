@@ -32,6 +32,7 @@ const REPORT_LIMIT: u64 = 1 << 20;
 /// A monitor process, held by a descriptor that never means another process.
 #[derive(Debug)]
 pub(crate) struct Monitor {
+    pid: u32,
     pidfd: OwnedFd,
     /// Only of a monitor that this process has started: it must be reaped.
     child: Mutex<Option<Child>>,
@@ -48,13 +49,13 @@ impl Monitor {
         };
         // Looked at after the descriptor pins the process: what is true now stays true of the descriptor.
         let alive = identity.is_alive();
-        Ok(alive.then(|| Self { pidfd, child: Mutex::new(None) }))
+        Ok(alive.then(|| Self { pid: identity.pid, pidfd, child: Mutex::new(None) }))
     }
 
     /// A monitor just started. One that cannot be watched is ended.
     fn started(mut child: Child) -> io::Result<Self> {
         match rustix::process::pidfd_open(Pid::from_child(&child), PidfdFlags::NONBLOCK) {
-            Ok(pidfd) => Ok(Self { pidfd, child: Mutex::new(Some(child)) }),
+            Ok(pidfd) => Ok(Self { pid: child.id(), pidfd, child: Mutex::new(Some(child)) }),
             Err(error) => {
                 child.kill()?;
                 child.wait()?;
@@ -83,6 +84,19 @@ impl Monitor {
     pub(crate) fn kill(&self) {
         // It may have ended by itself.
         let _ = rustix::process::pidfd_send_signal(&self.pidfd, rustix::process::Signal::KILL);
+    }
+
+    /// Ends a start that is not to be: the monitor, and what it has begun to make a container of.
+    pub(crate) fn end_start(&self) -> io::Result<()> {
+        self.kill();
+        let deadline = Instant::now() + END_LIMIT;
+        let mut ended = self.ended_within(END_LIMIT);
+        while ended && end_session(self.pid)? {
+            ended = Instant::now() < deadline;
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let late = || io::Error::new(io::ErrorKind::TimedOut, format!("monitor {} does not end", self.pid));
+        if ended { Ok(()) } else { Err(late()) }
     }
 
     /// Takes a monitor that has ended out of the process table, if that is on us.
@@ -157,20 +171,10 @@ fn run_directory(arguments: &[u8]) -> Option<PathBuf> {
 
 /// Ends the monitor of a cut-off start, and what it has begun to make a container of.
 pub(crate) fn end_stray(identity: &ProcessIdentity) -> io::Result<()> {
-    if let Some(monitor) = Monitor::adopt(identity)? {
-        identity.signal(Signal::SIGKILL)?;
-        if !monitor.ended_within(END_LIMIT) {
-            return Err(does_not_end(identity));
-        }
+    match Monitor::adopt(identity)? {
+        Some(monitor) => monitor.end_start(),
+        None => Ok(()),
     }
-    let deadline = Instant::now() + END_LIMIT;
-    while end_session(identity.pid)? {
-        if Instant::now() > deadline {
-            return Err(does_not_end(identity));
-        }
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    Ok(())
 }
 
 /// Kills the processes of the session that a monitor leads; says whether there were any. Its children leave the session
@@ -196,8 +200,4 @@ fn end_session(leader: u32) -> io::Result<bool> {
 fn is_zombie(pid: nix::unistd::Pid) -> bool {
     let alive = u32::try_from(pid.as_raw()).ok().and_then(|pid| ProcessIdentity::of(pid).ok());
     alive.is_none_or(|identity| !identity.is_alive())
-}
-
-fn does_not_end(identity: &ProcessIdentity) -> io::Error {
-    io::Error::new(io::ErrorKind::TimedOut, format!("monitor {} does not end", identity.pid))
 }

@@ -251,8 +251,7 @@ async fn wait_for_end(monitor: &Arc<Monitor>) {
 
 /// Ends a start whose monitor does not answer.
 fn abandon(container: &Container, monitor: &Monitor) -> Result<(), EmbeddedError> {
-    monitor.kill();
-    monitor.ended_within(END_LIMIT);
+    monitor.end_start()?;
     monitor.reap();
     container.clean_up()?;
     let (_, ended) = container.last_run()?;

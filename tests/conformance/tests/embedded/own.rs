@@ -347,3 +347,24 @@ async fn wait_for_hello(port: u16) {
     };
     tokio::time::timeout(homeostat_conformance::PATIENCE, answered).await.expect("the port answers");
 }
+
+#[test]
+fn a_monitor_that_dies_at_once_is_told_and_leaves_the_container_as_it_was() {
+    on_host(async |host| {
+        let engine = host.open().await;
+        let world = host.prepare(&engine).await;
+        let key = create(&engine, &world, "unlucky", shell("exit 0")).await;
+        drop(engine);
+        let config = homeostat_embedded::EmbeddedConfig { program: "/bin/false".into(), ..host.config() };
+        let engine = Embedded::open(config).await.unwrap();
+        let error = engine.start_container(&key).await.unwrap_err();
+        assert!(error.to_string().contains("monitor has died"), "{error}");
+        assert_eq!(error.kind, ErrorKind::Transient);
+        assert_eq!(state(&engine, &key).await, ContainerState::Created);
+        drop(engine);
+        let engine = host.open().await;
+        engine.start_container(&key).await.unwrap();
+        assert_eq!(wait_exited(&engine, &key).await.code, Some(0));
+        remove_everything(&engine).await;
+    });
+}
