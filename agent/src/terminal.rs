@@ -11,7 +11,7 @@ use homeostat_reconciler::{PortError, Step, chain};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::cli::Output;
-use crate::render::{DIM, GREEN, RED, YELLOW, short};
+use crate::render::{DIM, GREEN, RED, YELLOW, resource, short};
 use crate::watcher::Watcher;
 
 /// Shows the steps of `apply`.
@@ -37,12 +37,12 @@ impl TerminalWatcher {
 
 impl Watcher for TerminalWatcher {
     fn step_started(&self, step: &Step) -> Box<dyn Progress> {
-        let bar = self.bars.add(spinner(&format!("{} {}", step.action.verb(), step.resource)));
+        let bar = self.bars.add(spinner(&format!("{} {}", step.action.verb(), resource(step))));
         Box::new(BarProgress { bar })
     }
 
     fn step_finished(&self, step: &Step, result: &Result<(), PortError>, took: Duration) {
-        let (verb, resource) = (step.action.verb(), &step.resource);
+        let (verb, resource) = (step.action.verb(), resource(step));
         match result {
             Ok(()) => self.say(&format!("{GREEN}{verb}{GREEN:#} {resource} {DIM}{took:.0?}{DIM:#}")),
             Err(error) => {
@@ -58,8 +58,8 @@ impl Watcher for TerminalWatcher {
         match event.kind {
             EventKind::Applied | EventKind::Failed | EventKind::Revision => {}
             EventKind::Exited | EventKind::Health | EventKind::Source | EventKind::Agent => {
-                let resource = event.resource.as_ref().map(|key| format!("{key}: ")).unwrap_or_default();
-                self.say(&format!("{YELLOW}{resource}{}{YELLOW:#}", event.message));
+                let about = event.resource.as_ref().map(|key| format!("{key}: ")).unwrap_or_default();
+                self.say(&format!("{YELLOW}{about}{}{YELLOW:#}", event.message));
             }
         }
     }

@@ -3,6 +3,8 @@
 //! The store lies on an ext4 file system of its own, which is shut down without writing its journal
 //! (`FS_IOC_SHUTDOWN`), as when the plug is pulled, while another process saves one revision after the other.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::io::{BufRead, BufReader, Write};
 use std::os::fd::AsRawFd;
 use std::path::Path;

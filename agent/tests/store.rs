@@ -1,5 +1,7 @@
 //! What the agent remembers, and what becomes of a store that is damaged.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::collections::BTreeMap;
 use std::path::Path;
 

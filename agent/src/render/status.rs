@@ -77,13 +77,8 @@ fn state_style(container: &ContainerStatus) -> Style {
     }
 }
 
-fn health(health: HealthStatus) -> &'static str {
-    match health {
-        HealthStatus::None => "-",
-        HealthStatus::Starting => "starting",
-        HealthStatus::Healthy => "healthy",
-        HealthStatus::Unhealthy => "unhealthy",
-    }
+fn health(health: HealthStatus) -> String {
+    if health == HealthStatus::None { "-".to_owned() } else { health.to_string() }
 }
 
 fn health_style(health: HealthStatus) -> Style {

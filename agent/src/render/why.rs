@@ -13,7 +13,7 @@ pub(crate) fn print(key: &ResourceKey, why: &Explanation) -> io::Result<()> {
     writeln!(out, "{BOLD}{key}{BOLD:#}")?;
     match (&why.inspection.desired, &why.file) {
         (Some(container), Some(file)) => {
-            writeln!(out, "desired   {:?} by {file} at {}", container.state, short(&why.revision))?;
+            writeln!(out, "desired   {} by {file} at {}", container.state, short(&why.revision))?;
         }
         _ => writeln!(out, "desired   not declared at {}", short(&why.revision))?,
     }
@@ -21,7 +21,7 @@ pub(crate) fn print(key: &ResourceKey, why: &Explanation) -> io::Result<()> {
         Some(container) => {
             writeln!(
                 out,
-                "observed  {:?}, image {} ({})",
+                "observed  {}, image {} ({})",
                 container.state,
                 container.image,
                 short(&container.image_id)
@@ -36,7 +36,7 @@ pub(crate) fn print(key: &ResourceKey, why: &Explanation) -> io::Result<()> {
     if let Some(record) = &why.inspection.record {
         writeln!(out, "restarts  {}", record.restarts)?;
         if let Some(message) = &record.health.message {
-            writeln!(out, "health    {:?}: {message}", record.health.status)?;
+            writeln!(out, "health    {}: {message}", record.health.status)?;
         }
     }
     if let Some(failure) = &why.failure {
@@ -47,7 +47,7 @@ pub(crate) fn print(key: &ResourceKey, why: &Explanation) -> io::Result<()> {
         writeln!(out, "retry at  {:.0}", failure.retry_at)?;
     }
     for step in &why.steps {
-        writeln!(out, "next      {} ({})", step.action.verb(), plan::cause(&step.cause))?;
+        writeln!(out, "next      {} ({})", step.action.verb(), step.cause)?;
     }
     for waiting in &why.waiting {
         writeln!(out, "{YELLOW}waiting   {}{YELLOW:#}", plan::reason(waiting))?;

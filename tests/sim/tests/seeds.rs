@@ -1,5 +1,7 @@
 //! Ten thousand histories. `HOMEOSTAT_SIM_SEED=N cargo nextest run -p homeostat-sim one_seed` runs a single one again.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use homeostat_sim::run;
