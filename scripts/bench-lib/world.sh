@@ -22,11 +22,15 @@ end_world() {
     fi
 }
 
-# remove_cgroups NAME: removes what killed containers left of a cgroup, in every hierarchy.
+# remove_cgroups NAME: removes what containers left of a cgroup, in every hierarchy. Those that were killed take a
+# moment to end.
 remove_cgroups() {
-    local parent
+    local parent rounds=100
     for parent in /sys/fs/cgroup/"$1" /sys/fs/cgroup/*/"$1"; do
-        if [ -d "$parent" ]; then find "$parent" -depth -type d -exec rmdir {} + || :; fi
+        while [ -d "$parent" ] && ((rounds-- > 0)); do
+            find "$parent" -depth -type d -exec rmdir {} + 2>/dev/null || sleep 0.1
+        done
+        if [ -d "$parent" ]; then echo "left behind: $parent" >&2; fi
     done
 }
 
