@@ -183,3 +183,26 @@ fn changed_content_of_a_mounted_file_recreates_the_container() {
     assert_ne!(host.pid("app/main"), pid);
     assert_eq!(host.homeostat(&["logs", "app"]).expect_code(0).stdout, "one\ntwo\n");
 }
+
+#[test]
+fn http_and_tcp_probes_reach_a_container_by_its_address() {
+    let host = Host::new();
+    busybox_image(&host);
+    host.write("page.toml", &web(8082, "health = { http = \"http://:80/\", interval = \"1s\" }"));
+    host.write("port.toml", &web(8083, "health = { tcp = \":80\", interval = \"1s\" }"));
+    host.write(
+        "none.toml",
+        &web(8084, "restart = \"no\"\nhealth = { tcp = \":81\", interval = \"1s\", retries = 1 }"),
+    );
+    // httpd answers 404 as long as there is no page, which is not healthy.
+    let source = host.source();
+    let outcome = host.homeostat(&["apply", source.to_str().unwrap(), "--timeout", "3s"]).expect_code(2);
+    assert_eq!(host.container("port/web")["health"], "healthy", "{}", outcome.stderr);
+    assert_eq!(host.container("none/web")["health"], "unhealthy");
+    assert_ne!(host.container("page/web")["health"], "healthy");
+
+    fs_err::write(host.path("data/volumes/page/data/_data/index.html"), "hello").unwrap();
+    host.remove("none.toml");
+    host.apply().expect_code(0);
+    assert_eq!(host.container("page/web")["health"], "healthy");
+}
