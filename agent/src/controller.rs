@@ -57,6 +57,8 @@ pub struct Options {
     pub node: Node,
     /// When it ends by itself.
     pub until: Until,
+    /// Differs between nodes, so that they do not all try again at the same moment.
+    pub seed: u64,
 }
 
 /// When a controller ends by itself.
@@ -120,6 +122,10 @@ impl Controller {
             broken: BTreeMap::new(),
             allow_empty: false,
         };
+        let mut record = Record { seed: options.seed, ..stored.record.clone() };
+        if options.until != Until::Stopped {
+            record.try_again();
+        }
         let controller = Self {
             executor: Executor::new(hands, ports.watcher.clone()),
             probes: Probes::new(ports.engine.clone()),
@@ -128,18 +134,18 @@ impl Controller {
             source_retry: Retry::new(Duration::from_secs(5), Duration::from_mins(5)),
             engine_retry: Retry::new(Duration::from_secs(1), Duration::from_mins(1)),
             ports,
-            options,
             // With a last good revision at hand, healing does not wait for the source.
             dirty: !desired.apps.is_empty(),
             desired: Arc::new(desired),
             observed: Arc::default(),
-            saved: stored.record.clone(),
-            record: stored.record,
+            saved: stored.record,
+            record,
             plan: Arc::default(),
             diagnostics: Arc::default(),
             engine_error: None,
             events: Vec::new(),
             going_down: false,
+            options,
             view,
         };
         Ok((controller, receiver))
@@ -147,6 +153,10 @@ impl Controller {
 
     /// Runs until it is told to end, or until it has settled; see [`Until`].
     pub async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+        // Without network, what was fetched last is still here to build and mount from.
+        if let Some(snapshot) = self.ports.source.last_snapshot().await {
+            self.executor.set_origin(Origin { source: self.ports.source.clone(), snapshot });
+        }
         let mut engine_events = self.ports.engine.events();
         let mut source_changes = self.ports.source.changes();
         self.reader.request();
@@ -180,7 +190,10 @@ impl Controller {
 
     fn obey(&mut self, command: Command) {
         match command {
-            Command::Sync => self.reader.request(),
+            Command::Sync => {
+                self.record.try_again();
+                self.reader.request();
+            }
             Command::Down => {
                 self.going_down = true;
                 self.desired = Arc::new(Desired {
@@ -188,6 +201,7 @@ impl Controller {
                     allow_empty: true,
                     ..Desired::default()
                 });
+                self.save_applied();
             }
             Command::Look | Command::Stop => {}
         }
@@ -220,6 +234,7 @@ impl Controller {
         self.source.read_at = Some(self.now());
         let outcome = compiled::desired(&snapshot, &self.desired, &self.options);
         self.note_new_diagnostics(&outcome.diagnostics);
+        self.ports.watcher.source_read(Ok((&snapshot.revision, &outcome.diagnostics)));
         self.diagnostics = Arc::new(outcome.diagnostics);
         self.executor.set_origin(Origin { source: self.ports.source.clone(), snapshot });
         self.source.error = outcome.refused;
@@ -229,13 +244,20 @@ impl Controller {
         if desired.revision != self.desired.revision {
             self.event(EventKind::Revision, format!("revision {}", desired.revision));
         }
-        if let Err(error) = self.ports.store.save_applied(&desired.revision, &desired.apps) {
+        self.desired = Arc::new(desired);
+        self.save_applied();
+    }
+
+    /// Remembers what is desired, for a start without the source.
+    fn save_applied(&mut self) {
+        if let Err(error) = self.ports.store.save_applied(&self.desired.revision, &self.desired.apps) {
+            self.ports.watcher.store_failed();
             self.event(EventKind::Agent, chain(&error));
         }
-        self.desired = Arc::new(desired);
     }
 
     fn source_failed(&mut self, error: &PortError) {
+        self.ports.watcher.source_read(Err(error));
         let message = chain(error);
         if self.source.error.as_ref() != Some(&message) {
             let text = format!("the source could not be read: {message}");
@@ -249,9 +271,7 @@ impl Controller {
     fn note_new_diagnostics(&mut self, diagnostics: &[homeostat_spec::Diagnostic]) {
         for diagnostic in diagnostics {
             if !self.diagnostics.contains(diagnostic) {
-                let line = diagnostic.position.as_ref().map_or(String::new(), |p| format!(":{}", p.line));
-                let text = format!("{}{line}: {}", diagnostic.file, diagnostic.message);
-                self.event(EventKind::Source, text);
+                self.event(EventKind::Source, diagnostic.to_string());
             }
         }
     }
@@ -270,7 +290,9 @@ impl Controller {
     fn probed(&mut self, result: ProbeResult) {
         let now = self.now();
         let check = self.desired.container(&result.key).and_then(|container| container.health.as_ref());
-        if let Some(check) = check {
+        let run = self.observed.containers.get(&result.key).and_then(|container| container.started_at);
+        // What a probe told of an earlier run says nothing about this one.
+        if let Some(check) = check.filter(|_| run == Some(result.run)) {
             let change = self.record.probe_result(&result.key, check, result.outcome, now);
             self.dirty |= change.is_some();
             self.push_events(change);
@@ -288,7 +310,10 @@ impl Controller {
         // What these events tell is seen by the look that follows.
         while engine_events.next().now_or_never().flatten().is_some() {}
         self.dirty = false;
-        match self.observe().await {
+        let started = Instant::now();
+        let observed = observe(self.ports.clone()).await;
+        let seen = observed.is_ok();
+        match observed {
             Ok(observed) => {
                 self.engine_error = None;
                 self.engine_retry.succeeded();
@@ -304,13 +329,8 @@ impl Controller {
             }
         }
         self.publish();
+        self.ports.watcher.looked(seen, started.elapsed());
         self.save();
-    }
-
-    async fn observe(&self) -> Result<Observed, PortError> {
-        let mut observed = self.ports.engine.observe().await?;
-        observed.files = self.ports.files.digests()?;
-        Ok(observed)
     }
 
     fn plan_for(&mut self, observed: Observed) {
@@ -359,7 +379,7 @@ impl Controller {
     /// The earliest time at which something is due.
     fn wake_at(&self) -> Option<Instant> {
         let now = self.now();
-        let waiting = self.plan.waiting.iter().filter_map(|waiting| waiting.until).min();
+        let waiting = self.plan.due();
         let deadline = match self.options.until {
             Until::Stopped => None,
             Until::Settled(deadline) => Some(deadline),
@@ -390,6 +410,7 @@ impl Controller {
             self.saved = self.record.clone();
         }
         if let Err(error) = result {
+            self.ports.watcher.store_failed();
             tracing::error!(hint = error.hint, "{}", chain(&error));
         }
     }
@@ -409,6 +430,13 @@ impl Controller {
     fn now(&self) -> Timestamp {
         self.ports.clock.now()
     }
+}
+
+/// Everything that is there: what the engine reports, and the files of the source.
+async fn observe(ports: Ports) -> Result<Observed, PortError> {
+    let mut observed = ports.engine.observe().await?;
+    observed.files = ports.files.digests()?;
+    Ok(observed)
 }
 
 /// Whether something that is waited for may come by itself soon.

@@ -1,11 +1,13 @@
 //! `/metrics` and `/readyz`: what the agent shows to monitoring.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use homeostat_metrics::Metrics;
-use homeostat_reconciler::ports::{Event, Progress};
-use homeostat_reconciler::{PortError, Step};
+use homeostat_metrics::{Metrics, Outcome, StatusInputs};
+use homeostat_reconciler::ports::{Clock, Event, Progress};
+use homeostat_reconciler::{PortError, Step, chain};
+use homeostat_spec::Diagnostic;
 
 use crate::service::Service;
 use crate::watcher::{LogWatcher, Watcher};
@@ -13,17 +15,35 @@ use crate::watcher::{LogWatcher, Watcher};
 /// See the module's documentation.
 pub struct Exposition {
     service: Service,
-    metrics: Arc<Metrics>,
+    metrics: Metrics,
 }
 
 impl Exposition {
     /// Shows what `service` knows and what `metrics` counted.
-    pub fn new(service: Service, metrics: Arc<Metrics>) -> Self {
+    pub fn new(service: Service, metrics: Metrics) -> Self {
         Self { service, metrics }
     }
 
-    /// The text for Prometheus.
-    pub async fn text(&self) -> String { let _ = &self.metrics; String::new() }
+    /// The text for Prometheus. What cannot be measured now is left out.
+    pub async fn text(&self) -> String {
+        let Ok(view) = self.service.view().await else { return String::new() };
+        let engine = self.service.engine.info();
+        let report = view.status(&engine);
+        let synced = report.apps.iter().map(|app| (app.name.clone(), app.synced)).collect();
+        let usage = self.service.engine.usage().await.unwrap_or_else(|error| {
+            tracing::warn!("use of resources cannot be measured: {}", chain(&error));
+            BTreeMap::new()
+        });
+        self.metrics.render(&StatusInputs {
+            now: self.service.clock.now(),
+            engine: &engine,
+            observed: &view.observed,
+            record: &view.record,
+            plan: &view.plan,
+            synced: &synced,
+            usage: &usage,
+        })
+    }
 
     /// Why the agent is not ready: it has not looked yet, or it cannot see its engine or source.
     pub fn not_ready(&self) -> Option<String> {
@@ -37,13 +57,14 @@ impl Exposition {
 
 /// Logs and counts what the agent does.
 pub struct AgentWatcher {
-    metrics: Arc<Metrics>,
+    metrics: Metrics,
+    clock: Arc<dyn Clock>,
 }
 
 impl AgentWatcher {
     /// Counts into `metrics`.
-    pub fn new(metrics: Arc<Metrics>) -> Self {
-        Self { metrics }
+    pub fn new(metrics: Metrics, clock: Arc<dyn Clock>) -> Self {
+        Self { metrics, clock }
     }
 }
 
@@ -53,11 +74,31 @@ impl Watcher for AgentWatcher {
     }
 
     fn step_finished(&self, step: &Step, result: &Result<(), PortError>, took: Duration) {
-        let _ = &self.metrics;
+        self.metrics.step_executed(&step.action, result.into(), took);
         LogWatcher.step_finished(step, result, took);
     }
 
     fn event(&self, event: &Event) {
+        self.metrics.event_recorded(event.kind);
         LogWatcher.event(event);
+    }
+
+    fn looked(&self, ok: bool, took: Duration) {
+        let outcome = if ok { Outcome::Success } else { Outcome::Error };
+        self.metrics.reconcile_finished(outcome, took);
+    }
+
+    fn source_read(&self, read: Result<(&str, &[Diagnostic]), &PortError>) {
+        match read {
+            Ok((revision, diagnostics)) => {
+                self.metrics.source_read(self.clock.now());
+                self.metrics.revision_compiled(revision, diagnostics);
+            }
+            Err(_) => self.metrics.source_failed(),
+        }
+    }
+
+    fn store_failed(&self) {
+        self.metrics.store_failed();
     }
 }

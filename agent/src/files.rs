@@ -4,6 +4,8 @@
 //! while its build runs.
 
 use std::collections::BTreeSet;
+use std::error::Error;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -33,17 +35,23 @@ impl SourceFiles {
             counter: Arc::default(),
         };
         files.prepare().map_err(|e| {
-            PortError::new(ErrorKind::Config, "the directory for files of the source cannot be used").caused_by(e)
+            PortError::new(ErrorKind::Config, "the directory for files of the source cannot be used")
+                .caused_by(e)
         })?;
         Ok(files)
     }
 
-    fn prepare(&self) -> std::io::Result<()> {
+    fn prepare(&self) -> Result<(), Box<dyn Error + Send + Sync>> {
         fs_err::create_dir_all(&self.mounted)?;
-        if self.contexts.exists() {
-            fs_err::remove_dir_all(&self.contexts)?;
+        for entry in fs_err::read_dir(&self.mounted)? {
+            let entry = entry?;
+            // An export that was cut off by a crash.
+            if is_unfinished(&entry.file_name()) {
+                homeostat_files::remove_tree(entry.path())?;
+            }
         }
-        fs_err::create_dir_all(&self.contexts)
+        homeostat_files::remove_tree(&self.contexts)?;
+        Ok(fs_err::create_dir_all(&self.contexts)?)
     }
 
     /// Where each mounted file lies under its digest.
@@ -59,10 +67,9 @@ impl SourceFiles {
         let list = || -> std::io::Result<BTreeSet<String>> {
             let mut digests = BTreeSet::new();
             for entry in fs_err::read_dir(&self.mounted)? {
-                let name = entry?.file_name().to_string_lossy().into_owned();
-                // A name with a dot is an export that was cut off.
-                if !name.contains('.') {
-                    digests.insert(name);
+                let name = entry?.file_name();
+                if !is_unfinished(&name) {
+                    digests.insert(name.to_string_lossy().into_owned());
                 }
             }
             Ok(digests)
@@ -101,19 +108,21 @@ impl SourceFiles {
     /// When it is there and cannot be removed.
     pub async fn remove(&self, digest: &str) -> Result<(), PortError> {
         let path = self.mounted.join(digest);
-        let removal = tokio::task::spawn_blocking(move || match fs_err::symlink_metadata(&path) {
-            Ok(metadata) if metadata.is_dir() => fs_err::remove_dir_all(&path),
-            Ok(_) => fs_err::remove_file(&path),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(error),
-        });
+        let removal = tokio::task::spawn_blocking(move || homeostat_files::remove_tree(path));
         match removal.await {
-            Ok(result) => result.map_err(|e| {
+            Ok(result) => result.map(drop).map_err(|e| {
                 PortError::new(ErrorKind::Transient, "a mounted file could not be removed").caused_by(e)
             }),
-            Err(panic) => Err(PortError::new(ErrorKind::Internal, "removing a file panicked").caused_by(panic)),
+            Err(panic) => {
+                Err(PortError::new(ErrorKind::Internal, "removing a file panicked").caused_by(panic))
+            }
         }
     }
+}
+
+/// Sources write to a hidden name first.
+fn is_unfinished(name: &OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(b".")
 }
 
 fn need<'a>(origin: Option<&'a Origin>, path: &SourcePath) -> Result<&'a Origin, PortError> {

@@ -20,6 +20,8 @@ use crate::http_probe;
 pub struct ProbeResult {
     /// The container.
     pub key: ResourceKey,
+    /// The run that was probed, by its start.
+    pub run: Timestamp,
     /// What it told.
     pub outcome: ProbeOutcome,
 }
@@ -35,6 +37,7 @@ pub struct Probes {
 /// A probe that will be due.
 struct Due {
     at: Instant,
+    run: Timestamp,
     probe: Probe,
     timeout: Duration,
     /// Where the container is reached.
@@ -51,14 +54,18 @@ impl Probes {
     pub fn follow(&mut self, desired: &Desired, observed: &Observed, record: &Record, now: Timestamp) {
         self.due.clear();
         for (key, wanted) in desired.containers() {
-            let (Some(check), Some(container)) = (&wanted.health, observed.containers.get(&key)) else { continue };
+            let (Some(check), Some(container)) = (&wanted.health, observed.containers.get(&key)) else {
+                continue;
+            };
             let Some(time) = record.next_probe_at(&key, check, container) else { continue };
+            let Some(run) = container.started_at else { continue };
             if self.under_way.contains(&key) {
                 continue;
             }
             let at = Instant::now() + duration_between(now, time);
             let address = address_of(container);
-            self.due.insert(key, Due { at, probe: check.probe.clone(), timeout: check.timeout, address });
+            self.due
+                .insert(key, Due { at, run, probe: check.probe.clone(), timeout: check.timeout, address });
         }
     }
 
@@ -88,7 +95,7 @@ impl Probes {
                     Ok(()) => ProbeOutcome::Passed,
                     Err(message) => ProbeOutcome::Failed(message),
                 };
-                ProbeResult { key, outcome }
+                ProbeResult { key, run: due.run, outcome }
             }));
         }
     }

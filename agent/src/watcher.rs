@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use homeostat_reconciler::ports::{Event, EventKind, Progress};
 use homeostat_reconciler::{PortError, Step, chain};
+use homeostat_spec::Diagnostic;
+
+use crate::render::resource;
 
 /// Is told what the agent does. Never fails and never blocks for long.
 pub trait Watcher: Send + Sync {
@@ -11,8 +14,14 @@ pub trait Watcher: Send + Sync {
     fn step_started(&self, step: &Step) -> Box<dyn Progress>;
     /// A step has ended.
     fn step_finished(&self, step: &Step, result: &Result<(), PortError>, took: Duration);
-    /// Something happened that is not a step.
+    /// Something happened, a step included.
     fn event(&self, event: &Event);
+    /// The loop looked: observed and planned, in this time. `ok` is false when the engine could not be seen.
+    fn looked(&self, _ok: bool, _took: Duration) {}
+    /// The source was read, or could not be; the diagnostics are those of its specs.
+    fn source_read(&self, _read: Result<(&str, &[Diagnostic]), &PortError>) {}
+    /// What the agent remembers could not be saved.
+    fn store_failed(&self) {}
 }
 
 /// Writes to the agent's own log.
@@ -20,11 +29,11 @@ pub struct LogWatcher;
 
 impl Watcher for LogWatcher {
     fn step_started(&self, step: &Step) -> Box<dyn Progress> {
-        Box::new(LogProgress { resource: step.resource.to_string() })
+        Box::new(LogProgress { resource: resource(step) })
     }
 
     fn step_finished(&self, step: &Step, result: &Result<(), PortError>, took: Duration) {
-        let (verb, resource, ms) = (step.action.verb(), &step.resource, took.as_millis());
+        let (verb, resource, ms) = (step.action.verb(), resource(step), took.as_millis());
         match result {
             Ok(()) => tracing::info!(%resource, ms, "{verb}"),
             Err(error) => {

@@ -127,6 +127,11 @@ impl Entry {
         rustix::fs::mknodat(&self.directory, &self.name, kind, Mode::from_raw_mode(0o600), device)
             .map_err(|source| self.error("make node", source))?;
         let handle = self.handle()?;
+        let metadata = handle.metadata()?;
+        // Whoever can write here may have put another name of some other file in its place.
+        if metadata.links != 1 || !is_node(&metadata) {
+            return Err(self.error("make node", Errno::EXIST));
+        }
         handle.set_permissions(permissions)?;
         Ok(handle)
     }
@@ -156,6 +161,10 @@ impl Entry {
     fn error(&self, action: &'static str, source: Errno) -> FileError {
         FileError::new(action, &self.path, source)
     }
+}
+
+fn is_node(metadata: &Metadata) -> bool {
+    !matches!(metadata.kind, FileKind::Regular | FileKind::Directory | FileKind::Symlink)
 }
 
 /// Owner first: a change of owner clears setuid and setgid.

@@ -32,7 +32,7 @@ pub struct Upper {
     /// An empty directory on the same file system, for the kernel's use.
     pub work: PathBuf,
     /// Whether what processes in the mount synchronize is really synchronized. Without, a crash leaves `directory`
-    /// useless, and the mount is much faster: for a build, whose leftovers are thrown away.
+    /// useless, and the mount is much faster: for a build, whose leftovers are thrown away (Linux 5.10 or newer).
     pub durable: bool,
 }
 
@@ -50,7 +50,7 @@ pub enum OverlayError {
         /// Where it was to be mounted.
         target: PathBuf,
     },
-    /// A directory of the overlay is missing, or none.
+    /// A directory of the overlay is missing, is none, or cannot be mounted by itself.
     #[error("cannot use a layer")]
     Layer(#[from] FileError),
     /// The kernel refused.
@@ -67,13 +67,17 @@ pub enum OverlayError {
     },
 }
 
-/// What the kernel says about a mount that it refused; may be empty.
+/// What the kernel says about a mount that it refused. Overlayfs says most things in the kernel's log only.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct KernelLog(pub Vec<String>);
 
 impl fmt::Display for KernelLog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.is_empty() { Ok(()) } else { write!(f, " ({})", self.0.join("; ")) }
+        if self.0.is_empty() {
+            f.write_str(" (dmesg may say why)")
+        } else {
+            write!(f, " ({})", self.0.join("; "))
+        }
     }
 }
 
@@ -91,12 +95,13 @@ pub fn mount(overlay: &Overlay, target: impl AsRef<Path>) -> Result<(), OverlayE
         ([], None) => Err(OverlayError::Empty { target: target.to_owned() }),
         ([only], None) => bind(only, target, true),
         ([], Some(upper)) => bind(&upper.directory, target, false),
-        _ => match mount_by_descriptor(overlay, target) {
-            Err(OverlayError::Mount { source, .. }) if is_too_old(&source) => {
-                mount_by_options(overlay, target)
+        _ => mount_by_descriptor(overlay, target).or_else(|refusal| match &refusal {
+            OverlayError::Mount { source, log, .. } if is_too_old(source) => {
+                let explained = !log.0.is_empty();
+                mount_by_options(overlay, target).map_err(|second| if explained { refusal } else { second })
             }
-            done => done,
-        },
+            _ => Err(refusal),
+        }),
     }
 }
 
@@ -115,12 +120,7 @@ pub fn unmount(target: impl AsRef<Path>) -> Result<bool, FileError> {
 }
 
 fn bind(source: &Path, target: &Path, read_only: bool) -> Result<(), OverlayError> {
-    let failed = |errno: Errno| OverlayError::Mount {
-        target: target.to_owned(),
-        layers: 1,
-        log: KernelLog::default(),
-        source: errno.into(),
-    };
+    let failed = |errno: Errno| OverlayError::Layer(FileError::new("mount", source, errno));
     rustix::mount::mount_bind(source, target).map_err(failed)?;
     if !read_only {
         return Ok(());

@@ -1,6 +1,7 @@
 //! Removal that follows no link and enters no mount.
 
 use std::ffi::{OsStr, OsString};
+use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 
@@ -35,7 +36,7 @@ pub fn remove_tree(path: impl AsRef<Path>) -> Result<bool, FileError> {
 }
 
 pub(crate) fn remove_name(parent: BorrowedFd<'_>, name: &OsStr, path: &Path) -> Result<bool, FileError> {
-    let failed = |source| FileError::new("remove", path, source);
+    let failed = |errno| FileError::new("remove", path, refusal(errno));
     match rustix::fs::unlinkat(parent, name, AtFlags::empty()) {
         Ok(()) => return Ok(true),
         Err(Errno::NOENT) => return Ok(false),
@@ -54,6 +55,16 @@ pub(crate) fn remove_name(parent: BorrowedFd<'_>, name: &OsStr, path: &Path) -> 
     while empty(&top, &top, 0, &mut moved).map_err(failed)? {}
     rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR).map_err(failed)?;
     Ok(true)
+}
+
+/// "Invalid cross-device link" tells nobody what is wrong.
+fn refusal(errno: Errno) -> io::Error {
+    match errno {
+        Errno::XDEV | Errno::BUSY => {
+            io::Error::new(io::ErrorKind::ResourceBusy, "something is mounted there or beneath")
+        }
+        errno => errno.into(),
+    }
 }
 
 /// Removes what is in `directory`; says whether there was anything.

@@ -93,6 +93,12 @@ fn a_refused_mount_says_why_and_leaves_nothing() {
         let error = overlay::mount(&Overlay { lower, upper: None }, &target).unwrap_err();
         assert!(error.to_string().contains("layers at"), "{error}");
         assert!(!overlay::unmount(&target).unwrap());
+
+        let directory = made(place.join("upper"));
+        let upper = Upper { work: made(directory.join("work")), directory, durable: true };
+        let error = overlay::mount(&Overlay { lower: layers(place, 2), upper: Some(upper) }, &target);
+        assert!(matches!(error, Err(OverlayError::Mount { layers: 3, .. })), "{error:?}");
+        assert!(!overlay::unmount(&target).unwrap());
     });
 }
 
@@ -103,7 +109,8 @@ fn removal_refuses_to_enter_a_mount() {
         fs::write(data.join("precious"), "").unwrap();
         let tree = made(place.join("tree/deep/mounted"));
         rustix::mount::mount_bind(&data, &tree).unwrap();
-        assert!(remove_tree(place.join("tree")).is_err());
+        let error = remove_tree(place.join("tree")).unwrap_err();
+        assert_eq!(error.source.to_string(), "something is mounted there or beneath");
         assert!(remove_tree(&tree).is_err());
         assert!(data.join("precious").exists());
         overlay::unmount(&tree).unwrap();

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use crate::{ErrorKind, ResourceId};
 
 /// No delay is longer, but for jitter. Kubernetes' kubelet ends at the same.
-pub(crate) const LONGEST: Duration = Duration::from_secs(5 * 60);
+pub(crate) const LONGEST: Duration = Duration::from_mins(5);
 
 /// A run that ends sooner was too short to show that the container works.
 ///
@@ -123,6 +123,6 @@ mod tests {
         assert!(is_due(now, now));
         assert!(!is_due(later(now, Duration::from_secs(1)), now));
         assert!(!is_due(later(now, LONGEST), now));
-        assert!(is_due(later(now, Duration::from_secs(3600)), now));
+        assert!(is_due(later(now, Duration::from_hours(1)), now));
     }
 }

@@ -46,9 +46,9 @@ pub(crate) fn container_changes(
 pub(crate) fn network_changes(name: &str, declared: &Network, actual: &Network) -> Vec<FieldChange> {
     let mut comparison = Comparison::default();
     if declared.subnet.is_some() {
-        comparison.field(&format!("network.{name}.subnet"), &actual.subnet, &declared.subnet);
+        comparison.field(&format!("network.{name}.subnet"), actual.subnet.as_ref(), declared.subnet.as_ref());
     }
-    comparison.field(&format!("network.{name}.internal"), &Some(actual.internal), &Some(declared.internal));
+    comparison.field(&format!("network.{name}.internal"), Some(&actual.internal), Some(&declared.internal));
     comparison.0
 }
 
@@ -60,14 +60,14 @@ impl Comparison {
         self.0.push(FieldChange { field: field.to_owned(), old, new });
     }
 
-    fn field<T: PartialEq + Serialize>(&mut self, field: &str, old: &Option<T>, new: &Option<T>) {
+    fn field<T: PartialEq + Serialize>(&mut self, field: &str, old: Option<&T>, new: Option<&T>) {
         if old != new {
-            self.push(field, old.as_ref().map(rendered), new.as_ref().map(rendered));
+            self.push(field, old.map(rendered), new.map(rendered));
         }
     }
 
     fn flag(&mut self, field: &str, old: bool, new: bool) {
-        self.field(field, &Some(old), &Some(new));
+        self.field(field, Some(&old), Some(&new));
     }
 
     /// By id, so that a build or pull that gives the same image changes nothing. A reference that is
@@ -114,16 +114,16 @@ impl Comparison {
             cap_drop,
             log: _,
         } = new;
-        self.field("entrypoint", &old.entrypoint, entrypoint);
-        self.field("command", &old.command, command);
+        self.field("entrypoint", old.entrypoint.as_ref(), entrypoint.as_ref());
+        self.field("command", old.command.as_ref(), command.as_ref());
         self.map("env", &old.env, env, |_| HIDDEN.to_owned());
-        self.field("working_dir", &old.working_dir, working_dir);
-        self.field("user", &old.user, user);
-        self.field("hostname", &old.hostname, hostname);
+        self.field("working_dir", old.working_dir.as_ref(), working_dir.as_ref());
+        self.field("user", old.user.as_ref(), user.as_ref());
+        self.field("hostname", old.hostname.as_ref(), hostname.as_ref());
         self.map("labels", &old.labels, labels, |value| rendered(&value));
         self.set("ports", old.ports.iter().map(port), ports.iter().map(port));
         self.mounts(&old.mounts, mounts);
-        self.field("network", &Some(network_mode(&old.network)), &Some(network_mode(network)));
+        self.field("network", Some(&network_mode(&old.network)), Some(&network_mode(network)));
         self.flag("read_only", old.read_only, *read_only);
         self.flag("no_new_privileges", old.no_new_privileges, *no_new_privileges);
         self.set("cap_add", old.cap_add.iter().cloned(), cap_add.iter().cloned());
@@ -150,7 +150,7 @@ impl Comparison {
     /// A list whose order means nothing.
     fn set(&mut self, field: &str, old: impl Iterator<Item = String>, new: impl Iterator<Item = String>) {
         let listed = |items: BTreeSet<String>| (!items.is_empty()).then_some(items);
-        self.field(field, &listed(old.collect()), &listed(new.collect()));
+        self.field(field, listed(old.collect()).as_ref(), listed(new.collect()).as_ref());
     }
 
     fn mounts(&mut self, old: &[Mount], new: &[Mount]) {
@@ -162,15 +162,15 @@ impl Comparison {
 
     fn resources(&mut self, old: &Resources, new: &Resources) {
         let Resources { memory, cpu_millis, pids } = new;
-        self.field("resources.memory", &old.memory.map(bytes), &memory.map(bytes));
-        self.field("resources.cpus", &old.cpu_millis.map(cpus), &cpu_millis.map(cpus));
-        self.field("resources.pids", &old.pids, pids);
+        self.field("resources.memory", old.memory.map(bytes).as_ref(), memory.map(bytes).as_ref());
+        self.field("resources.cpus", old.cpu_millis.map(cpus).as_ref(), cpu_millis.map(cpus).as_ref());
+        self.field("resources.pids", old.pids.as_ref(), pids.as_ref());
     }
 
     fn log(&mut self, old: &LogRotation, new: &LogRotation) {
         let LogRotation { max_size, max_files } = new;
-        self.field("log.max_size", &Some(bytes(old.max_size)), &Some(bytes(*max_size)));
-        self.field("log.max_files", &Some(old.max_files), &Some(*max_files));
+        self.field("log.max_size", Some(&bytes(old.max_size)), Some(&bytes(*max_size)));
+        self.field("log.max_files", Some(&old.max_files), Some(max_files));
     }
 }
 
@@ -220,7 +220,7 @@ fn network_mode(mode: &NetworkMode) -> String {
 
 fn bytes(bytes: u64) -> String {
     for (unit, name) in [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")] {
-        if bytes >= unit && bytes % unit == 0 {
+        if bytes >= unit && bytes.is_multiple_of(unit) {
             return format!("{}{name}", bytes / unit);
         }
     }
@@ -229,4 +229,117 @@ fn bytes(bytes: u64) -> String {
 
 fn cpus(millis: u32) -> f64 {
     f64::from(millis) / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::fake::World;
+    use crate::fake::specs::{container, key, name, network, port};
+
+    type Edit = fn(&mut Container);
+
+    /// What differs once a container that is as declared is declared otherwise.
+    fn changes(edit: impl Fn(&mut Container)) -> Changes {
+        let mut declared = container("nginx");
+        let mut world = World::at(Timestamp::UNIX_EPOCH);
+        world.bring_image("nginx").unwrap();
+        world.create_container(&key("web/web"), "nginx", &declared.config).unwrap();
+        let observed = world.observe();
+        edit(&mut declared);
+        container_changes(&declared, "nginx", &observed.containers[&key("web/web")], &observed.images)
+    }
+
+    #[test]
+    fn nothing_differs_in_what_was_created_as_declared() {
+        assert!(changes(|_| ()).is_empty());
+    }
+
+    #[test]
+    fn each_field_is_named_as_in_a_spec() {
+        let edits: [(&str, Edit); 16] = [
+            ("entrypoint: unset -> [\"init\"]", |c| c.config.entrypoint = Some(vec!["init".to_owned()])),
+            ("command: unset -> [\"-v\"]", |c| c.config.command = Some(vec!["-v".to_owned()])),
+            ("env.KEY: unset -> (hidden)", |c| {
+                drop(c.config.env.insert("KEY".to_owned(), "secret".to_owned()));
+            }),
+            ("working_dir: unset -> \"/srv\"", |c| c.config.working_dir = Some("/srv".to_owned())),
+            ("user: unset -> \"app\"", |c| c.config.user = Some("app".to_owned())),
+            ("hostname: unset -> \"web\"", |c| c.config.hostname = Some("web".to_owned())),
+            ("labels.a: unset -> \"b\"", |c| drop(c.config.labels.insert("a".to_owned(), "b".to_owned()))),
+            ("ports: unset -> [\"80:80\"]", |c| c.config.ports.push(port(80))),
+            ("volumes./tmp: unset -> tmpfs:/tmp", |c| {
+                let source = MountSource::Tmpfs;
+                c.config.mounts.push(Mount { source, target: "/tmp".to_owned(), read_only: false });
+            }),
+            ("volumes./d: unset -> data:/d:ro", |c| {
+                let source = MountSource::Volume(name("data"));
+                c.config.mounts.push(Mount { source, target: "/d".to_owned(), read_only: true });
+            }),
+            ("network: \"bridge\" -> \"host\"", |c| c.config.network = NetworkMode::Host),
+            ("network: \"bridge\" -> \"network.host\"", |c| {
+                c.config.network = NetworkMode::Named(name("host"));
+            }),
+            ("read_only: false -> true", |c| c.config.read_only = true),
+            ("no_new_privileges: false -> true", |c| c.config.no_new_privileges = true),
+            ("cap_add: unset -> [\"CAP_KILL\"]", |c| c.config.cap_add.push("CAP_KILL".to_owned())),
+            ("cap_drop: unset -> [\"ALL\"]", |c| c.config.cap_drop.push("ALL".to_owned())),
+        ];
+        for (expected, edit) in edits {
+            let changes = changes(edit);
+            let shown: Vec<String> = changes.recreate.iter().map(ToString::to_string).collect();
+            assert_eq!(shown, [expected]);
+            assert!(changes.update.is_empty());
+        }
+    }
+
+    #[test]
+    fn limits_and_log_rotation_need_no_new_container() {
+        let changes = changes(|container| {
+            container.config.resources =
+                Resources { memory: Some(1536), cpu_millis: Some(500), pids: Some(9) };
+            container.config.log = LogRotation { max_size: 1 << 30, max_files: 1 };
+        });
+        let shown: Vec<String> = changes.update.iter().map(ToString::to_string).collect();
+        assert!(changes.recreate.is_empty());
+        assert_eq!(
+            shown,
+            [
+                "resources.memory: unset -> \"1536B\"",
+                "resources.cpus: unset -> 0.5",
+                "resources.pids: unset -> 9",
+                "log.max_size: \"10MiB\" -> \"1GiB\"",
+                "log.max_files: 3 -> 1",
+            ]
+        );
+    }
+
+    #[test]
+    fn the_order_of_ports_capabilities_and_mounts_means_nothing() {
+        let mut one = container("nginx").config;
+        one.ports = vec![port(80), port(81)];
+        one.cap_add = vec!["CAP_KILL".to_owned(), "CAP_CHOWN".to_owned()];
+        let tmpfs =
+            |target: &str| Mount { source: MountSource::Tmpfs, target: target.to_owned(), read_only: false };
+        one.mounts = vec![tmpfs("/a"), tmpfs("/b")];
+        let mut other = one.clone();
+        other.ports.reverse();
+        other.cap_add.reverse();
+        other.mounts.reverse();
+        let mut comparison = Comparison::default();
+        comparison.config(&one, &other);
+        assert_eq!(comparison.0, []);
+    }
+
+    #[test]
+    fn a_network_differs_in_its_subnet_only_if_one_is_declared() {
+        let there = network(Some("10.1.0.0/24"));
+        assert_eq!(network_changes("front", &network(None), &there), []);
+        let changes = network_changes("front", &network(Some("10.2.0.0/24")), &there);
+        assert_eq!(changes[0].to_string(), "network.front.subnet: \"10.1.0.0/24\" -> \"10.2.0.0/24\"");
+        let internal = Network { internal: true, ..network(None) };
+        assert_eq!(network_changes("front", &internal, &there)[0].field, "network.front.internal");
+    }
 }

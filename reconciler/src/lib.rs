@@ -27,7 +27,7 @@ mod target;
 mod transitions;
 mod words;
 
-#[cfg(feature = "fake")]
+#[cfg(any(test, feature = "fake"))]
 pub mod fake;
 pub mod ports;
 

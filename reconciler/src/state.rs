@@ -165,3 +165,224 @@ fn after_exit(desired: DesiredState, facts: &Facts) -> Verdict {
         None => Verdict::Do(verbs, state),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::fake::specs::key;
+
+    const ALL_DESIRED: [DesiredState; 4] =
+        [DesiredState::Created, DesiredState::Running, DesiredState::Paused, DesiredState::Exited];
+
+    fn facts() -> Facts {
+        Facts {
+            started_as: None,
+            policy: RestartPolicy::Always,
+            exit: None,
+            unhealthy: false,
+            restart_at: Timestamp::UNIX_EPOCH,
+            now: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    fn exit(code: Option<i32>) -> ExitStatus {
+        ExitStatus { code, oom_killed: false, finished_at: Timestamp::UNIX_EPOCH, error: None }
+    }
+
+    fn exited(started_as: DesiredState, policy: RestartPolicy, code: Option<i32>) -> Facts {
+        Facts { started_as: Some(started_as), policy, exit: Some(exit(code)), ..facts() }
+    }
+
+    fn state(desired: DesiredState, actual: ContainerState, verbs: &'static [Verb]) -> Verdict {
+        Verdict::Do(verbs, Cause::State { actual, desired })
+    }
+
+    #[test]
+    fn whatever_is_absent_is_created() {
+        for desired in ALL_DESIRED {
+            assert_eq!(verdict(desired, None, &facts()), Verdict::Create);
+        }
+    }
+
+    #[test]
+    fn what_is_absent_or_created_goes_the_same_way() {
+        assert_eq!(verbs_from_created(DesiredState::Created), []);
+        assert_eq!(verbs_from_created(DesiredState::Running), [Verb::Start]);
+        assert_eq!(verbs_from_created(DesiredState::Paused), [Verb::Start, Verb::Pause]);
+        assert_eq!(verbs_from_created(DesiredState::Exited), [Verb::Start]);
+    }
+
+    #[test]
+    fn wanted_created_and_created_is_kept() {
+        assert_eq!(verdict(DesiredState::Created, Some(ContainerState::Created), &facts()), Verdict::Keep);
+    }
+
+    #[test]
+    fn wanted_created_and_ever_started_is_replaced() {
+        for actual in [ContainerState::Running, ContainerState::Paused, ContainerState::Exited] {
+            assert_eq!(verdict(DesiredState::Created, Some(actual), &facts()), Verdict::Replace);
+        }
+    }
+
+    #[test]
+    fn wanted_running_and_created_is_started() {
+        let (desired, actual) = (DesiredState::Running, ContainerState::Created);
+        assert_eq!(verdict(desired, Some(actual), &facts()), state(desired, actual, &[Verb::Start]));
+    }
+
+    #[test]
+    fn wanted_running_and_running_is_kept_while_it_is_not_unhealthy() {
+        let (desired, actual) = (DesiredState::Running, Some(ContainerState::Running));
+        assert_eq!(verdict(desired, actual, &facts()), Verdict::Keep);
+        let unhealthy = Facts { unhealthy: true, ..facts() };
+        let restart = Verdict::Do(&[Verb::Stop, Verb::Start], Cause::Unhealthy);
+        assert_eq!(verdict(desired, actual, &unhealthy), restart);
+        let on_failure = Facts { policy: RestartPolicy::OnFailure, ..unhealthy.clone() };
+        assert_eq!(verdict(desired, actual, &on_failure), restart);
+        let never = Facts { policy: RestartPolicy::No, ..unhealthy.clone() };
+        assert_eq!(verdict(desired, actual, &never), Verdict::Keep);
+        let soon = later(Timestamp::UNIX_EPOCH, Duration::from_secs(1));
+        let backs_off = Facts { restart_at: soon, ..unhealthy };
+        assert_eq!(verdict(desired, actual, &backs_off), Verdict::AwaitRestart(soon));
+    }
+
+    #[test]
+    fn wanted_running_and_paused_is_resumed() {
+        let (desired, actual) = (DesiredState::Running, ContainerState::Paused);
+        assert_eq!(verdict(desired, Some(actual), &facts()), state(desired, actual, &[Verb::Resume]));
+    }
+
+    #[test]
+    fn wanted_running_or_paused_and_exited_by_itself_is_as_the_policy_says() {
+        use RestartPolicy::{Always, No, OnFailure};
+        let cases = [
+            (Always, Some(0), true),
+            (Always, Some(1), true),
+            (Always, None, true),
+            (OnFailure, Some(0), false),
+            (OnFailure, Some(1), true),
+            (OnFailure, None, true),
+            (No, Some(0), false),
+            (No, Some(1), false),
+            (No, None, false),
+        ];
+        for (desired, verbs) in
+            [(DesiredState::Running, &[Verb::Start][..]), (DesiredState::Paused, &[Verb::Start, Verb::Pause])]
+        {
+            for (policy, code, again) in cases {
+                for started_as in [DesiredState::Running, DesiredState::Paused] {
+                    let facts = exited(started_as, policy, code);
+                    let verdict = verdict(desired, Some(ContainerState::Exited), &facts);
+                    let restart = Verdict::Do(verbs, Cause::Restart(exit(code)));
+                    assert_eq!(verdict, if again { restart } else { Verdict::Keep }, "{policy:?} {code:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn wanted_running_and_exited_from_another_state_is_started_whatever_the_policy() {
+        for started_as in [DesiredState::Exited, DesiredState::Created] {
+            for code in [Some(0), Some(1), None] {
+                let facts = exited(started_as, RestartPolicy::No, code);
+                let (desired, actual) = (DesiredState::Running, ContainerState::Exited);
+                assert_eq!(verdict(desired, Some(actual), &facts), state(desired, actual, &[Verb::Start]));
+            }
+        }
+    }
+
+    #[test]
+    fn wanted_running_and_exited_waits_for_its_back_off() {
+        let soon = later(Timestamp::UNIX_EPOCH, Duration::from_secs(1));
+        let facts =
+            Facts { restart_at: soon, ..exited(DesiredState::Running, RestartPolicy::Always, Some(1)) };
+        let verdict = verdict(DesiredState::Running, Some(ContainerState::Exited), &facts);
+        assert_eq!(verdict, Verdict::AwaitRestart(soon));
+    }
+
+    #[test]
+    fn wanted_running_and_stopped_for_being_unhealthy_is_started_even_if_it_ended_well() {
+        let stopped = exited(DesiredState::Running, RestartPolicy::OnFailure, Some(0));
+        let facts = Facts { unhealthy: true, ..stopped };
+        let verdict = verdict(DesiredState::Running, Some(ContainerState::Exited), &facts);
+        assert_eq!(verdict, Verdict::Do(&[Verb::Start], Cause::Unhealthy));
+    }
+
+    #[test]
+    fn wanted_paused_and_created_is_started_and_paused() {
+        let (desired, actual) = (DesiredState::Paused, ContainerState::Created);
+        let expected = state(desired, actual, &[Verb::Start, Verb::Pause]);
+        assert_eq!(verdict(desired, Some(actual), &facts()), expected);
+    }
+
+    #[test]
+    fn wanted_paused_and_running_is_paused() {
+        let (desired, actual) = (DesiredState::Paused, ContainerState::Running);
+        assert_eq!(verdict(desired, Some(actual), &facts()), state(desired, actual, &[Verb::Pause]));
+    }
+
+    #[test]
+    fn wanted_paused_and_paused_is_kept() {
+        assert_eq!(verdict(DesiredState::Paused, Some(ContainerState::Paused), &facts()), Verdict::Keep);
+    }
+
+    #[test]
+    fn wanted_exited_and_created_is_started_once() {
+        let (desired, actual) = (DesiredState::Exited, ContainerState::Created);
+        assert_eq!(verdict(desired, Some(actual), &facts()), state(desired, actual, &[Verb::Start]));
+    }
+
+    #[test]
+    fn wanted_exited_and_running_is_left_to_end_if_that_is_what_it_was_started_for() {
+        for started_as in [None, Some(DesiredState::Exited)] {
+            let facts = Facts { started_as, ..facts() };
+            let running = verdict(DesiredState::Exited, Some(ContainerState::Running), &facts);
+            assert_eq!(running, Verdict::AwaitCompletion);
+            let (desired, actual) = (DesiredState::Exited, ContainerState::Paused);
+            assert_eq!(verdict(desired, Some(actual), &facts), state(desired, actual, &[Verb::Resume]));
+        }
+    }
+
+    #[test]
+    fn wanted_exited_and_running_or_paused_for_another_state_is_stopped() {
+        for started_as in [DesiredState::Running, DesiredState::Paused] {
+            for actual in [ContainerState::Running, ContainerState::Paused] {
+                let facts = Facts { started_as: Some(started_as), ..facts() };
+                let desired = DesiredState::Exited;
+                assert_eq!(verdict(desired, Some(actual), &facts), state(desired, actual, &[Verb::Stop]));
+            }
+        }
+    }
+
+    #[test]
+    fn wanted_exited_and_exited_is_kept_however_it_ended() {
+        for code in [Some(0), Some(1), None] {
+            let facts = exited(DesiredState::Exited, RestartPolicy::Always, code);
+            assert_eq!(verdict(DesiredState::Exited, Some(ContainerState::Exited), &facts), Verdict::Keep);
+        }
+    }
+
+    #[test]
+    fn an_unhealthy_container_is_not_stopped_before_its_back_off_is_over() {
+        use crate::fake::World;
+        use crate::{ContainerRecord, Health};
+        let start = Timestamp::UNIX_EPOCH;
+        let mut world = World::at(start);
+        let web = key("web/web");
+        world.bring_image("nginx").unwrap();
+        world.create_container(&web, "nginx", &crate::fake::specs::container("nginx").config).unwrap();
+        world.start_container(&web).unwrap();
+        let health = Health { status: HealthStatus::Unhealthy, run: Some(start), ..Health::default() };
+        let known = ContainerRecord { short_runs: 9, health, ..ContainerRecord::default() };
+        let record = Record { containers: [(web.clone(), known)].into(), ..Record::default() };
+        let observed = world.observe();
+        let facts = Facts::new(&web, RestartPolicy::Always, observed.containers.get(&web), &record, start);
+        assert!(facts.restart_at > later(start, Duration::from_secs(20)));
+        world.exit(&web, Some(0));
+        let observed = world.observe();
+        let facts = Facts::new(&web, RestartPolicy::Always, observed.containers.get(&web), &record, start);
+        assert_eq!(facts.restart_at, start, "the delay has passed before the stop");
+    }
+}

@@ -21,6 +21,14 @@ use crate::{
 const FIRST_PROBES: Duration = Duration::from_secs(1);
 
 impl Record {
+    /// Someone asked for another attempt now: nothing backs off any more. Counts of restarts stay.
+    pub fn try_again(&mut self) {
+        self.failures.clear();
+        for container in self.containers.values_mut() {
+            container.short_runs = 0;
+        }
+    }
+
     /// Takes in what the engine reports. To be called after every [`Engine::observe`](crate::ports::Engine::observe),
     /// before [`plan()`](crate::plan()).
     ///
@@ -252,8 +260,10 @@ impl ContainerRecord {
             _ if !alive => HealthStatus::None,
             status => status,
         };
-        // After the clock was set back, the next probe is not put off.
-        self.health.probed_at = self.health.probed_at.map(|at| at.min(now));
+        // The clock may be set back: then the next probe counts from now, not from a time to come.
+        if self.health.probed_at.or(self.health.run).is_some_and(|since| since > now) {
+            self.health.probed_at = Some(now);
+        }
     }
 
     fn step_succeeded(&mut self, declared: Option<&Container>, step: &Step) {

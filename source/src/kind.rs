@@ -1,10 +1,10 @@
 //! What a source argument means.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use homeostat_reconciler::PortError;
 
-use crate::git::Location;
+use crate::git::{Location, is_helper};
 
 /// Where specs come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,10 +25,10 @@ pub enum SourceKind {
 /// # Errors
 /// Of kind `Config` for a URL of a scheme that is not accepted, or one that is malformed.
 pub fn parse_source(text: &str) -> Result<SourceKind, PortError> {
-    let scheme = text.contains("://") || text.contains("::");
+    let scheme = text.contains("://") || is_helper(text);
     let before_colon = text.split_once(':').map(|(host, _)| host);
     let scp_like = before_colon.is_some_and(|host| !host.is_empty() && !host.contains('/'));
-    let bare = text.trim_end_matches('/').ends_with(".git") && text.trim_end_matches('/') != ".git";
+    let bare = Path::new(text).extension().is_some_and(|extension| extension == "git");
     if scheme || scp_like || bare {
         Location::parse(text)?;
         return Ok(SourceKind::Git(text.to_owned()));
@@ -44,8 +44,16 @@ mod tests {
 
     #[test]
     fn directories_and_repositories_are_told_apart() {
-        for text in ["examples/quickstart", "/etc/homeostat/specs", ".", "./a:b", "/srv/a:b", "specs", ".git"]
-        {
+        for text in [
+            "examples/quickstart",
+            "/etc/homeostat/specs",
+            ".",
+            "./a:b",
+            "./a::b",
+            "/srv/a:b",
+            "specs",
+            ".git",
+        ] {
             assert_eq!(parse_source(text).unwrap(), SourceKind::Directory(text.into()), "{text}");
         }
         for text in [
@@ -76,11 +84,11 @@ mod tests {
             "https://example.org/a\nb",
             "ssh://git@-host/x",
             "ssh://example.org:99999/x",
-            "ssh://git:password@example.org/x",
+            "ssh://git:hunter2@example.org/x",
         ] {
             let error = parse_source(text).unwrap_err();
             assert_eq!(error.kind, ErrorKind::Config, "{text}");
-            assert!(!error.message.contains("password"), "{}", error.message);
+            assert!(!error.message.contains("hunter2"), "{}", error.message);
         }
     }
 }

@@ -24,5 +24,5 @@ pub(crate) const GIT_FILE_BYTES: usize = 512 << 20;
 /// Bytes received by one fetch.
 pub(crate) const FETCH_BYTES: usize = 4 << 30;
 
-/// Symbolic links followed for one path, as the Linux kernel does (path_resolution(7)).
+/// Symbolic links followed for one path, as the Linux kernel does (`path_resolution(7)`).
 pub(crate) const LINKS: usize = 40;

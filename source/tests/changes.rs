@@ -1,5 +1,7 @@
 //! A directory tells when it may have changed.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::os::unix::fs::symlink;

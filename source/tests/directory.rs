@@ -1,5 +1,7 @@
 //! A directory as a source: snapshots, digests, exports.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::os::unix::fs::{PermissionsExt, symlink};

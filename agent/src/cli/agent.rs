@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
+use homeostat_metrics::Metrics;
 use homeostat_reconciler::ports::Source;
 use homeostat_reconciler::{ErrorKind, PortError};
 use tokio::signal::unix::{SignalKind, signal};
@@ -13,7 +14,7 @@ use tokio::time::Instant;
 use tracing_subscriber::EnvFilter;
 
 use super::errors::CliError;
-use super::options::{Resolved, SourceOptions};
+use super::options::{Resolved, SourceOptions, seed};
 use super::{DONE, FAILED};
 use crate::api::{Client, serve_socket, serve_tcp};
 use crate::clock::SystemClock;
@@ -65,10 +66,15 @@ impl Agent {
         let listen = self.listen.or(global.config.listen);
         let source = sources::make(&self.options.settings(self.source, global)?)?;
         let host = Host::open(&global.directories).await?;
-        for notice in &host.notices {
+        if let Some(notice) = &host.notice {
             tracing::warn!("{notice}");
         }
-        let options = Options { allow_empty: self.allow_empty, node: global.node(), until: Until::Stopped };
+        let options = Options {
+            allow_empty: self.allow_empty,
+            node: global.node(),
+            until: Until::Stopped,
+            seed: seed(),
+        };
         run_loop(&host, global, source, options, listen).await?;
         Ok(DONE)
     }
@@ -82,8 +88,11 @@ async fn run_loop(
     options: Options,
     listen: Option<SocketAddr>,
 ) -> Result<(), CliError> {
-    let metrics = Arc::new(homeostat_metrics::Metrics::new());
-    let watcher = Arc::new(AgentWatcher::new(metrics.clone()));
+    let metrics = Metrics::new(env!("CARGO_PKG_VERSION"));
+    if host.notice.is_some() {
+        metrics.store_rebuilt();
+    }
+    let watcher = Arc::new(AgentWatcher::new(metrics.clone(), Arc::new(SystemClock)));
     let ports = Ports {
         engine: host.engine.clone(),
         source,
@@ -152,10 +161,14 @@ async fn take_down(global: &Resolved) -> Result<u8, CliError> {
         watcher: Arc::new(crate::watcher::LogWatcher),
     };
     let deadline = Instant::now() + super::apply::DEFAULT_TIMEOUT;
-    let options = Options { allow_empty: true, node: global.node(), until: Until::Settled(deadline) };
+    let options =
+        Options { allow_empty: true, node: global.node(), until: Until::Settled(deadline), seed: seed() };
     let (controller, view) = Controller::new(ports, options)?;
     let (commands, queue) = mpsc::channel(COMMAND_QUEUE);
-    commands.send(Command::Down).await.map_err(|_| PortError::new(ErrorKind::Internal, "the loop has ended"))?;
+    commands
+        .send(Command::Down)
+        .await
+        .map_err(|_| PortError::new(ErrorKind::Internal, "the loop has ended"))?;
     controller.run(queue).await;
     let down = view.borrow().as_ref().is_some_and(crate::view::View::is_converged);
     Ok(if down { DONE } else { FAILED })

@@ -9,8 +9,10 @@ use homeostat_reconciler::{ErrorKind, PortError};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use homeostat_spec::parse_duration;
+
 use super::errors::{CliError, print_message};
-use super::options::{Output, Resolved, SourceOptions, parse_duration};
+use super::options::{Output, Resolved, SourceOptions, seed};
 use super::{DONE, FAILED};
 use crate::api::Client;
 use crate::clock::SystemClock;
@@ -64,14 +66,16 @@ impl Apply {
         let sync = client.post("/v1/sync", &());
         match tokio::time::timeout(timeout, sync).await {
             Ok(status) => Ok(status?),
-            Err(_) => Err(PortError::new(ErrorKind::Transient, format!("not converged within {timeout:?}")).into()),
+            Err(_) => {
+                Err(PortError::new(ErrorKind::Transient, format!("not converged within {timeout:?}")).into())
+            }
         }
     }
 
     async fn alone(self, global: &Resolved, timeout: Duration) -> Result<Status, CliError> {
         let source: Arc<dyn Source> = sources::make(&self.options.settings(self.source, global)?)?;
         let host = Host::open(&global.directories).await?;
-        for notice in &host.notices {
+        if let Some(notice) = &host.notice {
             print_message(notice, None);
         }
         let ports = Ports {
@@ -83,7 +87,7 @@ impl Apply {
             watcher: Arc::new(TerminalWatcher::new(global.output)),
         };
         let until = Until::Settled(Instant::now() + timeout);
-        let options = Options { allow_empty: self.allow_empty, node: global.node(), until };
+        let options = Options { allow_empty: self.allow_empty, node: global.node(), until, seed: seed() };
         let (controller, view) = Controller::new(ports, options)?;
         let (commands, queue) = mpsc::channel(1);
         let interrupted = tokio::spawn(async move {

@@ -1,1 +1,83 @@
-//! homeostat-embedded
+//! The embedded engine: containers on a host that has no container engine.
+//!
+//! [`Embedded`] is homeostat's own implementation of the engine port. It has no daemon: every running container has a
+//! monitor, a small process that outlives this one, and everything else is files and the kernel.
+//!
+//! - `engine`: what is held in memory, and the opening of a data directory
+//! - `layout`, `record`, `staging`: what lies where on disk, and how it gets there and away as a whole
+//! - `container`, `monitor`: a container, how it runs, and the process that runs it
+//! - `create`, `run`, `update`, `exec`, `logs`, `observe`: what is done with containers
+//! - `process`, `mounts`, `copy_up`: what the image says and what the spec says, put together
+//! - `volumes`, `networks`, `images`, `build`: what containers need
+//! - `port`: all of it by the port's names
+
+mod build;
+mod container;
+mod copy_up;
+mod create;
+mod descriptor;
+mod engine;
+mod error;
+mod exec;
+mod images;
+mod instance;
+mod layout;
+mod logs;
+mod monitor;
+mod mounts;
+mod networks;
+mod observe;
+mod port;
+mod process;
+mod record;
+mod run;
+mod staging;
+mod update;
+mod volumes;
+
+pub use engine::{Embedded, EmbeddedConfig};
+pub use error::EmbeddedError;
+pub use instance::instance_name;
+
+#[cfg(test)]
+mod tests {
+    //! What several tests need.
+
+    use std::collections::BTreeMap;
+    use std::path::PathBuf;
+
+    use homeostat_spec::{ContainerConfig, LogRotation, NetworkMode, Resources};
+
+    use crate::record::{ContainerRecord, ImageDefaults};
+
+    /// A container that asks for nothing.
+    pub(crate) fn record() -> ContainerRecord {
+        ContainerRecord {
+            key: "shop/web".parse().unwrap(),
+            image: "localhost/web:1".to_owned(),
+            image_id: format!("sha256:{:064}", 0),
+            defaults: ImageDefaults::default(),
+            config: ContainerConfig {
+                entrypoint: None,
+                command: None,
+                env: BTreeMap::new(),
+                working_dir: None,
+                user: None,
+                hostname: None,
+                labels: BTreeMap::new(),
+                ports: Vec::new(),
+                mounts: Vec::new(),
+                network: NetworkMode::None,
+                resources: Resources::default(),
+                read_only: false,
+                no_new_privileges: false,
+                cap_add: Vec::new(),
+                cap_drop: Vec::new(),
+                log: LogRotation { max_size: 1 << 20, max_files: 3 },
+            },
+            files: PathBuf::from("/nowhere"),
+            anonymous_volumes: Vec::new(),
+            created_at: jiff::Timestamp::UNIX_EPOCH,
+        }
+    }
+}

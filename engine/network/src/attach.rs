@@ -3,6 +3,8 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use fs_err::File;
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
@@ -15,11 +17,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::bridge::ignore_absent;
 use crate::error::{Attempted, NetworkError};
-use crate::link::{LOOPBACK, hardware_address, kind_of};
+use crate::link::{LOOPBACK, hardware_address, is_forwarding_port, is_operational, kind_of};
 use crate::{HostSocket, InterfaceName, sysctl};
 
 /// Name of the interface inside the container, as everywhere in the field.
 const CONTAINER_INTERFACE: &str = "eth0";
+
+/// Links pass packets within microseconds where the kernel's worker gets to run; a host so loaded that it does not in this
+/// time has other troubles than a slow first connection.
+const FORWARDING_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// Pause between two looks at whether it does.
+const FORWARDING_CHECK: Duration = Duration::from_micros(100);
 
 /// How a container is connected to a bridge.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,7 +49,7 @@ pub struct Attachment {
 
 /// Connects the network namespace of the calling thread to a bridge of the socket's namespace: a veth pair with
 /// one end on the bridge and the other, `eth0`, here, with address and default route. The loopback interface is
-/// set up as well.
+/// set up as well. Returns when packets pass.
 ///
 /// A pair whose host end has the same name (of a run of the container that ended a moment ago, whose namespace the
 /// kernel has not yet taken apart) is removed first. Nothing is left behind when the namespace ends.
@@ -59,7 +68,9 @@ pub fn attach(host: &HostSocket, attachment: &Attachment) -> Result<(), NetworkE
         .attempted(|| "disable IPv6 in the container".to_owned())?;
     create_pair(host, attachment, namespace.file().as_fd())?;
     set_up_container(&container, attachment)
-        .attempted(|| format!("set up {CONTAINER_INTERFACE} with the address {}", attachment.address))
+        .attempted(|| format!("set up {CONTAINER_INTERFACE} with the address {}", attachment.address))?;
+    set_up_host(host, &container, attachment)
+        .attempted(|| format!("connect {} to the bridge {}", attachment.host_interface, attachment.bridge))
 }
 
 /// Removes a container's veth pair by the name of its host end. Only needed to be quicker than the kernel, which
@@ -88,19 +99,41 @@ fn create_pair(
     let Attachment { bridge, host_interface, .. } = attachment;
     let bridge_index = host.link_index(bridge.as_str()).attempted(|| format!("find the bridge {bridge}"))?;
     let message = pair_message(attachment, bridge_index, namespace);
-    let create = || {
-        match host.create_link(message.clone()) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                remove_pair(host, host_interface)?;
-                host.create_link(message)?;
-            }
-            result => result?,
+    let create = || match host.create_link(message.clone()) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            remove_pair(host, host_interface)?;
+            host.create_link(message)
         }
-        let index = host.link_index(host_interface.as_str())?;
-        host.disable_ipv6_addresses(index)?;
-        host.set_port_up(index)
+        result => result,
     };
-    create().attempted(|| format!("connect {host_interface} to the bridge {bridge}"))
+    create().attempted(|| format!("create the veth pair {host_interface}"))
+}
+
+/// Sets the host's end up, after the container's, so that both are connected from here on; then waits until all
+/// links on the way pass packets. The kernel lets them a moment later, in a worker; a first packet sent before then
+/// would be lost, and be repeated only after a second.
+fn set_up_host(host: &HostSocket, container: &HostSocket, attachment: &Attachment) -> io::Result<()> {
+    let index = host.link_index(attachment.host_interface.as_str())?;
+    host.disable_ipv6_addresses(index)?;
+    host.set_port_up(index)?;
+    let begin = Instant::now();
+    while !packets_pass(host, container, attachment)? {
+        if begin.elapsed() > FORWARDING_TIMEOUT {
+            tracing::warn!(interface = %attachment.host_interface, "packets to and from the container may be lost at first");
+            break;
+        }
+        thread::sleep(FORWARDING_CHECK);
+    }
+    Ok(())
+}
+
+fn packets_pass(host: &HostSocket, container: &HostSocket, attachment: &Attachment) -> io::Result<bool> {
+    let port = host.link(attachment.host_interface.as_str())?;
+    let bridge = host.link(attachment.bridge.as_str())?;
+    let inside = container.link(CONTAINER_INTERFACE)?;
+    Ok(port.as_ref().is_some_and(|port| is_forwarding_port(port) && is_operational(port))
+        && bridge.as_ref().is_some_and(is_operational)
+        && inside.as_ref().is_some_and(is_operational))
 }
 
 fn pair_message(attachment: &Attachment, bridge_index: u32, namespace: BorrowedFd<'_>) -> LinkMessage {

@@ -6,8 +6,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
 use netlink_packet_route::address::{AddressAttribute, AddressMessage, AddressScope};
 use netlink_packet_route::link::{
-    AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoBridgePort, InfoKind, InfoPortData, InfoPortKind,
-    LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
+    AfSpecInet6, AfSpecUnspec, BridgePortState, In6AddrGenMode, InfoBridgePort, InfoKind, InfoPortData,
+    InfoPortKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, State,
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
@@ -137,6 +137,23 @@ pub(crate) fn kind_of(link: &LinkMessage) -> Option<&InfoKind> {
             _ => None,
         }),
         _ => None,
+    })
+}
+
+/// Whether the kernel has found that packets can pass (RFC 2863, `ifOperStatus`).
+pub(crate) fn is_operational(link: &LinkMessage) -> bool {
+    link.attributes.iter().any(|attribute| matches!(attribute, LinkAttribute::OperState(State::Up)))
+}
+
+/// Whether the link is the port of a bridge that forwards packets of it.
+pub(crate) fn is_forwarding_port(link: &LinkMessage) -> bool {
+    let forwards = |port: &InfoBridgePort| matches!(port, InfoBridgePort::State(BridgePortState::Forwarding));
+    link.attributes.iter().any(|attribute| match attribute {
+        LinkAttribute::LinkInfo(infos) => infos.iter().any(|info| match info {
+            LinkInfo::PortData(InfoPortData::BridgePort(port)) => port.iter().any(forwards),
+            _ => false,
+        }),
+        _ => false,
     })
 }
 

@@ -1,4 +1,8 @@
 //! Bridges and veth pairs.
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy.toml allows it in tests, but takes no helper of theirs for one"
+)]
 
 mod support;
 
@@ -72,7 +76,7 @@ fn a_container_that_starts_again_at_once_takes_over_its_interface() {
     host.add_bridge(&bridge("hs0", "172.29.0.0/24"));
     let first = host.container(&attachment("hs0", "hs0web", "172.29.0.2"));
     let second = host.container(&attachment("hs0", "hs0web", "172.29.0.2"));
-    assert!(host.inside.tcp(support::socket("172.29.0.2:80")).is_ok());
+    assert!(host.inside.tcp(support::socket("172.29.0.2:80"), support::DEADLINE).is_ok());
     assert_eq!(first.command("ip -br link show type veth").trim(), "");
     assert_eq!(second.command("ip -6 address show dev eth0").trim(), "");
 }

@@ -1,4 +1,8 @@
 //! Reserving ports of the host.
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy.toml allows it in tests, but takes no helper of theirs for one"
+)]
 
 mod support;
 

@@ -1,9 +1,16 @@
 //! The table is kept as desired, and nobody else's.
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy.toml allows it in tests, but takes no helper of theirs for one"
+)]
 
 mod support;
 
-use homeostat_network::{Applied, DesiredRules, Table};
+use homeostat_network::{Applied, BridgeRules, DesiredRules, RulesError, Table};
+use homeostat_reconciler::ErrorKind;
 use homeostat_spec::Protocol;
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
 use support::{Namespace, bridge_rules, name, port, rules, socket};
 
 fn desired() -> DesiredRules {
@@ -18,6 +25,14 @@ fn desired() -> DesiredRules {
 
 fn apply(host: &Namespace, desired: &DesiredRules) -> Applied {
     host.run(|| Table::new(name("homeostat")).apply(desired).unwrap())
+}
+
+/// The rules' words, sorted: nft lists the elements of a set in no order.
+fn words(host: &Namespace) -> Vec<String> {
+    let mut words: Vec<_> =
+        host.command("nft list ruleset").split([' ', ',', '\t', '\n']).map(str::to_owned).collect();
+    words.sort();
+    words
 }
 
 #[test]
@@ -39,11 +54,13 @@ fn only_what_differs_is_changed() {
     changed.published.insert(port(Protocol::Tcp, "443"), socket("172.29.0.9:443"));
     changed.bridges.insert(name("hs1"), bridge_rules(1, false));
     changed.bridges.insert(name("hs2"), bridge_rules(2, true));
+    let half = BridgeRules { subnet: "172.29.0.0/25".parse().unwrap(), internal: false };
+    changed.bridges.insert(name("hs0"), half);
     assert_eq!(apply(&host, &changed), Applied::Updated);
-    let changed_by_parts = host.command("nft list ruleset");
+    let changed_by_parts = words(&host);
     host.command("nft delete table ip homeostat");
     assert_eq!(apply(&host, &changed), Applied::Replaced);
-    assert_eq!(changed_by_parts, host.command("nft list ruleset"));
+    assert_eq!(changed_by_parts, words(&host));
     assert_eq!(apply(&host, &DesiredRules::default()), Applied::Updated);
     assert_eq!(apply(&host, &DesiredRules::default()), Applied::Unchanged);
 }
@@ -97,4 +114,39 @@ fn a_thousand_published_ports_are_applied_and_read_back() {
     }
     assert_eq!(apply(&host, &many), Applied::Replaced);
     assert_eq!(apply(&host, &many), Applied::Unchanged);
+}
+
+/// Hides the directory that nft is in from the calling thread and its children.
+fn hide_nft() {
+    unshare(CloneFlags::CLONE_NEWNS).unwrap();
+    let nothing = None::<&str>;
+    mount(nothing, "/", nothing, MsFlags::MS_REC | MsFlags::MS_PRIVATE, nothing).unwrap();
+    for directory in ["/usr/sbin", "/sbin"] {
+        mount(Some("tmpfs"), directory, Some("tmpfs"), MsFlags::empty(), nothing).unwrap();
+    }
+}
+
+#[test]
+fn a_host_without_nft_is_told_what_to_install() {
+    let host = Namespace::new();
+    let error = host.run(|| {
+        hide_nft();
+        Table::new(name("homeostat")).apply(&desired()).unwrap_err()
+    });
+    assert!(matches!(error, RulesError::Missing), "{error:?}");
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert_eq!(error.hint(), Some("install the package nftables"));
+}
+
+#[test]
+fn nft_is_not_run_when_neither_wish_nor_rules_have_changed() {
+    let host = Namespace::new();
+    let mut table = Table::new(name("homeostat"));
+    host.run(|| table.apply(&desired()).unwrap());
+    host.run(|| {
+        hide_nft();
+        assert_eq!(table.apply(&desired()).unwrap(), Applied::Unchanged);
+        table.apply(&rules(&["hs0"])).unwrap_err();
+    });
+    assert_eq!(apply(&host, &desired()), Applied::Unchanged, "an error changes nothing");
 }

@@ -1,13 +1,18 @@
 //! Real traffic between hosts and containers.
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy.toml allows it in tests, but takes no helper of theirs for one"
+)]
 
 mod support;
 
 use std::net::UdpSocket;
-use std::time::Duration;
 
 use homeostat_network::{Applied, DesiredRules, Table, reserve};
 use homeostat_spec::Protocol;
-use support::{Host, Namespace, ask, attachment, bridge, bridge_rules, name, port, rules, socket};
+use support::{
+    DEADLINE, Host, Namespace, PATIENCE, ask, attachment, bridge, bridge_rules, name, port, rules, socket,
+};
 
 /// A host with the bridges hs0 (172.29.0.0/24) and hs1 (172.29.1.0/24) and a container on each.
 struct Site {
@@ -39,69 +44,74 @@ impl Site {
     }
 }
 
-/// Both protocols, from here to there: the address that the server saw.
-fn seen(from: &Namespace, to: &str) -> Option<String> {
-    let tcp = from.tcp(socket(to)).ok();
-    let udp = from.udp(socket(to)).ok();
+/// The address that the server sees, the same over both protocols.
+fn seen(from: &Namespace, to: &str) -> String {
+    let tcp = from.tcp(socket(to), DEADLINE).unwrap();
+    let udp = from.udp(socket(to), DEADLINE).unwrap();
     assert_eq!(tcp, udp, "tcp and udp to {to} differ");
     tcp
+}
+
+/// Neither protocol gets there.
+fn blocked(from: &Namespace, to: &str) -> bool {
+    from.tcp(socket(to), PATIENCE).is_err() && from.udp(socket(to), PATIENCE).is_err()
 }
 
 #[test]
 fn the_host_reaches_a_published_port_on_loopback_and_on_its_address() {
     let site = Site::new();
-    assert_eq!(seen(&site.host.inside, "127.0.0.1:8080").as_deref(), Some("172.29.0.1"));
-    assert_eq!(seen(&site.host.inside, "192.0.2.1:8080").as_deref(), Some("172.29.0.1"));
-    assert_eq!(seen(&site.host.inside, "172.29.1.1:8080").as_deref(), Some("172.29.0.1"));
-    assert_eq!(seen(&site.host.inside, "127.0.0.1:9000").as_deref(), Some("172.29.0.1"));
-    assert_eq!(seen(&site.host.inside, "192.0.2.1:9000"), None);
+    assert_eq!(seen(&site.host.inside, "127.0.0.1:8080"), "172.29.0.1");
+    assert_eq!(seen(&site.host.inside, "192.0.2.1:8080"), "172.29.0.1");
+    assert_eq!(seen(&site.host.inside, "172.29.1.1:8080"), "172.29.0.1");
+    assert_eq!(seen(&site.host.inside, "127.0.0.1:9000"), "172.29.0.1");
+    assert!(blocked(&site.host.inside, "192.0.2.1:9000"));
 }
 
 #[test]
 fn a_neighbour_reaches_a_published_port_and_is_seen_with_its_own_address() {
     let site = Site::new();
-    assert_eq!(seen(&site.host.neighbour, "192.0.2.1:8080").as_deref(), Some("192.0.2.2"));
-    assert_eq!(seen(&site.host.neighbour, "192.0.2.1:9000"), None);
+    assert_eq!(seen(&site.host.neighbour, "192.0.2.1:8080"), "192.0.2.2");
+    assert!(blocked(&site.host.neighbour, "192.0.2.1:9000"));
 }
 
 #[test]
 fn a_neighbour_that_routes_to_a_container_reaches_nothing() {
     let site = Site::new();
     site.host.neighbour.command("ip route add 172.29.0.0/16 via 192.0.2.1");
-    assert_eq!(seen(&site.host.neighbour, "172.29.0.2:80"), None);
+    assert!(blocked(&site.host.neighbour, "172.29.0.2:80"));
 }
 
 #[test]
 fn containers_of_one_bridge_reach_each_other() {
     let site = Site::new();
     let db = site.host.container(&attachment("hs0", "hs0db", "172.29.0.3"));
-    assert_eq!(seen(&site.web, "172.29.0.3:80").as_deref(), Some("172.29.0.2"));
-    assert_eq!(seen(&db, "172.29.0.2:80").as_deref(), Some("172.29.0.3"));
+    assert_eq!(seen(&site.web, "172.29.0.3:80"), "172.29.0.2");
+    assert_eq!(seen(&db, "172.29.0.2:80"), "172.29.0.3");
 }
 
 #[test]
 fn containers_reach_published_ports_through_the_host_their_own_too() {
     let site = Site::new();
     let db = site.host.container(&attachment("hs0", "hs0db", "172.29.0.3"));
-    assert!(seen(&site.web, "192.0.2.1:8080").is_some());
-    assert!(seen(&site.web, "172.29.0.1:8080").is_some());
-    assert!(seen(&db, "192.0.2.1:8080").is_some());
-    assert!(seen(&site.other, "192.0.2.1:8080").is_some());
-    assert!(seen(&site.other, "172.29.1.1:8080").is_some());
+    seen(&site.web, "192.0.2.1:8080");
+    seen(&site.web, "172.29.0.1:8080");
+    seen(&db, "192.0.2.1:8080");
+    seen(&site.other, "192.0.2.1:8080");
+    seen(&site.other, "172.29.1.1:8080");
 }
 
 #[test]
 fn bridges_are_isolated_from_each_other() {
     let site = Site::new();
-    assert_eq!(seen(&site.web, "172.29.1.2:80"), None);
-    assert_eq!(seen(&site.other, "172.29.0.2:80"), None);
+    assert!(blocked(&site.web, "172.29.1.2:80"));
+    assert!(blocked(&site.other, "172.29.0.2:80"));
 }
 
 #[test]
 fn containers_reach_the_world_with_the_address_of_the_host() {
     let site = Site::new();
     site.host.neighbour.serve(8080);
-    assert_eq!(seen(&site.web, "192.0.2.2:8080").as_deref(), Some("192.0.2.1"));
+    assert_eq!(seen(&site.web, "192.0.2.2:8080"), "192.0.2.1");
 }
 
 #[test]
@@ -116,35 +126,35 @@ fn an_internal_network_has_no_way_out_or_in_but_from_the_host() {
     let inner = site.host.container(&without_route);
     site.host.neighbour.serve(8080);
 
-    assert_eq!(seen(&site.other, "192.0.2.2:8080"), None);
-    assert_eq!(seen(&site.other, "172.29.1.1:8080"), None, "the way over a published port");
-    assert_eq!(seen(&inner, "192.0.2.2:8080"), None);
-    assert_eq!(seen(&inner, "172.29.1.2:80").as_deref(), Some("172.29.1.3"));
-    assert_eq!(seen(&site.host.neighbour, "192.0.2.1:8081"), None);
-    assert_eq!(seen(&site.host.inside, "127.0.0.1:8081").as_deref(), Some("172.29.1.1"));
-    assert_eq!(seen(&site.host.inside, "192.0.2.1:8081").as_deref(), Some("172.29.1.1"));
+    assert!(blocked(&site.other, "192.0.2.2:8080"));
+    assert!(blocked(&site.other, "172.29.1.1:8080"), "the way over a published port");
+    assert!(blocked(&inner, "192.0.2.2:8080"));
+    assert_eq!(seen(&inner, "172.29.1.2:80"), "172.29.1.3");
+    assert!(blocked(&site.host.neighbour, "192.0.2.1:8081"));
+    assert_eq!(seen(&site.host.inside, "127.0.0.1:8081"), "172.29.1.1");
+    assert_eq!(seen(&site.host.inside, "192.0.2.1:8081"), "172.29.1.1");
 }
 
 #[test]
 fn a_container_cannot_reach_the_loopback_of_the_host() {
     let site = Site::new();
     let server = site.host.inside.run(|| UdpSocket::bind("127.0.0.1:7000").unwrap());
-    server.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+    server.set_read_timeout(Some(PATIENCE)).unwrap();
     site.web.command(
         "ip route del table local 127.0.0.0/8 dev lo && ip route del table local 127.0.0.1 dev lo && \
          ip route add 127.0.0.1 via 172.29.0.1 src 172.29.0.2",
     );
-    site.web.udp(socket("127.0.0.1:7000")).unwrap_err();
+    site.web.udp(socket("127.0.0.1:7000"), PATIENCE).unwrap_err();
     server.recv(&mut [0]).unwrap_err();
     site.host.inside.command("nft flush chain ip homeostat guard");
-    site.web.udp(socket("127.0.0.1:7000")).unwrap_err();
+    site.web.udp(socket("127.0.0.1:7000"), PATIENCE).unwrap_err();
     server.recv(&mut [0]).expect("without the guard it would arrive");
 }
 
 #[test]
 fn connections_live_through_a_change_and_a_replacement_of_the_table() {
     let mut site = Site::new();
-    let mut connection = site.host.inside.connect(socket("127.0.0.1:8080")).unwrap();
+    let mut connection = site.host.inside.connect(socket("127.0.0.1:8080"), DEADLINE).unwrap();
     ask(&mut connection).unwrap();
     site.rules.published.insert(port(Protocol::Tcp, "8088"), socket("172.29.0.2:80"));
     assert_eq!(site.apply(), Applied::Updated);
@@ -152,7 +162,7 @@ fn connections_live_through_a_change_and_a_replacement_of_the_table() {
     site.host.inside.command("nft delete table ip homeostat");
     assert_eq!(site.apply(), Applied::Replaced);
     ask(&mut connection).unwrap();
-    assert!(site.host.inside.tcp(socket("127.0.0.1:8088")).is_ok());
+    assert!(site.host.inside.tcp(socket("127.0.0.1:8088"), DEADLINE).is_ok());
 }
 
 #[test]
@@ -160,9 +170,9 @@ fn a_reserved_port_is_published_all_the_same() {
     let site = Site::new();
     let ports: Vec<_> = site.rules.published.keys().copied().collect();
     let _reserved = site.host.inside.run(|| reserve(&ports).unwrap());
-    assert!(seen(&site.host.inside, "127.0.0.1:8080").is_some());
-    assert!(seen(&site.host.inside, "127.0.0.1:9000").is_some());
-    assert!(seen(&site.host.neighbour, "192.0.2.1:8080").is_some());
+    seen(&site.host.inside, "127.0.0.1:8080");
+    seen(&site.host.inside, "127.0.0.1:9000");
+    seen(&site.host.neighbour, "192.0.2.1:8080");
 }
 
 #[test]
@@ -170,14 +180,38 @@ fn a_port_that_is_no_longer_published_is_closed() {
     let mut site = Site::new();
     site.rules.published.clear();
     assert_eq!(site.apply(), Applied::Updated);
-    assert_eq!(seen(&site.host.inside, "127.0.0.1:8080"), None);
-    assert_eq!(seen(&site.host.neighbour, "192.0.2.1:8080"), None);
+    assert!(blocked(&site.host.inside, "127.0.0.1:8080"));
+    assert!(blocked(&site.host.neighbour, "192.0.2.1:8080"));
 }
 
 #[test]
 fn traffic_through_the_host_to_others_is_not_taken_for_a_published_port() {
     let site = Site::new();
     site.host.neighbour.serve(8080);
-    assert_eq!(seen(&site.other, "192.0.2.2:8080").as_deref(), Some("192.0.2.1"));
-    assert_eq!(seen(&site.host.inside, "192.0.2.2:8080").as_deref(), Some("192.0.2.1"));
+    assert_eq!(seen(&site.other, "192.0.2.2:8080"), "192.0.2.1");
+    assert_eq!(seen(&site.host.inside, "192.0.2.2:8080"), "192.0.2.1");
+}
+
+#[test]
+fn a_udp_sender_that_goes_on_is_served_by_who_is_published() {
+    let mut site = Site::new();
+    site.rules.published.remove(&port(Protocol::Udp, "8080"));
+    site.apply();
+    let sender = site.host.neighbour.run(|| UdpSocket::bind("192.0.2.2:5000").unwrap());
+    sender.connect(socket("192.0.2.1:8080")).unwrap();
+    sender.set_read_timeout(Some(DEADLINE)).unwrap();
+    let answered =
+        |times: usize| (0..times).any(|_| sender.send(b"?").is_ok() && sender.recv(&mut [0; 64]).is_ok());
+    assert!(!answered(3), "nobody is published yet");
+
+    site.rules.published.insert(port(Protocol::Udp, "8080"), socket("172.29.0.2:80"));
+    site.apply();
+    assert!(answered(2), "after publication");
+
+    let next = site.host.container(&attachment("hs0", "hs0next", "172.29.0.9"));
+    site.rules.published.insert(port(Protocol::Udp, "8080"), socket("172.29.0.9:80"));
+    site.apply();
+    site.web.command("ip link set eth0 down");
+    assert!(answered(2), "by the next container");
+    drop(next);
 }

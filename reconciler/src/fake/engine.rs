@@ -1,6 +1,6 @@
 //! An engine in memory, with faults.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
@@ -75,7 +75,7 @@ impl FakeEngine {
     pub fn exit_container(&self, key: &ResourceKey, code: i32) {
         let mut state = self.state();
         state.world.exit(key, Some(code));
-        state.tell(EngineEvent::ContainerExited(key.clone()));
+        state.tell(&EngineEvent::ContainerExited(key.clone()));
     }
 
     /// Ends everything that runs. Nobody sees how, and no event tells of it.
@@ -98,7 +98,7 @@ impl FakeEngine {
     fn state(&self) -> MutexGuard<'_, State> {
         let mut state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
         for key in state.world.advance_to(self.shared.clock.now()) {
-            state.tell(EngineEvent::ContainerExited(key));
+            state.tell(&EngineEvent::ContainerExited(key));
         }
         state
     }
@@ -127,7 +127,7 @@ impl FakeEngine {
             }
         };
         if !matches!(operation, Operation::Observe | Operation::Usage | Operation::Exec) {
-            self.state().tell(EngineEvent::Changed);
+            self.state().tell(&EngineEvent::Changed);
         }
         pending_once().await;
         result
@@ -135,7 +135,7 @@ impl FakeEngine {
 }
 
 impl State {
-    fn tell(&mut self, event: EngineEvent) {
+    fn tell(&mut self, event: &EngineEvent) {
         if let Some(chaos) = &mut self.chaos
             && chaos.random.per_mille(chaos.lost_per_mille)
         {
@@ -187,7 +187,7 @@ impl Engine for FakeEngine {
     }
 
     async fn observe(&self) -> Result<Observed, PortError> {
-        let observe = |world: &mut World| Ok(Observed { files: Default::default(), ..world.observe() });
+        let observe = |world: &mut World| Ok(Observed { files: BTreeSet::new(), ..world.observe() });
         self.call(Operation::Observe, String::new(), observe).await
     }
 

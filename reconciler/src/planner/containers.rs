@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use homeostat_spec::{App, Container, DesiredState, Name};
+use homeostat_spec::{App, Container, DesiredState, Name, PublishedPort};
 
 use super::subject::{Course, Subject};
 use super::{Node, Planner};
@@ -44,7 +44,8 @@ impl<'a> Planner<'a> {
         };
         let after = needs.into_iter().chain(removal);
         let create = self.graph.add(ResourceId::container(key), action, cause.clone(), after);
-        self.follow(key, container, verbs_from_created(container.state), cause, Some(create));
+        let verbs = verbs_from_created(container.state);
+        self.follow(key, container, &container.config.ports, verbs, cause, Some(create));
     }
 
     /// Everything that a container needs before it is created.
@@ -63,7 +64,7 @@ impl<'a> Planner<'a> {
         let needs = self.needs(key, container).map_err(|by| WaitReason::Blocked { by });
         let before_start = match container.state {
             DesiredState::Created => Ok(Vec::new()),
-            _ => self.before_start(key, container),
+            _ => self.before_start(key, container, &container.config.ports),
         };
         match needs.and_then(|needs| Ok([needs, before_start?].concat())) {
             Ok(after) => {
@@ -82,7 +83,8 @@ impl<'a> Planner<'a> {
     fn keep_going(&mut self, key: &ResourceKey, container: &Container, subject: &Subject<'_>) {
         match &subject.verdict {
             Verdict::Do(verbs, cause @ (Cause::Restart(_) | Cause::Unhealthy)) => {
-                self.follow(key, container, verbs, cause, None);
+                let ports = subject.actual.map_or(&[][..], |actual| &actual.config.ports);
+                self.follow(key, container, ports, verbs, cause, None);
             }
             Verdict::AwaitRestart(until) => self.await_restart(key, subject, *until),
             _ => {}
@@ -102,7 +104,9 @@ impl<'a> Planner<'a> {
         }
         match &subject.verdict {
             Verdict::Do([Verb::Stop], _) | Verdict::Create | Verdict::Replace => {}
-            Verdict::Do(verbs, cause) => self.follow(key, container, verbs, cause, previous),
+            Verdict::Do(verbs, cause) => {
+                self.follow(key, container, &container.config.ports, verbs, cause, previous);
+            }
             Verdict::AwaitCompletion => {
                 self.wait(ResourceId::container(key), WaitReason::Completion, None);
             }
@@ -115,18 +119,19 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// Adds the steps for these verbs, up to the first that has to wait.
+    /// Adds the steps for these verbs to a container that publishes these ports; none if its start has to wait.
     fn follow(
         &mut self,
         key: &ResourceKey,
         container: &Container,
+        ports: &[PublishedPort],
         verbs: &[Verb],
         cause: &Cause,
         mut previous: Option<Node>,
     ) {
         let mut before_start = Vec::new();
         if verbs.contains(&Verb::Start) {
-            match self.before_start(key, container) {
+            match self.before_start(key, container, ports) {
                 Ok(nodes) => before_start = nodes,
                 Err(reason) => return self.wait(ResourceId::container(key), reason, None),
             }
@@ -147,7 +152,7 @@ impl<'a> Planner<'a> {
             };
             let node = self.graph.add(ResourceId::container(key), action, cause.clone(), after);
             if *verb == Verb::Start {
-                self.started(key, container, node);
+                self.started(key, ports, node);
             }
             previous = Some(node);
         }

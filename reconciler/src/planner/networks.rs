@@ -10,7 +10,8 @@ use super::subject::Course;
 use super::{Node, Planner};
 use crate::changes::network_changes;
 use crate::{
-    Action, Cause, FieldChange, ObservedContainer, ResourceId, ResourceKey, ResourceKind, WaitReason,
+    Action, Cause, FieldChange, Observed, ObservedContainer, ResourceId, ResourceKey, ResourceKind,
+    WaitReason,
 };
 
 /// A declared network that is missing or changed.
@@ -20,6 +21,9 @@ struct Wanted<'a> {
     changes: Vec<FieldChange>,
     /// Networks that have to be removed first: itself if it changed, and those that have its subnet.
     obstacles: BTreeSet<ResourceKey>,
+    /// Networks that are declared with the subnet that this one happens to have, though none is
+    /// declared for it: it takes another one, after they have theirs.
+    gives_way_to: BTreeSet<ResourceKey>,
 }
 
 fn id(key: &ResourceKey) -> ResourceId {
@@ -28,40 +32,55 @@ fn id(key: &ResourceKey) -> ResourceId {
 
 impl<'a> Planner<'a> {
     pub(super) fn plan_networks(&mut self) {
-        let wanted = self.wanted_networks();
-        let stuck = self.stuck_networks(&wanted);
-        for (key, wanted) in &wanted {
+        let all = self.wanted_networks();
+        let stuck = self.stuck_networks(&all);
+        let mut creations = BTreeMap::new();
+        for (key, wanted) in &all {
             let need = match stuck.get(key) {
+                Some(_) if !wanted.gives_way_to.is_empty() => Need::Here,
                 Some(by) => {
                     if *by != id(key) {
                         self.wait(id(key), WaitReason::Blocked { by: by.clone() }, None);
                     }
                     Need::Missing(id(key))
                 }
-                None => Need::Made(self.create_network(key, wanted)),
+                None => {
+                    let node = self.create_network(key, wanted);
+                    creations.insert(key, node);
+                    Need::Made(node)
+                }
             };
             self.networks.insert(key.clone(), need);
+        }
+        for (key, node) in &creations {
+            for other in all[*key].gives_way_to.iter().filter_map(|other| creations.get(other)) {
+                self.graph.order(*other, *node);
+            }
         }
     }
 
     fn wanted_networks(&mut self) -> BTreeMap<ResourceKey, Wanted<'a>> {
         let mut wanted = BTreeMap::new();
         let mut leaving = self.undeclared_networks();
-        let desired = self.desired;
-        for app in desired.apps.values() {
-            for (name, network) in &app.networks {
-                let key = ResourceKey::new(app.name.clone(), name.clone());
-                let mut changes = Vec::new();
-                if let Some(actual) = self.observed.networks.get(&key) {
-                    changes = network_changes(name.as_str(), network, actual);
-                    if changes.is_empty() || self.is_stalled(&id(&key), &changes) {
-                        self.networks.insert(key, Need::Here);
-                        continue;
-                    }
-                    leaving.insert(key.clone());
+        let declared = self.declared_networks();
+        for (key, network) in &declared {
+            let mut changes = Vec::new();
+            let mut gives_way_to = BTreeSet::new();
+            if let Some(actual) = self.observed.networks.get(key) {
+                changes = network_changes(key.name.as_str(), network, actual);
+                if network.subnet.is_none() {
+                    gives_way_to = in_need_of(actual, &declared, self.observed);
                 }
-                wanted.insert(key, Wanted { network, changes, obstacles: BTreeSet::new() });
+                if !gives_way_to.is_empty() {
+                    changes.push(subnet_given_up(key, actual));
+                }
+                if changes.is_empty() || self.is_stalled(&id(key), &changes) {
+                    self.networks.insert(key.clone(), Need::Here);
+                    continue;
+                }
+                leaving.insert(key.clone());
             }
+            wanted.insert(key.clone(), Wanted { network, changes, obstacles: BTreeSet::new(), gives_way_to });
         }
         for (key, wanted) in &mut wanted {
             let in_the_way = |other: &&ResourceKey| {
@@ -71,6 +90,15 @@ impl<'a> Planner<'a> {
             wanted.obstacles = leaving.iter().filter(in_the_way).cloned().collect();
         }
         wanted
+    }
+
+    fn declared_networks(&self) -> BTreeMap<ResourceKey, &'a Network> {
+        let networks = self.desired.apps.values().flat_map(|app| {
+            app.networks
+                .iter()
+                .map(|(name, network)| (ResourceKey::new(app.name.clone(), name.clone()), network))
+        });
+        networks.collect()
     }
 
     /// Networks that are there, declared nowhere and not protected.
@@ -102,7 +130,8 @@ impl<'a> Planner<'a> {
         loop {
             let blocked =
                 wanted.iter().filter(|(key, _)| !stuck.contains_key(*key)).find_map(|(key, wanted)| {
-                    let obstacle = wanted.obstacles.iter().find(|obstacle| stuck.contains_key(*obstacle))?;
+                    let mut others = wanted.obstacles.iter().chain(&wanted.gives_way_to);
+                    let obstacle = others.find(|obstacle| stuck.contains_key(*obstacle))?;
                     Some((key.clone(), id(obstacle)))
                 });
             let Some((key, by)) = blocked else { return stuck };
@@ -162,6 +191,24 @@ impl<'a> Planner<'a> {
             _ => false,
         }
     }
+}
+
+/// The declared networks that are still to get a subnet which `actual` has.
+fn in_need_of(
+    actual: &Network,
+    declared: &BTreeMap<ResourceKey, &Network>,
+    observed: &Observed,
+) -> BTreeSet<ResourceKey> {
+    let has_it = |key: &ResourceKey, network: &Network| {
+        observed.networks.get(key).is_some_and(|there| there.subnet == network.subnet)
+    };
+    let in_need = declared.iter().filter(|(key, network)| overlap(actual, network) && !has_it(key, network));
+    in_need.map(|(key, _)| key.clone()).collect()
+}
+
+fn subnet_given_up(key: &ResourceKey, actual: &Network) -> FieldChange {
+    let field = format!("network.{}.subnet", key.name);
+    FieldChange { field, old: actual.subnet.clone(), new: None }
 }
 
 fn overlap(one: &Network, other: &Network) -> bool {

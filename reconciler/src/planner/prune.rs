@@ -87,9 +87,9 @@ impl Planner<'_> {
         cause: Cause,
         uses: impl Fn(&ResourceKey, &ObservedContainer) -> bool,
     ) {
-        let users = self.observed.containers.iter().filter(|(key, container)| uses(key, container));
+        let in_use = self.observed.containers.iter().filter(|(key, container)| uses(key, container));
         let removals: Option<BTreeSet<Node>> =
-            users.map(|(key, _)| self.removals.get(key).copied()).collect();
+            in_use.map(|(key, _)| self.removals.get(key).copied()).collect();
         if let Some(removals) = removals
             && !self.backs_off(&resource)
         {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::subject::Course;
-use super::{Node, Planner};
+use super::{Node, Planner, Ports};
 use crate::state::{Verb, Verdict};
 use crate::{Action, Cause, ResourceId, ResourceKey};
 
@@ -35,7 +35,7 @@ impl Planner<'_> {
     /// A container that is replaced, and holds a port that another one is to publish, makes room for it.
     fn let_port_holders_yield(&mut self) {
         let declared: Vec<_> = self.desired.containers().collect();
-        let wanted = super::Ports::declared(declared.iter().map(|(key, container)| (key, &container.config)));
+        let wanted = Ports::declared(declared.iter().map(|(key, container)| (key, &container.config)));
         for (key, subject) in &self.subjects {
             let Some(actual) = subject.actual.filter(|_| matches!(subject.course, Course::Replace(_))) else {
                 continue;

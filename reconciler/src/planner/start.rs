@@ -28,13 +28,13 @@ impl Ports {
     ) -> Self {
         let mut ports = Self::default();
         for (key, config) in containers {
-            ports.claim(key, config);
+            ports.claim(key, &config.ports);
         }
         ports
     }
 
-    fn claim(&mut self, key: &ResourceKey, config: &ContainerConfig) {
-        for port in &config.ports {
+    fn claim(&mut self, key: &ResourceKey, ports: &[PublishedPort]) {
+        for port in ports {
             let holders = self.0.entry((port.protocol, port.host_port)).or_default();
             holders.push((port.clone(), key.clone()));
         }
@@ -60,7 +60,7 @@ enum Condition {
 }
 
 impl Planner<'_> {
-    /// The steps that have to come before a container is started.
+    /// The steps that have to come before a container that publishes these ports is started.
     ///
     /// # Errors
     /// What it has to wait for beyond this plan.
@@ -68,6 +68,7 @@ impl Planner<'_> {
         &self,
         key: &ResourceKey,
         container: &Container,
+        ports: &[PublishedPort],
     ) -> Result<Vec<Node>, WaitReason> {
         let mut nodes = Vec::new();
         for (name, condition) in &container.depends_on {
@@ -78,7 +79,7 @@ impl Planner<'_> {
                 Condition::Unmet => return Err(WaitReason::Dependency { on, condition: *condition }),
             }
         }
-        for port in &container.config.ports {
+        for port in ports {
             for holder in self.ports.holders(port).filter(|holder| *holder != key) {
                 match self.removals.get(holder).or_else(|| self.stops.get(holder)) {
                     // A holder that was removed and is started again in this plan holds its new ports.
@@ -100,9 +101,9 @@ impl Planner<'_> {
     }
 
     /// Notes that a container is started in this plan.
-    pub(super) fn started(&mut self, key: &ResourceKey, container: &Container, node: Node) {
+    pub(super) fn started(&mut self, key: &ResourceKey, ports: &[PublishedPort], node: Node) {
         self.starts.insert(key.clone(), node);
-        self.ports.claim(key, &container.config);
+        self.ports.claim(key, ports);
     }
 
     fn condition(&self, on: &ResourceKey, condition: DependencyCondition) -> Condition {

@@ -19,18 +19,33 @@ use crate::{PortError, Record, ResourceKey};
 /// - Everything here can be lost without losing what is the user's: it is rebuilt from engine and source.
 pub trait Store: Send + Sync {
     /// Everything but the events.
+    ///
+    /// # Errors
+    /// If it cannot be read; what is damaged is no error but moved aside.
     fn load(&self) -> Result<Stored, PortError>;
 
     /// Replaces the last good revision and its apps.
+    ///
+    /// # Errors
+    /// If it cannot be written: the disk is full or fails.
     fn save_applied(&self, revision: &str, apps: &BTreeMap<Name, App>) -> Result<(), PortError>;
 
     /// Replaces the record.
+    ///
+    /// # Errors
+    /// As [`save_applied`](Store::save_applied).
     fn save_record(&self, record: &Record) -> Result<(), PortError>;
 
     /// Appends events; only the newest few thousand are kept.
+    ///
+    /// # Errors
+    /// As [`save_applied`](Store::save_applied).
     fn append_events(&self, events: &[Event]) -> Result<(), PortError>;
 
     /// The newest events, oldest first.
+    ///
+    /// # Errors
+    /// If they cannot be read.
     fn events(&self, limit: usize) -> Result<Vec<Event>, PortError>;
 }
 

@@ -217,3 +217,58 @@ fn directories(root: &Path, found: &mut Vec<PathBuf>) -> bool {
 fn identity(path: &Path) -> Option<(u64, u64)> {
     fs_err::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    /// Set in the process that the test runs itself again in, where only three watches can be had.
+    const AGAIN: &str = "HOMEOSTAT_TEST_FEW_WATCHES";
+
+    #[test]
+    fn a_tree_with_more_directories_than_watches_is_looked_at_now_and_then() {
+        if let Some(path) = std::env::var_os(AGAIN) {
+            let mut watcher = DirectoryWatcher::new(PathBuf::from(&path), mpsc::channel(1).0);
+            assert_eq!(watcher.coverage(), Coverage::Partial);
+            fs_err::remove_dir_all(Path::new(&path).join("a")).unwrap();
+            watcher.renew();
+            assert_eq!(watcher.coverage(), Coverage::Full);
+            return;
+        }
+        let directory = tempfile::TempDir::new().unwrap();
+        fs_err::create_dir_all(directory.path().join("a/b/c/d")).unwrap();
+        // Limits of user_namespaces(7) count for the namespace alone.
+        let script = "echo 3 > /proc/sys/user/max_inotify_watches || exit 77; exec \"$@\"";
+        let output = Command::new("unshare")
+            .args(["--user", "--map-root-user", "sh", "-c", script, "sh"])
+            .arg(std::env::current_exe().unwrap())
+            .args(["--exact", "directory::watcher::tests::a_tree_with_more_directories_than_watches_is_looked_at_now_and_then"])
+            .env(AGAIN, directory.path())
+            .output()
+            .unwrap();
+        if matches!(output.status.code(), Some(1 | 77)) && !output.stdout.starts_with(b"\nrunning") {
+            eprintln!(
+                "skipped: no user namespace with a limit of its own: {}",
+                String::from_utf8_lossy(&output.stderr)
+            );
+            return;
+        }
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    }
+
+    #[test]
+    fn a_route_names_every_link_and_ends_where_nothing_is() {
+        let directory = tempfile::TempDir::new().unwrap();
+        let base = directory.path().canonicalize().unwrap();
+        fs_err::create_dir_all(base.join("one/specs")).unwrap();
+        std::os::unix::fs::symlink("one", base.join("current")).unwrap();
+        std::os::unix::fs::symlink(base.join("current/../current/specs"), base.join("specs")).unwrap();
+        let route = Route::of(&base.join("specs"));
+        assert_eq!(route.end, base.join("one/specs"));
+        assert_eq!(route.names, HashSet::from(["specs", "current", "one/specs"].map(|name| base.join(name))));
+        let missing = Route::of(&base.join("current/no/where"));
+        assert_eq!(missing.end, base.join("one/no"));
+    }
+}

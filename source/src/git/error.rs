@@ -21,7 +21,7 @@ impl Failure {
             Self::Port(error) => error,
             Self::Mirror(error) => {
                 PortError::new(ErrorKind::Transient, format!("cannot read the mirror of {url}"))
-                    .caused_by(error)
+                    .caused_by(error.message())
             }
         }
     }
@@ -52,13 +52,13 @@ pub(super) fn while_fetching(error: Error, url: &str) -> Failure {
     );
     let code =
         matches!(error.code(), Code::Auth | Code::Certificate | Code::Timeout | Code::Owner | Code::Eof);
-    if class || code { Failure::Port(remote(error, url)) } else { Failure::Mirror(error) }
+    if class || code { Failure::Port(remote(&error, url)) } else { Failure::Mirror(error) }
 }
 
 /// The remote's fault.
-pub(super) fn remote(error: Error, url: &str) -> PortError {
-    let (kind, hint) = judge(&error, url);
-    let port = PortError::new(kind, format!("cannot fetch {url}")).caused_by(error);
+pub(super) fn remote(error: &Error, url: &str) -> PortError {
+    let (kind, hint) = judge(error, url);
+    let port = PortError::new(kind, format!("cannot fetch {url}")).caused_by(error.message());
     match hint {
         Some(hint) => port.with_hint(hint),
         None => port,
@@ -83,7 +83,9 @@ fn judge(error: &Error, url: &str) -> (ErrorKind, Option<String>) {
                 "compare the host's key with what its administrator says, then put it into known_hosts (ssh-keyscan prints it)",
             ),
         ),
-        (ErrorCode::Certificate, _) | (_, ErrorClass::Ssl) => {
+        (code, class)
+            if code == ErrorCode::Certificate || class == ErrorClass::Ssl && says("certificate") =>
+        {
             (ErrorKind::Config, hint("check the clock of this host and its CA certificates"))
         }
         (_, ErrorClass::Http) if says("401") || says("403") => {
@@ -96,6 +98,9 @@ fn judge(error: &Error, url: &str) -> (ErrorKind, Option<String>) {
             (ErrorKind::Config, hint("check the SSH key of the source"))
         }
         (ErrorCode::NotFound, _) | (_, ErrorClass::Repository) => {
+            (ErrorKind::Config, hint("check the path or URL of the source"))
+        }
+        (_, ErrorClass::Os) if says("failed to resolve path") => {
             (ErrorKind::Config, hint("check the path or URL of the source"))
         }
         _ => (ErrorKind::Transient, None),

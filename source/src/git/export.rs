@@ -37,11 +37,11 @@ pub(super) fn export(
     let mut copy = Copy { repository, lister: Lister::default(), bytes: 0 };
     let shown = Path::new(&path.path);
     match found {
-        Found::Directory(oid) => copy.directory(oid, shown, 0, staging.parent(), staging.name())?,
+        Found::Directory(oid) => copy.directory(oid, shown, 0, staging.parent(), staging.name()),
         Found::File { oid, executable } => {
-            copy.file(oid, executable, shown, staging.parent(), staging.name())?
+            copy.file(oid, executable, shown, staging.parent(), staging.name())
         }
-    }
+    }?;
     Ok(staging.commit()?)
 }
 

@@ -1,24 +1,27 @@
 //! Asking a remote for the head of a branch, and for the objects if it moved.
 
+use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
 use fs_err as fs;
 use git2::cert::Cert;
 use git2::{
     AutotagOption, CertificateCheckStatus, Direction, Error, ErrorClass, ErrorCode, FetchOptions, Oid,
-    ProxyOptions, Remote as GitRemote, RemoteCallbacks, RemoteConnection, RemoteRedirect, Repository,
+    ProxyOptions, Reference, Remote as GitRemote, RemoteCallbacks, RemoteConnection, RemoteRedirect,
+    Repository,
 };
 use homeostat_reconciler::{ErrorKind, PortError};
 
 use super::Credentials;
 use super::credentials::Answers;
-use super::error::{Failure, while_fetching};
+use super::error::{Failure, remote as remote_error, while_fetching};
 use super::known_hosts::{Verdict, judge};
+use super::local;
 use super::location::{Location, Transport};
 use crate::limits;
 
 /// How long one fetch may take, however slowly bytes come.
-const LONGEST: Duration = Duration::from_secs(3600);
+const LONGEST: Duration = Duration::from_hours(1);
 
 /// How many branches are named when the wanted one is not there.
 const NAMED: usize = 5;
@@ -27,11 +30,17 @@ const HEADS: &str = "refs/heads/";
 
 /// The repository elsewhere.
 pub(super) struct Remote<'a> {
-    pub(super) location: &'a Location,
-    pub(super) credentials: &'a Credentials,
+    location: &'a Location,
+    credentials: &'a Credentials,
+    /// Why the host key was refused; libgit2 replaces it with words of its own.
+    refusal: RefCell<Option<Error>>,
 }
 
-impl Remote<'_> {
+impl<'a> Remote<'a> {
+    pub(super) fn new(location: &'a Location, credentials: &'a Credentials) -> Self {
+        Self { location, credentials, refusal: RefCell::default() }
+    }
+
     /// Brings the head of the branch (the default one when `None`) to `reference`, and gives it. Asks for
     /// nothing more when it is the known one.
     pub(super) fn fetch(
@@ -41,13 +50,19 @@ impl Remote<'_> {
         reference: &str,
         known: Option<Oid>,
     ) -> Result<Oid, Failure> {
-        let failed = |error| while_fetching(error, self.location.url());
+        let failed = |error| while_fetching(self.refusal.take().unwrap_or(error), self.location.url());
         let mut remote = repository.remote_anonymous(self.location.url()).map_err(failed)?;
         let mut connection =
             remote.connect_auth(Direction::Fetch, Some(self.callbacks()), Some(proxy())).map_err(failed)?;
         let (head, revision) = self.head(&connection, branch)?;
         if known == Some(revision) {
             repository.find_commit(revision).and_then(|commit| commit.tree()).map_err(Failure::Mirror)?;
+            return Ok(revision);
+        }
+        if let Some(path) = self.location.path() {
+            // Here it is known whose fault an error is: the mirror is only written to.
+            local::copy(path, repository, revision, reference)
+                .map_err(|error| remote_error(&error, self.location.url()))?;
             return Ok(revision);
         }
         let refspec = format!("+{head}:{reference}");
@@ -68,15 +83,15 @@ impl Remote<'_> {
                 .default_branch()
                 .ok()
                 .and_then(|name| name.as_str().ok().map(str::to_owned))
+                // It becomes part of a refspec, and it is the server that says it.
+                .filter(|name| name.starts_with(HEADS) && Reference::is_valid_name(name))
                 .ok_or_else(|| self.no_default(heads.is_empty()))?,
         };
-        match heads.iter().find(|head| head.name() == wanted) {
-            Some(head) => Ok((wanted, head.oid())),
-            None => {
-                let names = heads.iter().filter_map(|head| head.name().strip_prefix(HEADS));
-                Err(self.no_branch(&wanted, &names.collect::<Vec<_>>()).into())
-            }
+        if let Some(head) = heads.iter().find(|head| head.name() == wanted) {
+            return Ok((wanted, head.oid()));
         }
+        let names = heads.iter().filter_map(|head| head.name().strip_prefix(HEADS));
+        Err(self.no_branch(&wanted, &names.collect::<Vec<_>>()).into())
     }
 
     fn no_default(&self, empty: bool) -> PortError {
@@ -100,10 +115,9 @@ impl Remote<'_> {
     }
 
     fn download(&self, remote: &mut GitRemote<'_>, refspec: &str) -> Result<(), Error> {
-        // Where the server cannot cut the history short, all of it comes.
-        let shallow = self.location.transport() != Transport::Local;
-        match remote.fetch(&[refspec], Some(&mut self.options(shallow)), None) {
-            Err(error) if shallow && error.message().contains("shallow") => {
+        match remote.fetch(&[refspec], Some(&mut self.options(true)), None) {
+            // Where the server cannot cut the history short, all of it comes.
+            Err(error) if error.message().contains("shallow") => {
                 remote.fetch(&[refspec], Some(&mut self.options(false)), None)
             }
             result => result,
@@ -152,7 +166,10 @@ impl Remote<'_> {
             Verdict::Revoked => "shows a host key that is revoked",
             Verdict::Unknown => "is not in known_hosts",
         };
-        Err(Error::new(ErrorCode::Certificate, ErrorClass::Ssh, format!("{host} (port {port}) {message}")))
+        let refusal =
+            || Error::new(ErrorCode::Certificate, ErrorClass::Ssh, format!("{host} (port {port}) {message}"));
+        self.refusal.replace(Some(refusal()));
+        Err(refusal())
     }
 }
 

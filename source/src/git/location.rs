@@ -1,5 +1,7 @@
 //! Where a repository is.
 
+use std::path::{Path, PathBuf};
+
 use homeostat_reconciler::{ErrorKind, PortError};
 
 use super::Credentials;
@@ -20,6 +22,7 @@ pub(crate) enum Transport {
 pub(crate) struct Location {
     url: String,
     transport: Transport,
+    path: Option<PathBuf>,
     host: String,
     port: u16,
     user: Option<String>,
@@ -35,14 +38,15 @@ impl Location {
         if let Some((scheme, rest)) = text.split_once("://") {
             return Self::parse_url(scheme, rest);
         }
-        if text.contains("::") {
+        if is_helper(text) {
             return Err(refused("helper programs of git (as ext::) are not run"));
         }
         match text.split_once(':') {
             Some((host, path)) if !host.contains('/') => Self::parse_scp_like(text, host, path),
-            _ => Ok(Self::local(
-                std::path::absolute(text).map_or_else(|_| text.into(), |p| p.display().to_string()),
-            )),
+            _ => {
+                let path = std::path::absolute(text).unwrap_or_else(|_| text.into());
+                Ok(Self::local(path.display().to_string(), path))
+            }
         }
     }
 
@@ -53,7 +57,8 @@ impl Location {
             if !matches!(authority, "" | "localhost") {
                 return Err(refused("a file:// URL is about this host: file:///path"));
             }
-            return Ok(Self::local(format!("file:///{path}")));
+            let decoded = decode(path)?.unwrap_or_default();
+            return Ok(Self::local(format!("file:///{path}"), format!("/{decoded}").into()));
         }
         if rest.contains(' ') {
             return Err(refused("a space in a URL is written %20"));
@@ -88,7 +93,8 @@ impl Location {
         };
         let scheme = if transport == Transport::Ssh { "ssh" } else { &scheme };
         let url = format!("{scheme}://{at_user}{address}/{path}");
-        Ok(Self { url, transport, host: bare(host), port: port.unwrap_or(default_port), user, password })
+        let (host, port) = (bare(host), port.unwrap_or(default_port));
+        Ok(Self { url, transport, path: None, host, port, user, password })
     }
 
     fn parse_scp_like(text: &str, host: &str, path: &str) -> Result<Self, PortError> {
@@ -105,18 +111,13 @@ impl Location {
             check_user(user)?;
         }
         let user = user.map(str::to_owned);
-        Ok(Self {
-            url: text.to_owned(),
-            transport: Transport::Ssh,
-            host: bare(host),
-            port: 22,
-            user,
-            password: None,
-        })
+        let (url, host, transport) = (text.to_owned(), bare(host), Transport::Ssh);
+        Ok(Self { url, transport, path: None, host, port: 22, user, password: None })
     }
 
-    fn local(url: String) -> Self {
-        Self { url, transport: Transport::Local, host: String::new(), port: 0, user: None, password: None }
+    fn local(url: String, path: PathBuf) -> Self {
+        let (transport, path) = (Transport::Local, Some(path));
+        Self { url, transport, path, host: String::new(), port: 0, user: None, password: None }
     }
 
     /// The URL, without password, and without user where it is not part of the address.
@@ -127,6 +128,11 @@ impl Location {
     /// How it is reached.
     pub(super) fn transport(&self) -> Transport {
         self.transport
+    }
+
+    /// Where it is, if on this host.
+    pub(super) fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
     }
 
     /// The host's name or address, without brackets; empty for this host.
@@ -150,6 +156,11 @@ impl Location {
             (_, username, password) => Credentials { username, password, ..Credentials::default() },
         }
     }
+}
+
+/// Whether git would run a program for this: `HELPER::ADDRESS` (gitremote-helpers(7)).
+pub(crate) fn is_helper(text: &str) -> bool {
+    text.split_once("::").is_some_and(|(helper, _)| !helper.contains('/'))
 }
 
 fn refused(message: &str) -> PortError {

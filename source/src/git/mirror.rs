@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Once;
 
 use fs_err as fs;
-use git2::{ErrorCode, Oid, Repository};
+use git2::{ErrorClass, ErrorCode, Oid, Repository};
 use homeostat_reconciler::{ErrorKind, PortError};
 use sha2::{Digest, Sha256};
 use tracing::{debug, warn};
@@ -93,7 +93,7 @@ impl Mirror {
     /// Makes one pack of many, with this revision alone. That is housekeeping: if it fails, everything stays as it is.
     pub(super) fn compact(&self, repository: &Repository, revision: Oid) {
         let packs = self.directory.join("objects/pack");
-        let old = files_with(&packs, |name| name.ends_with(".pack"));
+        let old = files_with(&packs, |name| has_extension(name, "pack"));
         if old.len() < PACKS {
             return;
         }
@@ -120,10 +120,7 @@ impl Mirror {
         builder.insert_commit(revision)?;
         builder.write(packs, 0o444)?;
         let new = builder.name()?.map(|name| format!("pack-{name}.pack"));
-        // The history ends here: whoever walks it must not look for parents.
-        fs::write(self.directory.join("shallow"), format!("{revision}\n"))?;
-        let directory = fs::File::open(packs)?;
-        rustix::fs::syncfs(directory.file())?;
+        end_history_at(repository, revision, false)?;
         for pack in old {
             let is_new = pack.file_name().is_some_and(|name| Some(name) == new.as_deref().map(AsRef::as_ref));
             if !is_new {
@@ -136,19 +133,45 @@ impl Mirror {
     }
 }
 
-/// Reads every object of a revision, hashes verified.
+/// Reads every object of a revision, hashes verified, and walks its history as a fetch does.
 pub(super) fn check(repository: &Repository, revision: Oid) -> Result<(), Failure> {
-    let commit = repository.find_commit(revision).map_err(Failure::Mirror)?;
-    tree::read_all(repository, commit.tree_id()).map_err(Failure::Mirror)
+    let try_check = || {
+        let commit = repository.find_commit(revision)?;
+        tree::read_all(repository, commit.tree_id())?;
+        let mut history = repository.revwalk()?;
+        history.push(revision)?;
+        history.try_for_each(|commit| commit.map(drop))
+    };
+    try_check().map_err(Failure::Mirror)
+}
+
+/// Says that the parents of this commit are not in the mirror, so that nobody looks for them
+/// (gitrepository-layout(5), `shallow`), and makes everything that was written until now durable.
+pub(super) fn end_history_at(
+    repository: &Repository,
+    revision: Oid,
+    others_too: bool,
+) -> Result<(), git2::Error> {
+    let file = repository.path().join("shallow");
+    let mut ends = if others_too { fs::read_to_string(&file).unwrap_or_default() } else { String::new() };
+    let line = format!("{revision}\n");
+    if !ends.contains(&line) {
+        ends.push_str(&line);
+    }
+    let partial = repository.path().join("shallow.lock");
+    let write = || {
+        fs::write(&partial, ends)?;
+        rustix::fs::syncfs(fs::File::open(&partial)?.file())?;
+        fs::rename(&partial, &file)
+    };
+    write().map_err(|error| git2::Error::new(ErrorCode::GenericError, ErrorClass::Os, error.to_string()))
 }
 
 /// Removes what a kill leaves behind: locks that nobody holds, and half-received packs.
 fn tidy(directory: &Path) {
     let places = [directory.to_owned(), directory.join("refs"), directory.join("refs/homeostat")];
-    let locks = places.iter().flat_map(|place| files_with(place, |name| name.ends_with(".lock")));
-    let packs = files_with(&directory.join("objects/pack"), |name| {
-        !name.starts_with("pack-") || name.ends_with(".tmp")
-    });
+    let locks = places.iter().flat_map(|place| files_with(place, |name| has_extension(name, "lock")));
+    let packs = files_with(&directory.join("objects/pack"), |name| !name.starts_with("pack-"));
     for file in locks.chain(packs) {
         if let Err(error) = fs::remove_file(&file) {
             warn!("cannot remove what an interrupted fetch left: {error}");
@@ -161,6 +184,10 @@ fn files_with(directory: &Path, wanted: impl Fn(&str) -> bool) -> Vec<PathBuf> {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
     let files = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()));
     files.filter(|entry| entry.file_name().to_str().is_some_and(&wanted)).map(|entry| entry.path()).collect()
+}
+
+fn has_extension(name: &str, extension: &str) -> bool {
+    Path::new(name).extension().is_some_and(|found| found == extension)
 }
 
 fn remove_if_there(directory: &Path) -> std::io::Result<()> {

@@ -5,6 +5,7 @@ mod error;
 mod export;
 mod fetch;
 mod known_hosts;
+mod local;
 mod location;
 mod mirror;
 mod settings;
@@ -29,7 +30,7 @@ use error::Failure;
 use mirror::Mirror;
 
 pub use credentials::Credentials;
-pub(crate) use location::Location;
+pub(crate) use location::{Location, is_helper};
 pub use settings::initialize;
 
 /// The shortest poll interval; a shorter one is taken for this.
@@ -169,24 +170,24 @@ impl Inner {
     fn try_refresh(&self) -> Result<Snapshot, Failure> {
         let repository = self.mirror.open()?;
         let known = self.mirror.revision(&repository)?;
-        let remote = fetch::Remote { location: &self.location, credentials: &self.credentials };
+        let remote = fetch::Remote::new(&self.location, &self.credentials);
         let fetched = remote.fetch(&repository, self.branch.as_deref(), self.mirror.reference(), known);
         let revision = fetched.map_err(|failure| self.blame(&repository, known, failure))?;
         if self.suspect.swap(false, Ordering::Relaxed) {
             mirror::check(&repository, revision)?;
         }
         self.mirror.compact(&repository, revision);
-        snapshot::read(repository, revision, &self.path)
+        snapshot::read(&repository, revision, &self.path)
     }
 
     /// A fetch fails strangely where the mirror is broken, and where the server is. Only a look at the mirror tells which.
     fn blame(&self, repository: &git2::Repository, known: Option<Oid>, failure: Failure) -> Failure {
         match (failure, known) {
             (Failure::Mirror(error), Some(known)) => match mirror::check(repository, known) {
-                Ok(()) => Failure::Port(error::remote(error, self.location.url())),
+                Ok(()) => Failure::Port(error::remote(&error, self.location.url())),
                 Err(broken) => broken,
             },
-            (Failure::Mirror(error), None) => Failure::Port(error::remote(error, self.location.url())),
+            (Failure::Mirror(error), None) => Failure::Port(error::remote(&error, self.location.url())),
             (failure, _) => failure,
         }
     }
@@ -197,7 +198,7 @@ impl Inner {
         }
         let repository = self.mirror.open().ok()?;
         let revision = self.mirror.revision(&repository).ok()??;
-        snapshot::read(repository, revision, &self.path).ok()
+        snapshot::read(&repository, revision, &self.path).ok()
     }
 
     fn export(&self, revision: &str, path: &SourcePath, destination: &Path) -> Result<(), PortError> {
@@ -258,7 +259,7 @@ mod tests {
     #[test]
     fn jitter_is_at_most_a_tenth() {
         for _ in 0..1000 {
-            let interval = jittered(Duration::from_secs(60));
+            let interval = jittered(Duration::from_mins(1));
             assert!(
                 interval >= Duration::from_secs(54) && interval <= Duration::from_secs(66),
                 "{interval:?}"

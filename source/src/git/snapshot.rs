@@ -15,10 +15,14 @@ use crate::limits;
 use crate::spec_file::{check_total, is_spec_name, unreadable};
 
 /// The snapshot of a commit, for the directory `path` of it.
-pub(super) fn read(repository: Repository, revision: Oid, path: &str) -> Result<Snapshot, Failure> {
-    let root = root_of(&repository, revision, path)?;
-    let specs = specs(&repository, root)?;
-    Ok(Snapshot { revision: revision.to_string(), specs, tree: Arc::new(GitTree::new(repository, root)) })
+pub(super) fn read(repository: &Repository, revision: Oid, path: &str) -> Result<Snapshot, Failure> {
+    let root = root_of(repository, revision, path)?;
+    let specs = specs(repository, root)?;
+    Ok(Snapshot {
+        revision: revision.to_string(),
+        specs,
+        tree: Arc::new(GitTree::new(repository.path().to_owned(), root)),
+    })
 }
 
 /// The tree that the directory `path` is at a revision.

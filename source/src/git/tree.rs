@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use git2::{Error, ObjectType, Oid, Repository};
@@ -212,16 +212,19 @@ pub(super) fn read_all(repository: &Repository, root: Oid) -> Result<(), Error> 
 }
 
 /// The tree of one revision.
+///
+/// The repository is opened for each question: a snapshot is kept for long, and while anyone has a pack
+/// open, libgit2 gives that one to everybody, also after the mirror was fetched anew.
 pub(super) struct GitTree {
-    repository: Mutex<Repository>,
+    mirror: PathBuf,
     root: Oid,
     /// What [`Lister`] says about directories that were asked for already.
     checked: Mutex<HashMap<Oid, Result<(), String>>>,
 }
 
 impl GitTree {
-    pub(super) fn new(repository: Repository, root: Oid) -> Self {
-        Self { repository: Mutex::new(repository), root, checked: Mutex::default() }
+    pub(super) fn new(mirror: PathBuf, root: Oid) -> Self {
+        Self { mirror, root, checked: Mutex::default() }
     }
 
     /// Fails where an export would: the compiler can tell the user which spec asks for it.
@@ -236,7 +239,8 @@ impl GitTree {
 
 impl Tree for GitTree {
     fn entry(&self, path: &str) -> Result<Option<TreeEntry>, String> {
-        let repository = self.repository.lock().unwrap_or_else(PoisonError::into_inner);
+        let repository = Repository::open_bare(&self.mirror)
+            .map_err(|error| format!("cannot open the mirror of the source: {error}"))?;
         let Some(found) = find(&repository, self.root, path).map_err(|error| error.line())? else {
             return Ok(None);
         };

@@ -1,5 +1,5 @@
 //! What the tests of both sources use.
-#![allow(dead_code)]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -130,7 +130,7 @@ impl Repository {
             url: self.url(),
             branch: None,
             path: None,
-            interval: Duration::from_secs(60),
+            interval: Duration::from_mins(1),
             mirror_directory: self.mirror(),
             credentials: Credentials::default(),
         }

@@ -1,1 +1,108 @@
-//! homeostat-conformance
+//! What every engine must do: one suite, run on each of them.
+//!
+//! A case is an async function that takes an engine and a [`World`] and panics when the engine breaks its promise.
+//! Each is named as the promise. [`every_case`] lists them all for an engine's test target, which makes a test of each
+//! on a fresh engine, and looks for leaks after it.
+//!
+//! What only one engine has (processes of its own, a reopened data directory) is tested in that engine's target.
+
+#![expect(clippy::unwrap_used, reason = "a broken promise panics, and the test that runs the case fails")]
+#![expect(clippy::missing_panics_doc, reason = "every case panics when its promise is broken")]
+
+pub mod events;
+pub mod exec;
+pub mod exits;
+pub mod images;
+pub mod limits;
+pub mod logs;
+pub mod mounts;
+pub mod networks;
+pub mod process;
+pub mod refusals;
+pub mod states;
+pub mod stop;
+mod world;
+
+pub use world::World;
+pub use world::{
+    APP, PATIENCE, config, create, image_log, key, log_lines, observe, run, run_to_end, shell, state,
+    wait_exited, wait_for_log,
+};
+
+/// Calls the macro of that name with all cases: `every_case!(tests)` expands to `tests! { module::case, ... }`.
+#[macro_export]
+macro_rules! every_case {
+    ($callback:ident) => {
+        $callback! {
+            events::an_exit_is_told_as_an_event,
+            exec::a_command_gives_its_code_and_output,
+            exec::a_command_has_the_containers_environment_and_directory,
+            exec::a_command_that_takes_too_long_is_killed,
+            exec::a_command_that_does_not_exist_has_code_127,
+            exec::only_the_tail_of_much_output_is_kept,
+            exec::nothing_is_run_in_a_container_that_does_not_run,
+            exits::an_exit_code_is_told,
+            exits::a_signal_is_told_as_128_and_its_number,
+            exits::a_killed_first_process_has_code_137,
+            exits::an_exited_container_starts_again,
+            exits::a_command_that_does_not_exist_cannot_be_started,
+            images::the_same_build_twice_gives_the_same_id,
+            images::a_changed_context_gives_another_id,
+            images::a_failed_build_says_which_step_and_leaves_no_image,
+            images::a_build_argument_reaches_the_step,
+            images::a_removed_reference_is_gone_and_can_be_removed_twice,
+            images::a_prune_keeps_what_is_used_or_named_and_a_dry_run_keeps_all,
+            limits::a_container_out_of_memory_is_told_so,
+            limits::processes_are_limited,
+            limits::limits_change_in_place,
+            limits::usage_is_told_of_what_runs,
+            logs::both_streams_are_in_the_log_with_times,
+            logs::a_tail_is_the_last_lines,
+            logs::lines_before_a_time_are_left_out,
+            logs::a_log_survives_the_container,
+            logs::a_followed_log_goes_on,
+            logs::a_log_of_nobody_is_empty,
+            mounts::a_named_volume_outlives_its_container,
+            mounts::a_new_volume_begins_with_the_images_content,
+            mounts::a_volume_with_content_is_left_as_it_is,
+            mounts::a_host_directory_mounted_read_only_cannot_be_written,
+            mounts::a_file_of_the_source_is_mounted_read_only,
+            mounts::a_tmpfs_is_empty_and_gone_with_the_run,
+            mounts::a_read_only_root_cannot_be_written_but_its_volumes_can,
+            mounts::what_a_container_wrote_outlives_a_restart_and_not_its_removal,
+            mounts::a_volume_in_use_cannot_be_removed,
+            mounts::a_volume_is_created_and_removed_twice,
+            networks::a_published_port_answers,
+            networks::a_published_port_moves_to_the_next_container,
+            networks::containers_of_one_network_reach_each_other,
+            networks::a_container_without_network_has_only_loopback,
+            networks::a_network_in_use_cannot_be_removed,
+            networks::a_network_is_created_and_removed_twice,
+            process::the_image_gives_command_environment_and_directory,
+            process::the_spec_wins_over_the_image,
+            process::an_entrypoint_of_the_spec_drops_the_images_command,
+            process::a_user_is_looked_up_in_the_image,
+            process::the_host_name_is_the_containers_name_unless_given,
+            process::no_new_privileges_is_set_when_asked_for,
+            process::dropped_capabilities_are_gone,
+            refusals::an_image_that_is_not_here_is_refused,
+            refusals::a_missing_host_path_is_refused,
+            refusals::an_unknown_user_is_refused,
+            refusals::a_port_in_use_is_refused_and_works_when_free,
+            refusals::a_container_created_from_something_else_is_refused,
+            refusals::what_does_not_exist_cannot_be_started,
+            refusals::a_running_container_cannot_be_removed,
+            states::a_created_container_does_not_run,
+            states::a_started_container_runs_until_it_is_stopped,
+            states::a_paused_container_does_nothing_until_it_is_resumed,
+            states::every_operation_can_be_repeated,
+            states::observed_config_is_what_was_asked_for,
+            stop::a_process_that_heeds_the_signal_gives_its_own_code,
+            stop::a_process_that_ignores_the_signal_is_killed_after_the_grace,
+            stop::the_images_stop_signal_is_sent,
+            stop::a_given_signal_wins_over_the_images,
+            stop::a_paused_container_is_stopped,
+            stop::no_process_of_a_stopped_container_is_left,
+        }
+    };
+}

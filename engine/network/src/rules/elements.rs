@@ -40,6 +40,20 @@ impl Elements {
         self.0.entry(set.to_owned()).or_default().insert(element);
     }
 
+    /// UDP ports of the host whose publication differs from that in the other; every one without another.
+    pub(super) fn changed_udp_ports(&self, other: Option<&Self>) -> BTreeSet<u16> {
+        let nothing = Self::default();
+        let other = other.unwrap_or(&nothing);
+        let changed = [self.without(other), other.without(self)];
+        changed
+            .iter()
+            .flat_map(|elements| &elements.0)
+            .filter(|(set, _)| set.starts_with("udp_"))
+            .flat_map(|(_, elements)| elements)
+            .filter_map(|element| element.split(" : ").next()?.rsplit(" . ").next()?.parse().ok())
+            .collect()
+    }
+
     /// What this has and the other lacks, by set; sets without any are left out.
     pub(super) fn without(&self, other: &Self) -> Self {
         let nothing = BTreeSet::new();

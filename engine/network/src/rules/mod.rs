@@ -5,12 +5,14 @@
 
 mod elements;
 mod error;
+mod flows;
 mod generation;
 mod listing;
+mod netfilter;
 mod nft;
 mod script;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddrV4;
 
 pub use error::RulesError;
@@ -53,7 +55,8 @@ pub enum Applied {
 /// # Guarantees
 /// - Only the table of this name is ever read or changed. Every change is one transaction: there is no moment at
 ///   which a port that stays published is not.
-/// - Connections that are established go on through a change.
+/// - TCP connections that are established go on through a change. UDP packets go where the change says, also from a
+///   sender that has been sending before.
 ///
 /// # Caveats
 /// - Every base chain of a hook has a say: a `drop` in another table, such as Docker's `FORWARD` policy or a firewall
@@ -89,6 +92,7 @@ impl Table {
         let wanted = Elements::of(desired);
         let before = generation::current();
         let current = self.current(before);
+        let changed_udp_ports = wanted.changed_udp_ports(current.as_ref());
         let (applied, script) = match current {
             Some(current) if current == wanted => (Applied::Unchanged, None),
             Some(current) => (Applied::Updated, Some(script::update(&self.name, &current, &wanted))),
@@ -102,6 +106,7 @@ impl Table {
         if let Some(generation) = expected.filter(|_| generation::current() == expected) {
             self.known = Some(Known { generation, elements: wanted });
         }
+        forget_flows(&changed_udp_ports);
         Ok(applied)
     }
 
@@ -131,5 +136,15 @@ impl Table {
             }
             result => result,
         }
+    }
+}
+
+/// Best effort: a kernel without `nf_conntrack_netlink` cannot be asked, and forgets by itself when a sender rests.
+fn forget_flows(udp_ports: &BTreeSet<u16>) {
+    if udp_ports.is_empty() {
+        return;
+    }
+    if let Err(error) = flows::forget_udp(udp_ports) {
+        tracing::debug!(%error, "flows to UDP ports whose publication has changed could not be forgotten");
     }
 }

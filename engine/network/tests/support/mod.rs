@@ -1,5 +1,9 @@
 //! Hosts and containers as network namespaces, made by threads of the test: they end with the test.
-#![allow(dead_code)] // each test file uses a part of it
+#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy.toml allows it in tests, but takes no helper of theirs for one"
+)]
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
@@ -17,7 +21,7 @@ use homeostat_spec::Protocol;
 use nix::sched::{CloneFlags, setns, unshare};
 
 /// How long something that must not come is waited for.
-const PATIENCE: Duration = Duration::from_millis(300);
+pub(crate) const PATIENCE: Duration = Duration::from_millis(300);
 /// How long something that must come is waited for.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(5);
 
@@ -69,23 +73,23 @@ impl Namespace {
     }
 
     /// The address that a TCP server saw a connection from here come from.
-    pub(crate) fn tcp(&self, to: SocketAddrV4) -> io::Result<String> {
-        self.connect(to).and_then(|mut connection| ask(&mut connection))
+    pub(crate) fn tcp(&self, to: SocketAddrV4, patience: Duration) -> io::Result<String> {
+        self.connect(to, patience).and_then(|mut connection| ask(&mut connection))
     }
 
-    pub(crate) fn connect(&self, to: SocketAddrV4) -> io::Result<TcpStream> {
+    pub(crate) fn connect(&self, to: SocketAddrV4, patience: Duration) -> io::Result<TcpStream> {
         self.run(|| {
-            let connection = TcpStream::connect_timeout(&SocketAddr::V4(to), PATIENCE)?;
+            let connection = TcpStream::connect_timeout(&SocketAddr::V4(to), patience)?;
             connection.set_read_timeout(Some(DEADLINE))?;
             Ok(connection)
         })
     }
 
     /// The address that a UDP server saw a packet from here come from.
-    pub(crate) fn udp(&self, to: SocketAddrV4) -> io::Result<String> {
+    pub(crate) fn udp(&self, to: SocketAddrV4, patience: Duration) -> io::Result<String> {
         self.run(|| {
             let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
-            socket.set_read_timeout(Some(PATIENCE))?;
+            socket.set_read_timeout(Some(patience))?;
             socket.connect(to)?;
             socket.send(b"?")?;
             let mut answer = [0; 64];

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use homeostat_reconciler::fake::{Random, World};
 use homeostat_reconciler::{
-    ContainerState, Desired, ErrorKind, Plan, PortError, ProbeOutcome, Record, Step, lint, plan,
+    ContainerState, Desired, ErrorKind, HealthStatus, Plan, PortError, ProbeOutcome, Record, Step, lint, plan,
 };
 use jiff::Timestamp;
 
@@ -146,7 +146,7 @@ impl Loop {
                 let until = [last.due(), self.world.next_end()].into_iter().flatten().min();
                 let second = self.world.now().checked_add(Duration::from_secs(1)).unwrap();
                 let until = until.map_or(second, |until| if probing { until.min(second) } else { until });
-                self.world.advance_to(until);
+                self.world.advance_to(until.max(self.world.now()));
             }
         }
         panic!("does not settle: {last:#?}\n{:#?}", self.world.observe());
@@ -157,12 +157,7 @@ impl Loop {
         self.desired.containers().any(|(key, container)| {
             container.health.is_some()
                 && observed.containers.get(&key).is_some_and(|actual| actual.state == ContainerState::Running)
-                && self.record.containers[&key].health.probed_at.is_none()
+                && self.record.containers[&key].health.status != HealthStatus::Healthy
         })
     }
-}
-
-/// The steps of a plan, a line each.
-pub(crate) fn lines(plan: &Plan) -> Vec<String> {
-    plan.steps.iter().map(ToString::to_string).collect()
 }

@@ -1,10 +1,9 @@
 //! What plans look like, a promise a test.
 
-mod support;
-
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::support::{Execution, Loop};
 use homeostat_reconciler::fake::specs::{
     app, app_with, build, container, desired, health, in_state, key, name, network, port, volume,
 };
@@ -17,7 +16,6 @@ use homeostat_spec::{
     App, Container, ContainerImage, DependencyCondition, DesiredState, Image, Mount, MountSource,
     NetworkMode, RestartPolicy, SourcePath,
 };
-use support::{Execution, Loop, lines};
 
 fn one(container: Container) -> Desired {
     desired([app_with("web", [("web", container)])])
@@ -38,6 +36,11 @@ fn built(digest: &str) -> App {
 
 fn mount(source: MountSource, target: &str) -> Mount {
     Mount { source, target: target.to_owned(), read_only: false }
+}
+
+/// The steps of a plan, a line each.
+fn lines(plan: &Plan) -> Vec<String> {
+    plan.steps.iter().map(ToString::to_string).collect()
 }
 
 fn reasons(plan: &Plan) -> Vec<String> {
@@ -378,7 +381,7 @@ fn a_container_that_keeps_failing_is_restarted_ever_later_and_at_once_with_a_new
 #[test]
 fn a_restart_after_a_run_that_lasted_is_immediate() {
     let mut agent = settled(one(container("nginx")));
-    agent.advance(Duration::from_secs(3600));
+    agent.advance(Duration::from_hours(1));
     agent.world.exit(&key("web/web"), Some(0));
     assert_eq!(lines(&agent.step()), ["start container web/web: exited with code 0"]);
 }
@@ -389,7 +392,7 @@ fn after_a_power_cut_everything_starts_again_but_what_is_never_restarted() {
     web.restart = RestartPolicy::No;
     let mut agent =
         settled(desired([app_with("a", [("x", web)]), app_with("b", [("x", container("nginx"))])]));
-    agent.advance(Duration::from_secs(60));
+    agent.advance(Duration::from_mins(1));
     agent.world.power_cut();
     assert_eq!(lines(&agent.step()), ["start container b/x: ended unseen"]);
     assert!(agent.plan().is_converged());
@@ -545,4 +548,73 @@ fn an_app_made_by_a_chain_of_any_length_is_planned() {
     let observed = agent.world.observe();
     let plan = homeostat_reconciler::plan(&agent.desired, &observed, &agent.record, agent.world.now());
     assert_eq!(plan.steps.len(), 40_001);
+}
+
+#[test]
+fn a_network_without_a_declared_subnet_gives_way_to_one_with() {
+    let app_on = |text: &str, subnet| {
+        let mut web = container("nginx");
+        web.config.network = NetworkMode::Named(name("front"));
+        let mut app = app_with(text, [("web", web)]);
+        app.networks.insert(name("front"), network(subnet));
+        app
+    };
+    let mut agent = settled(desired([app_on("a", Some("10.1.0.0/24"))]));
+    agent.desired = desired([app_on("a", None)]);
+    assert!(agent.plan().is_converged(), "a subnet that is there serves as well as another");
+    agent.desired = desired([app_on("a", None), app_on("b", Some("10.1.0.0/16"))]);
+    let plan = agent.step();
+    let networks: Vec<_> = lines(&plan).into_iter().filter(|line| line.contains("network b")).collect();
+    assert_eq!(networks, ["create network b/front: not there"]);
+    assert!(agent.plan().is_converged(), "{:#?}", agent.plan());
+}
+
+#[test]
+fn of_two_containers_with_one_port_the_second_waits_for_the_first() {
+    let published = || {
+        let mut container = container("nginx");
+        container.config.ports = vec![port(80)];
+        container
+    };
+    // The compiler refuses this of files that are good; a broken one's last good state can do it.
+    let mut agent =
+        Loop::new(desired([app_with("a", [("x", published())]), app_with("b", [("x", published())])]));
+    agent.step();
+    let plan = agent.plan();
+    assert!(plan.steps.is_empty(), "{plan:#?}");
+    assert_eq!(reasons(&plan), ["container b/x: waits for container a/x"]);
+    agent.desired = desired([app_with("b", [("x", published())])]);
+    agent.settle();
+    assert_eq!(agent.world.observe().containers[&key("b/x")].state, ContainerState::Running);
+}
+
+#[test]
+fn a_container_is_not_stopped_for_a_successor_whose_dependency_is_not_ready() {
+    let web = |user: Option<&str>| {
+        let mut web = container("nginx");
+        web.config.user = user.map(str::to_owned);
+        web.depends_on = BTreeMap::from([(name("db"), DependencyCondition::Healthy)]);
+        let mut db = container("pg");
+        db.health = Some(health());
+        db.config.user = user.map(str::to_owned);
+        desired([app_with("web", [("web", web), ("db", db)])])
+    };
+    let mut agent = settled(web(None));
+    agent.desired = web(Some("app"));
+    let plan = agent.step();
+    assert!(lines(&plan).iter().all(|line| line.contains("web/db")), "{plan:#?}");
+    assert_eq!(agent.world.observe().containers[&key("web/web")].state, ContainerState::Running);
+    agent.advance(Duration::from_secs(1));
+    agent.probe(&mut Random::of(0), 1000);
+    assert_eq!(lines(&agent.step())[0], "stop container web/web: user changed");
+    assert!(agent.plan().is_converged());
+}
+
+#[test]
+fn a_plan_survives_being_written_as_json() {
+    let mut app = built("d1");
+    app.networks.insert(name("front"), network(None));
+    let plan = Loop::new(desired([app])).plan();
+    let text = serde_json::to_string(&plan).unwrap();
+    assert_eq!(serde_json::from_str::<Plan>(&text).unwrap(), plan);
 }

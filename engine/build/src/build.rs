@@ -1,0 +1,224 @@
+//! One build, from the context to an image with a name.
+
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet};
+
+use homeostat_dockerfile::{Command, Dockerfile, Globals, Platform, is_proxy_argument};
+use homeostat_image::{Image, ImageStore};
+
+use crate::configuration::State;
+use crate::copy::Tree;
+use crate::isolation::isolated;
+use crate::stage::StageBuild;
+use crate::stages::{self, Origin};
+use crate::{BuildError, BuildOptions, BuildOutcome, Reporter, StepError, StepRunner, context};
+
+/// The longest text of an instruction in a message, in characters.
+const TEXT_LIMIT: usize = 120;
+
+/// Builds an image and gives it a name, taking that from the image that has it.
+///
+/// It blocks until the image is on disk for good. Steps run one after the other, those of stages that the target does
+/// not need not at all.
+///
+/// # Guarantees
+/// Without success the name means what it meant before, and nothing is left but cache entries of steps that succeeded.
+/// With the same input and all steps in the cache the image is the same, down to its id.
+///
+/// # Assumptions
+/// The context does not change meanwhile. The process may unshare its mount namespace (`CAP_SYS_ADMIN`).
+///
+/// # Errors
+/// With the line of the Dockerfile wherever there is one.
+pub fn build(
+    store: &ImageStore,
+    options: &BuildOptions,
+    runner: &dyn StepRunner,
+    reporter: &dyn Reporter,
+) -> Result<BuildOutcome, BuildError> {
+    let (file, context) = context::open(options)?;
+    for warning in &file.warnings {
+        reporter.warning(&format!("line {}: {}", warning.line, warning.message));
+    }
+    let platform = Platform::host();
+    let globals = Globals::new(&file, &options.args, &platform)
+        .map_err(|source| BuildError::Dockerfile { path: options.dockerfile.clone(), source })?;
+    warn_of_unused_arguments(&file, options, &platform, reporter);
+    let target = stages::target(&file, options.target.as_deref())?;
+    let needed = stages::needed(&file, &globals, target)?;
+    let total = needed.iter().map(|place| file.stages[*place].instructions.len() + 1).sum();
+    isolated(move || {
+        let counts = Counts { total, begun: Cell::new(0), cached: Cell::new(0) };
+        Build { store, options, runner, reporter, file: &file, context, globals: &globals, platform, counts }
+            .run(&needed)
+    })
+}
+
+/// What all steps of a build share.
+pub(crate) struct Build<'a> {
+    pub(crate) store: &'a ImageStore,
+    pub(crate) options: &'a BuildOptions,
+    pub(crate) runner: &'a dyn StepRunner,
+    pub(crate) reporter: &'a dyn Reporter,
+    pub(crate) file: &'a Dockerfile,
+    pub(crate) context: Tree,
+    pub(crate) globals: &'a Globals,
+    platform: Platform,
+    counts: Counts,
+}
+
+/// How far a build is.
+struct Counts {
+    total: usize,
+    begun: Cell<usize>,
+    cached: Cell<usize>,
+}
+
+impl Build<'_> {
+    fn run(&self, needed: &[usize]) -> Result<BuildOutcome, BuildError> {
+        let _lease = self.store.lease();
+        let mut done = BTreeMap::new();
+        for place in needed {
+            match self.stage(*place, &done) {
+                Ok(state) => done.insert(*place, state),
+                Err(error) => {
+                    // What went well is worth keeping; that this build failed is the error to tell.
+                    let _ = self.store.settle();
+                    return Err(error);
+                }
+            };
+        }
+        let (_, state) = done.pop_last().expect("the target itself is needed");
+        let id = self
+            .store
+            .commit_image(state.image(), &state.layers, Some(&self.options.reference))
+            .map_err(BuildError::Store)?;
+        Ok(BuildOutcome { id, steps: self.counts.total, cached: self.counts.cached.get() })
+    }
+
+    fn stage(&self, place: usize, done: &BTreeMap<usize, State>) -> Result<State, BuildError> {
+        let stage = &self.file.stages[place];
+        self.begin_step(&stage.text);
+        let base = self.base(place, done).map_err(|error| step_error(stage.line, &stage.text, error))?;
+        self.note_cached();
+        let mut work = StageBuild::new(self, place, base, done);
+        for instruction in &stage.instructions {
+            self.begin_step(&instruction.text);
+            work.execute(&instruction.command, &instruction.text)
+                .map_err(|error| step_error(instruction.line, &instruction.text, error))?;
+        }
+        Ok(work.finish())
+    }
+
+    fn base(&self, place: usize, done: &BTreeMap<usize, State>) -> Result<State, StepError> {
+        if let Some(platform) = &self.file.stages[place].platform {
+            self.check_platform(&self.globals.expand(platform)?)?;
+        }
+        Ok(match stages::base(self.file, self.globals, place)? {
+            Origin::Scratch => State::scratch(&self.platform),
+            Origin::Stage(other) => done[&other].as_base(),
+            Origin::Image(reference) => State::on(self.image(&reference)?),
+        })
+    }
+
+    /// An image of the store, also when its reference is written shorter or longer than the store knows it.
+    pub(crate) fn image(&self, reference: &str) -> Result<Image, StepError> {
+        for name in spellings(reference) {
+            if let Some(image) = self.store.find(&name)? {
+                self.check_platform(&format!("{}/{}", image.config.os(), image.config.architecture()))?;
+                return Ok(image);
+            }
+        }
+        Err(StepError::NoImage { reference: reference.to_owned() })
+    }
+
+    /// A variant is not compared: what it means differs between architectures.
+    fn check_platform(&self, found: &str) -> Result<(), StepError> {
+        let own = [self.platform.os.as_str(), self.platform.architecture.as_str()];
+        if found.split('/').take(2).eq(own) {
+            return Ok(());
+        }
+        Err(StepError::Platform { found: found.to_owned(), host: self.platform.to_string() })
+    }
+
+    fn begin_step(&self, text: &str) {
+        self.counts.begun.set(self.counts.begun.get() + 1);
+        self.reporter.step(self.counts.begun.get(), self.counts.total, text);
+    }
+
+    pub(crate) fn note_cached(&self) {
+        self.counts.cached.set(self.counts.cached.get() + 1);
+        self.reporter.cached();
+    }
+}
+
+pub(crate) fn step_error(line: usize, text: &str, source: StepError) -> BuildError {
+    let instruction = match text.char_indices().nth(TEXT_LIMIT) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.to_owned(),
+    };
+    BuildError::Step { line, instruction, source: Box::new(source) }
+}
+
+/// The ways to write a reference, that of the Dockerfile first: `latest` and Docker's own registry may be left out.
+fn spellings(reference: &str) -> Vec<String> {
+    const REGISTRY: &str = "docker.io/";
+    const LIBRARY: &str = "docker.io/library/";
+    let last = reference.rsplit('/').next().unwrap_or_default();
+    let mut names = vec![reference.to_owned()];
+    if !last.contains([':', '@']) {
+        names.push(format!("{reference}:latest"));
+    } else if let Some(short) = reference.strip_suffix(":latest") {
+        names.push(short.to_owned());
+    }
+    let with_registry = names.iter().map(|name| match name.strip_prefix(LIBRARY) {
+        Some(short) => short.to_owned(),
+        None => match name.strip_prefix(REGISTRY) {
+            Some(short) => short.to_owned(),
+            None if name.contains('/') => format!("{REGISTRY}{name}"),
+            None => format!("{LIBRARY}{name}"),
+        },
+    });
+    let with_registry: Vec<String> = with_registry.collect();
+    names.extend(with_registry);
+    names
+}
+
+fn warn_of_unused_arguments(
+    file: &Dockerfile,
+    options: &BuildOptions,
+    platform: &Platform,
+    reporter: &dyn Reporter,
+) {
+    let mut known: BTreeSet<String> = platform.arguments().map(|(name, _)| name).collect();
+    known.extend(file.globals.iter().map(|(_, argument)| argument.name.clone()));
+    for instruction in file.stages.iter().flat_map(|stage| &stage.instructions) {
+        if let Command::Arg(arguments) = &instruction.command {
+            known.extend(arguments.iter().map(|argument| argument.name.clone()));
+        }
+    }
+    for name in options.args.keys().filter(|name| !known.contains(*name) && !is_proxy_argument(name)) {
+        reporter.warning(&format!("the build argument `{name}` is declared by no ARG"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::spellings;
+
+    #[test]
+    fn references_may_leave_out_what_everybody_knows() {
+        let cases = [
+            ("busybox", "docker.io/library/busybox:latest"),
+            ("busybox", "busybox:latest"),
+            ("busybox:1", "docker.io/library/busybox:1"),
+            ("busybox:latest", "busybox"),
+            ("docker.io/library/busybox:1", "busybox:1"),
+            ("a/b:1", "docker.io/a/b:1"),
+            ("localhost:5000/a", "localhost:5000/a:latest"),
+        ];
+        for (reference, name) in cases {
+            assert!(spellings(reference).iter().any(|spelling| spelling == name), "{reference} {name}");
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! Why there is no image.
+
+use std::error::Error;
+use std::io;
+
+use homeostat_dockerfile::{DockerfileError, ExpandError, IgnoreError, PatternError};
+use homeostat_files::{FileError, overlay::OverlayError};
+use homeostat_image::StoreError;
+use homeostat_reconciler::ErrorKind;
+
+use crate::RunError;
+
+/// A build failed.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The Dockerfile or the .dockerignore file cannot be read.
+    #[error("cannot read `{path}` of the build context")]
+    Read {
+        /// Relative to the context.
+        path: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The build context is no directory that can be read.
+    #[error("cannot use the build context")]
+    Context(#[source] FileError),
+    /// The Dockerfile is wrong.
+    #[error("cannot build `{path}`")]
+    Dockerfile {
+        /// Relative to the context.
+        path: String,
+        /// What is wrong.
+        source: DockerfileError,
+    },
+    /// The .dockerignore file is wrong.
+    #[error("cannot use `{path}`")]
+    Ignore {
+        /// Relative to the context.
+        path: String,
+        /// What is wrong.
+        source: IgnoreError,
+    },
+    /// The target is no stage.
+    #[error("there is no stage `{target}`")]
+    NoTarget {
+        /// What was asked for.
+        target: String,
+        /// The names that there are.
+        stages: Vec<String>,
+    },
+    /// A step failed.
+    #[error("line {line}: {instruction}")]
+    Step {
+        /// Where it begins in the Dockerfile, from 1.
+        line: usize,
+        /// Its text, shortened.
+        instruction: String,
+        /// Why.
+        source: Box<StepError>,
+    },
+    /// The image cannot be stored.
+    #[error("cannot store the image")]
+    Store(#[source] StoreError),
+    /// No thread with mounts of its own can be had.
+    #[error("cannot make a mount namespace for the build")]
+    Isolation(#[source] io::Error),
+}
+
+/// A step of a build failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StepError {
+    /// A variable cannot be put in.
+    #[error("cannot put variables in")]
+    Expand(#[from] ExpandError),
+    /// A wildcard is malformed.
+    #[error("cannot select files")]
+    Pattern(#[from] PatternError),
+    /// The base image, or the one to copy from, is not on this host.
+    #[error("there is no image `{reference}` on this host")]
+    NoImage {
+        /// Its reference.
+        reference: String,
+    },
+    /// The image is for another platform, or another one is asked for.
+    #[error("the platform is {found}, and this host's is {host}")]
+    Platform {
+        /// What was asked for, or the image has.
+        found: String,
+        /// What this host has.
+        host: String,
+    },
+    /// What the instruction says means nothing.
+    #[error("`{value}` is no {what}")]
+    Value {
+        /// What stands there, with its variables put in.
+        value: String,
+        /// What it should be.
+        what: &'static str,
+    },
+    /// A source of `COPY` is not there.
+    #[error("there is no file `{path}` to copy")]
+    NoSource {
+        /// As it stands in the Dockerfile, with its variables put in.
+        path: String,
+        /// Whether .dockerignore leaves it out.
+        ignored: bool,
+    },
+    /// Several files cannot become one.
+    #[error("several files cannot be copied to the file `{destination}`")]
+    NoDirectory {
+        /// Where they were to go.
+        destination: String,
+    },
+    /// Something in the image is in the way.
+    #[error("`{path}` in the image is {found}")]
+    InTheWay {
+        /// Path in the image.
+        path: String,
+        /// What it is.
+        found: &'static str,
+    },
+    /// A device or the like cannot be copied.
+    #[error("`{path}` is no file, directory or link")]
+    Special {
+        /// Path of the source.
+        path: String,
+    },
+    /// `ADD` of an archive, which Docker would unpack.
+    #[error("ADD of the archive `{path}` is not supported")]
+    Archive {
+        /// Path of the source.
+        path: String,
+    },
+    /// `ADD` of what Docker would fetch.
+    #[error("ADD of `{path}` is not supported")]
+    Remote {
+        /// The source.
+        path: String,
+    },
+    /// The image has no such user.
+    #[error("the image has no user `{name}`")]
+    NoUser {
+        /// The name.
+        name: String,
+    },
+    /// The image has no such group.
+    #[error("the image has no group `{name}`")]
+    NoGroup {
+        /// The name.
+        name: String,
+    },
+    /// The command failed.
+    #[error("the command exited with {code}{}", shown(.output))]
+    Exit {
+        /// Its exit code.
+        code: i32,
+        /// The last lines that it printed.
+        output: Vec<String>,
+        /// Whether the file system of the image store was full then.
+        disk_full: bool,
+    },
+    /// The command could not be started.
+    #[error("cannot run the command")]
+    Run(#[source] RunError),
+    /// A file cannot be used.
+    #[error("cannot change the image's files")]
+    File(#[from] FileError),
+    /// A file cannot be read or written.
+    #[error("cannot change the image's files")]
+    Io(#[from] io::Error),
+    /// The layers cannot be mounted.
+    #[error("cannot mount the image")]
+    Mount(#[from] OverlayError),
+    /// The image store cannot do its part.
+    #[error("cannot use the image store")]
+    Store(#[from] StoreError),
+}
+
+impl BuildError {
+    /// Who can do something about it.
+    pub fn kind(&self) -> ErrorKind {
+        if is_out_of_space(self) {
+            return ErrorKind::Transient;
+        }
+        match self {
+            Self::Dockerfile { .. } | Self::Ignore { .. } | Self::NoTarget { .. } | Self::Read { .. } => {
+                ErrorKind::User
+            }
+            Self::Step { source, .. } => source.kind(),
+            Self::Context(_) | Self::Store(_) => ErrorKind::Transient,
+            Self::Isolation(_) => ErrorKind::Config,
+        }
+    }
+
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        if is_out_of_space(self) {
+            return Some(DISK_FULL.to_owned());
+        }
+        match self {
+            Self::Dockerfile { source, .. } => source.hint(),
+            Self::NoTarget { stages, .. } if stages.is_empty() => Some("no stage has a name".to_owned()),
+            Self::NoTarget { stages, .. } => Some(format!("there are: {}", stages.join(", "))),
+            Self::Step { source, .. } => source.hint(),
+            Self::Isolation(_) => Some("builds need the capability CAP_SYS_ADMIN".to_owned()),
+            Self::Read { .. } | Self::Context(_) | Self::Ignore { .. } | Self::Store(_) => None,
+        }
+    }
+}
+
+const DISK_FULL: &str = "the disk of the image store is full: make room, for instance with `homeostat prune`";
+
+impl StepError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Exit { disk_full: true, .. } => ErrorKind::Transient,
+            // Another app may build or pull the image in a moment.
+            Self::NoImage { .. } | Self::File(_) | Self::Io(_) | Self::Store(_) | Self::Run(_) => {
+                ErrorKind::Transient
+            }
+            Self::Mount(_) => ErrorKind::Config,
+            // A command may depend on a network or a mirror, but far more often it is simply wrong.
+            _ => ErrorKind::User,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        let text = match self {
+            Self::Expand(error) => error.hint()?,
+            Self::NoImage { .. } => "pull it, build it, or check its name; FROM scratch needs no image",
+            Self::NoSource { ignored: true, .. } => "the .dockerignore file leaves it out",
+            Self::NoSource { .. } => "paths begin at the build context, and links lead nowhere outside of it",
+            Self::NoDirectory { .. } => "end the destination with `/`",
+            Self::Archive { .. } => "unpack it with RUN, or COPY it as it is",
+            Self::Remote { .. } => "fetch it with RUN, or put the file into the build context and COPY it",
+            Self::Platform { .. } => "images are built for the platform of their host only",
+            Self::NoUser { .. } | Self::NoGroup { .. } => "create it with RUN before, or use a number",
+            Self::Exit { disk_full: true, .. } => DISK_FULL,
+            _ => return None,
+        };
+        Some(text.to_owned())
+    }
+}
+
+fn shown(output: &[String]) -> String {
+    if output.is_empty() { String::new() } else { format!("; it printed last:\n{}", output.join("\n")) }
+}
+
+fn is_out_of_space(error: &(dyn Error + 'static)) -> bool {
+    let mut error = Some(error);
+    while let Some(current) = error {
+        if let Some(io) = current.downcast_ref::<io::Error>()
+            && matches!(io.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+        {
+            return true;
+        }
+        error = current.source();
+    }
+    false
+}

@@ -1,0 +1,68 @@
+//! What a build needs from others.
+
+use std::path::PathBuf;
+
+/// Runs the commands of `RUN`.
+pub trait StepRunner: Send + Sync {
+    /// Runs the command to its end with the root directory of the step, handing out each line that it prints, and gives
+    /// its exit code; that of a command killed by a signal is 128 and the signal's number.
+    ///
+    /// # Assumptions
+    /// It is called on the thread of the build, whose mount namespace holds [`RunStep::rootfs`]: a process that is to
+    /// see it must be a child of that very thread, or be given it by descriptor.
+    ///
+    /// # Guarantees that it must give
+    /// When it returns, no process of the step runs any more, and nothing that it mounted is left. It may mount over
+    /// directories and files of the root, and may create those that are missing for it (`/proc`, `/sys`, `/dev`,
+    /// `/etc/hosts`, `/etc/hostname`, `/etc/resolv.conf`): the build takes those stubs out of the layer if they are
+    /// still empty. It writes nothing else to the root.
+    ///
+    /// # Errors
+    /// When the command cannot be started; an exit code other than 0 is no error here.
+    fn run(&self, step: &RunStep, output: &mut dyn FnMut(Stream, &str)) -> Result<i32, RunError>;
+}
+
+/// Why a command could not be started.
+pub type RunError = Box<dyn std::error::Error + Send + Sync>;
+
+/// One `RUN`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunStep {
+    /// The root directory: the layers so far, mounted, changes going to the layer that is being made.
+    pub rootfs: PathBuf,
+    /// Program and arguments. A program without `/` is to be searched in the `PATH` of `env`.
+    pub args: Vec<String>,
+    /// All of the environment, as `NAME=value`.
+    pub env: Vec<String>,
+    /// The working directory inside the root, which exists.
+    pub cwd: String,
+    /// The user.
+    pub uid: u32,
+    /// The user's group.
+    pub gid: u32,
+    /// More groups of the user.
+    pub groups: Vec<u32>,
+    /// Whether it has the network.
+    pub network: bool,
+}
+
+/// Where a line was printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// Is told how a build goes on. Never fails and never blocks.
+pub trait Reporter: Send + Sync {
+    /// A step began: `number`, from 1, of `total`, and the instruction's text.
+    fn step(&self, number: usize, total: usize, text: &str);
+    /// The step's result was taken from the cache.
+    fn cached(&self);
+    /// The step printed a line.
+    fn output(&self, stream: Stream, line: &str);
+    /// Something is worth knowing, but builds all the same.
+    fn warning(&self, message: &str);
+}

@@ -1,0 +1,126 @@
+//! The instructions of one stage.
+
+mod configure;
+mod copy;
+mod run;
+
+use std::collections::BTreeMap;
+use std::io;
+
+use homeostat_dockerfile::{Command, Scope, clean_path};
+use homeostat_files::{Permissions, Root};
+use homeostat_image::{CacheEntry, Layer};
+
+use crate::StepError;
+use crate::build::Build;
+use crate::configuration::State;
+use crate::key::Key;
+use crate::mounts::Workspace;
+use crate::times::limit_times;
+
+/// A stage that is being built.
+pub(crate) struct StageBuild<'a> {
+    build: &'a Build<'a>,
+    place: usize,
+    state: State,
+    scope: Scope<'a>,
+    done: &'a BTreeMap<usize, State>,
+}
+
+impl<'a> StageBuild<'a> {
+    pub(crate) fn new(
+        build: &'a Build<'a>,
+        place: usize,
+        state: State,
+        done: &'a BTreeMap<usize, State>,
+    ) -> Self {
+        let scope = Scope::new(build.globals, state.environment());
+        Self { build, place, state, scope, done }
+    }
+
+    pub(crate) fn finish(self) -> State {
+        self.state
+    }
+
+    /// Does what one instruction says.
+    pub(crate) fn execute(&mut self, command: &Command, text: &str) -> Result<(), StepError> {
+        match command {
+            Command::Run(run) => self.run(run),
+            Command::Copy(copy) | Command::Add(copy) => self.copy(copy, command.name()),
+            Command::Workdir(path) => self.change_directory(path),
+            command => self.configure(command, text),
+        }
+    }
+
+    fn change_directory(&mut self, path: &str) -> Result<(), StepError> {
+        let path = self.absolute(&self.scope.expand(path)?);
+        let path = if path == "/" { path } else { path.trim_end_matches('/').to_owned() };
+        let mut key = Key::new("WORKDIR", &self.state.layers);
+        key.add(&path);
+        self.state.config.set_working_dir(Some(path.clone()));
+        self.step(key, format!("WORKDIR {path}"), |stage| {
+            let workspace = Workspace::new(stage.build.store, &stage.state.layers)?;
+            make_directory(&workspace, &path)?;
+            stage.commit(workspace, |_| Ok(()))
+        })
+    }
+
+    /// Makes the layer of what was done in a workspace, after some last work on it.
+    fn commit(
+        &self,
+        workspace: Workspace,
+        work: impl FnOnce(&Root) -> Result<(), StepError>,
+    ) -> Result<Option<Layer>, StepError> {
+        workspace.commit(|layer| {
+            work(layer)?;
+            self.build.options.source_date_epoch.map_or(Ok(()), |limit| limit_times(layer, limit))
+        })
+    }
+
+    /// Takes the step's result from the cache, or does the work.
+    fn step(
+        &mut self,
+        mut key: Key,
+        created_by: String,
+        work: impl FnOnce(&Self) -> Result<Option<Layer>, StepError>,
+    ) -> Result<(), StepError> {
+        if let Some(limit) = self.build.options.source_date_epoch {
+            key.add(limit.to_string());
+        }
+        let key = key.finish();
+        let store = self.build.store;
+        let known = if self.build.options.no_cache { None } else { store.cache_get(&key) };
+        let mut entry = if let Some(entry) = known {
+            self.build.note_cached();
+            entry
+        } else {
+            let entry = CacheEntry { layer: work(self)?, created: jiff::Timestamp::now() };
+            store.cache_put(&key, &entry)?;
+            entry
+        };
+        if let Some(created) = self.build.options.source_date_epoch {
+            entry.created = created;
+        }
+        self.state.take(entry, created_by);
+        Ok(())
+    }
+
+    /// The path in the image, absolute and clean. It ends in `/` when it is written as a directory.
+    fn absolute(&self, path: &str) -> String {
+        let directory = path.is_empty() || path == "." || path.ends_with('/') || path.ends_with("/.");
+        let base = if path.starts_with('/') { "" } else { self.state.directory() };
+        let clean = clean_path(&format!("{base}/{path}"));
+        if directory && clean != "/" { format!("{clean}/") } else { clean }
+    }
+}
+
+/// Creates a directory in the image, owned by root, unless it is there.
+fn make_directory(workspace: &Workspace, path: &str) -> Result<(), StepError> {
+    match workspace.root()?.create_directories(path, Permissions::root(0o755)) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+            Err(StepError::InTheWay { path: path.to_owned(), found: "no directory" })
+        }
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,228 @@
+//! A Dockerfile as data.
+
+use std::time::Duration;
+
+/// A Dockerfile. Variables in it are not put in yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dockerfile {
+    /// What the comments at its top say to the parser.
+    pub directives: Directives,
+    /// The `ARG` before the first `FROM`.
+    pub globals: Vec<(usize, Argument)>,
+    /// Its stages, at least one.
+    pub stages: Vec<Stage>,
+    /// What is worth knowing but builds all the same.
+    pub warnings: Vec<Warning>,
+}
+
+impl Dockerfile {
+    /// The place of the stage that `name` means: its name, in any case, or its number from 0.
+    pub fn stage(&self, name: &str) -> Option<usize> {
+        let by_name = || {
+            self.stages
+                .iter()
+                .position(|stage| stage.name.as_ref().is_some_and(|own| own.eq_ignore_ascii_case(name)))
+        };
+        let by_number = || name.parse().ok().filter(|number| *number < self.stages.len());
+        by_name().or_else(by_number)
+    }
+}
+
+/// Parser directives: comments of the form `# name=value` above everything else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Directives {
+    /// The character that continues lines and takes special meaning away: `\` or a backtick.
+    pub escape: char,
+    /// `# syntax=`: which front end Docker would load. Only noted.
+    pub syntax: Option<String>,
+    /// `# check=`: which checks Docker would do. Only noted.
+    pub check: Option<String>,
+}
+
+impl Default for Directives {
+    fn default() -> Self {
+        Self { escape: '\\', syntax: None, check: None }
+    }
+}
+
+/// Something worth knowing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warning {
+    /// Where, from 1.
+    pub line: usize,
+    /// What.
+    pub message: String,
+}
+
+/// From one `FROM` to the next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stage {
+    /// The line of its `FROM`, from 1.
+    pub line: usize,
+    /// The text of its `FROM`.
+    pub text: String,
+    /// `scratch`, an earlier stage or an image, with variables.
+    pub base: String,
+    /// `--platform`, with variables.
+    pub platform: Option<String>,
+    /// What it is called, in lower case.
+    pub name: Option<String>,
+    /// Its instructions, in order.
+    pub instructions: Vec<Instruction>,
+}
+
+/// One instruction of a stage.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Instruction {
+    /// Where it begins, from 1.
+    pub line: usize,
+    /// Its text with continued lines joined, without the text of heredocs.
+    pub text: String,
+    /// What it says.
+    pub command: Command,
+}
+
+/// What an instruction says. Strings hold variables yet, save in what is handed to a shell or a program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Runs a command in the image.
+    Run(Run),
+    /// Copies files.
+    Copy(Copy),
+    /// Copies files of the context; what Docker would fetch or unpack is to be refused.
+    Add(Copy),
+    /// Sets environment variables, all seeing the values from before.
+    Env(Vec<(String, String)>),
+    /// Declares build arguments, in order.
+    Arg(Vec<Argument>),
+    /// Changes the working directory, creating it.
+    Workdir(String),
+    /// Changes the user that runs commands.
+    User(String),
+    /// Sets the command, or the arguments of the entry point.
+    Cmd(CommandLine),
+    /// Sets the entry point.
+    Entrypoint(CommandLine),
+    /// Notes ports: `80`, `53/udp`, `8000-8010/tcp`; words split after variables are put in.
+    Expose(String),
+    /// Notes volumes.
+    Volume(Vec<String>),
+    /// Sets labels.
+    Label(Vec<(String, String)>),
+    /// Sets the shell of the shell form.
+    Shell(Vec<String>),
+    /// Sets the signal that stops the container.
+    StopSignal(String),
+    /// Sets the health check.
+    Healthcheck(Healthcheck),
+    /// Names the author (deprecated).
+    Maintainer(String),
+}
+
+impl Command {
+    /// The instruction's name, in capitals.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Run(_) => "RUN",
+            Self::Copy(_) => "COPY",
+            Self::Add(_) => "ADD",
+            Self::Env(_) => "ENV",
+            Self::Arg(_) => "ARG",
+            Self::Workdir(_) => "WORKDIR",
+            Self::User(_) => "USER",
+            Self::Cmd(_) => "CMD",
+            Self::Entrypoint(_) => "ENTRYPOINT",
+            Self::Expose(_) => "EXPOSE",
+            Self::Volume(_) => "VOLUME",
+            Self::Label(_) => "LABEL",
+            Self::Shell(_) => "SHELL",
+            Self::StopSignal(_) => "STOPSIGNAL",
+            Self::Healthcheck(_) => "HEALTHCHECK",
+            Self::Maintainer(_) => "MAINTAINER",
+        }
+    }
+}
+
+/// A build argument.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Argument {
+    /// Its name.
+    pub name: String,
+    /// Its value when the build gives none.
+    pub default: Option<String>,
+}
+
+/// A command in one of its two forms.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CommandLine {
+    /// A line for the stage's shell.
+    Shell(String),
+    /// A program and its arguments: the JSON form.
+    Exec(Vec<String>),
+}
+
+/// `RUN`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    /// What to run.
+    pub command: RunCommand,
+    /// Whether it has the network: all but `--network=none`.
+    pub network: bool,
+}
+
+/// What `RUN` runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RunCommand {
+    /// A text for the stage's shell, with its heredocs.
+    Shell(String),
+    /// A program and its arguments.
+    Exec(Vec<String>),
+    /// The content of an executable file that names its interpreter in its first line (`#!`).
+    Script(String),
+}
+
+/// `COPY`, or `ADD`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Copy {
+    /// What to copy, at least one.
+    pub sources: Vec<Source>,
+    /// Where to.
+    pub destination: String,
+    /// The stage or image to copy from, instead of the context.
+    pub from: Option<String>,
+    /// `USER[:GROUP]` by name or number.
+    pub chown: Option<String>,
+    /// Octal mode for all files.
+    pub chmod: Option<String>,
+}
+
+/// What is copied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// Files by path, maybe with wildcards.
+    Path(String),
+    /// A file that stands in the Dockerfile itself.
+    Inline(crate::Heredoc),
+}
+
+/// `HEALTHCHECK`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Healthcheck {
+    /// None, also if the base has one.
+    None,
+    /// A command that says by its exit code.
+    Command {
+        /// The command.
+        command: CommandLine,
+        /// Time between checks.
+        interval: Option<Duration>,
+        /// How long one may take.
+        timeout: Option<Duration>,
+        /// How long failures do not count after the start.
+        start_period: Option<Duration>,
+        /// Time between checks meanwhile.
+        start_interval: Option<Duration>,
+        /// How many failures in a row make it unhealthy.
+        retries: Option<u32>,
+    },
+}

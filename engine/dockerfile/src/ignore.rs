@@ -1,0 +1,135 @@
+//! .dockerignore.
+
+use crate::{Pattern, PatternError, clean_path};
+
+/// What a .dockerignore file leaves out of the build context.
+///
+/// Its rules are not those of .gitignore: patterns are relative to the top, the last one that matches decides, and one
+/// that matches a directory above counts as well.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ignore {
+    rules: Vec<Rule>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Rule {
+    pattern: Pattern,
+    /// Begins with `!`: what it matches is taken in again.
+    exception: bool,
+}
+
+/// A .dockerignore file is malformed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {problem}")]
+pub struct IgnoreError {
+    /// Where, from 1.
+    pub line: usize,
+    /// What is wrong.
+    pub problem: PatternError,
+}
+
+impl Ignore {
+    /// Reads the file's text.
+    ///
+    /// # Errors
+    /// When a pattern is malformed, or `!` stands alone.
+    pub fn parse(text: &str) -> Result<Self, IgnoreError> {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let mut rules = Vec::new();
+        for (index, line) in text.lines().enumerate() {
+            rules.extend(Rule::parse(line).map_err(|problem| IgnoreError { line: index + 1, problem })?);
+        }
+        Ok(Self { rules })
+    }
+
+    /// Whether the file at `path`, relative to the top of the context, is left out.
+    pub fn is_ignored(&self, path: &str) -> bool {
+        let mut ignored = false;
+        for rule in &self.rules {
+            if rule.exception == ignored && rule.matches(path) {
+                ignored = !rule.exception;
+            }
+        }
+        ignored
+    }
+
+    /// Whether something beneath a directory that is left out may be taken in again.
+    pub fn has_exceptions(&self) -> bool {
+        self.rules.iter().any(|rule| rule.exception)
+    }
+}
+
+impl Rule {
+    fn parse(line: &str) -> Result<Option<Self>, PatternError> {
+        if line.starts_with('#') {
+            return Ok(None);
+        }
+        let line = line.trim();
+        let (text, exception) = match line.strip_prefix('!') {
+            Some(rest) => (rest.trim(), true),
+            None => (line, false),
+        };
+        if text.is_empty() {
+            return if exception {
+                Err(PatternError { pattern: line.to_owned(), problem: "excepts nothing" })
+            } else {
+                Ok(None)
+            };
+        }
+        let clean = clean_path(text);
+        let relative = clean.strip_prefix('/').filter(|rest| !rest.is_empty()).unwrap_or(&clean);
+        Ok(Some(Self { pattern: Pattern::for_ignore(relative)?, exception }))
+    }
+
+    /// Whether it matches the path or a directory above it.
+    fn matches(&self, path: &str) -> bool {
+        self.pattern.matches(path)
+            || path.match_indices('/').any(|(end, _)| self.pattern.matches(&path[..end]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_decide_as_docker_does() {
+        let cases = [
+            ("a", "a", true),
+            ("a", "a/b/c", true),
+            ("a", "b/a", false),
+            ("/a", "a", true),
+            ("./a/", "a", true),
+            ("a/../b", "b", true),
+            ("  a  ", "a", true),
+            (" #a", "#a", true),
+            ("#a", "#a", false),
+            ("\u{feff}a", "a", true),
+            ("*\n!a", "a", false),
+            ("*\n!a", "a/b", false),
+            ("*\n!a\na/b", "a/b", true),
+            ("!a\n*", "a", true),
+            ("*\n! a", "a", false),
+            ("*\n!!a", "!a", false),
+            ("*.md\n!README*.md\nREADME-secret.md", "README-secret.md", true),
+            ("*.md\n!README*.md\nREADME-secret.md", "README-x.md", false),
+            ("docs\n!docs/a.md", "docs/a.md", false),
+            ("docs\n!docs/a.md", "docs/b.md", true),
+            ("**/*.o", "a/b/c.o", true),
+            ("**", "a/b", true),
+            ("*/tmp*", "a/tmp1", true),
+            ("*/tmp*", "tmp1", false),
+            ("\n\r\na\r\n", "a", true),
+        ];
+        for (text, path, expected) in cases {
+            assert_eq!(Ignore::parse(text).unwrap().is_ignored(path), expected, "{text:?} {path}");
+        }
+    }
+
+    #[test]
+    fn a_malformed_pattern_names_its_line() {
+        let error = Ignore::parse("a\n[b").unwrap_err();
+        assert_eq!(error.to_string(), "line 2: the pattern `[b` has a `[` without `]`");
+        assert_eq!(Ignore::parse("!").unwrap_err().to_string(), "line 1: the pattern `!` excepts nothing");
+    }
+}

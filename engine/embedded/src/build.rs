@@ -1,0 +1,203 @@
+//! Building images: what the builder needs of an engine.
+
+use std::collections::BTreeMap;
+use std::io::{self, BufRead as _, BufReader, Read, Write as _};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, mpsc};
+
+use homeostat_build::{BuildOptions, Reporter, RunError, RunStep, StepRunner, Stream};
+use homeostat_monitor::{Network, Process, StepNetwork, StepRequest};
+use homeostat_reconciler::ports::{BuildRequest, Progress};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+
+use crate::EmbeddedError;
+use crate::engine::Inner;
+use crate::instance::Instance;
+use crate::networks::name_servers;
+use crate::run::blocking;
+use crate::staging::random_id;
+
+/// A line of output is passed on in pieces of so many bytes.
+const LINE_LIMIT: u64 = 64 << 10;
+
+impl Inner {
+    /// Builds an image, and tells how it goes on.
+    pub(crate) async fn build_image(
+        self: &Arc<Self>,
+        request: &BuildRequest,
+        progress: &dyn Progress,
+    ) -> Result<String, EmbeddedError> {
+        let (told, mut telling) = unbounded_channel();
+        let (inner, request) = (Arc::clone(self), request.clone());
+        let building = blocking(move || inner.build(request, told));
+        let forwarding = async {
+            while let Some(news) = telling.recv().await {
+                news.tell(progress);
+            }
+        };
+        futures::join!(building, forwarding).0
+    }
+
+    fn build(&self, request: BuildRequest, told: UnboundedSender<News>) -> Result<String, EmbeddedError> {
+        let _building = self.building();
+        let steps = Steps {
+            program: self.program.clone(),
+            instance: self.instance.clone(),
+            runtime: self.layout.runtime(),
+        };
+        let reference = request.reference.clone();
+        let options = BuildOptions {
+            context: request.context,
+            dockerfile: request.dockerfile,
+            args: request.args,
+            target: request.target,
+            reference: request.reference,
+            no_cache: request.no_cache,
+            source_date_epoch: None,
+        };
+        let built = homeostat_build::build(&self.images, &options, &steps, &Telling(told));
+        match built {
+            Ok(outcome) => Ok(outcome.id.to_string()),
+            Err(source) => Err(EmbeddedError::Build { reference, source: Box::new(source) }),
+        }
+    }
+}
+
+/// What happens in a build.
+enum News {
+    Step { number: usize, total: usize, text: String },
+    Cached,
+    Output(String),
+}
+
+impl News {
+    fn tell(&self, progress: &dyn Progress) {
+        match self {
+            Self::Step { number, total, text } => progress.step(*number, *total, text),
+            Self::Cached => progress.cached(),
+            Self::Output(line) => progress.output(line),
+        }
+    }
+}
+
+/// Passes news of a build on, which happens on another thread. When nobody wants them any more they are dropped.
+struct Telling(UnboundedSender<News>);
+
+impl Reporter for Telling {
+    fn step(&self, number: usize, total: usize, text: &str) {
+        let _ = self.0.send(News::Step { number, total, text: text.to_owned() });
+    }
+
+    fn cached(&self) {
+        let _ = self.0.send(News::Cached);
+    }
+
+    fn output(&self, _stream: Stream, line: &str) {
+        let _ = self.0.send(News::Output(line.to_owned()));
+    }
+
+    fn warning(&self, message: &str) {
+        let _ = self.0.send(News::Output(format!("warning: {message}")));
+    }
+}
+
+/// Runs `RUN` steps with `PROGRAM monitor step`.
+struct Steps {
+    program: PathBuf,
+    instance: Instance,
+    runtime: PathBuf,
+}
+
+impl StepRunner for Steps {
+    fn run(&self, step: &RunStep, output: &mut dyn FnMut(Stream, &str)) -> Result<i32, RunError> {
+        let request = serde_json::to_vec(&self.request(step)?)?;
+        // The child is this thread's own, and so sees the step's root in the thread's mount namespace.
+        let mut child = Command::new(&self.program)
+            .args(["monitor", "step"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let passed = pass_on(&mut child, &request, output);
+        let status = child.wait()?;
+        passed?;
+        status.code().ok_or_else(|| "the step's monitor was killed".into())
+    }
+}
+
+impl Steps {
+    fn request(&self, step: &RunStep) -> Result<StepRequest, EmbeddedError> {
+        let id = format!("step-{}", random_id()?);
+        let (network, names) = if step.network {
+            (StepNetwork::Host, Network::Host)
+        } else {
+            (StepNetwork::None, Network::None)
+        };
+        Ok(StepRequest {
+            parent: std::process::id(),
+            rootfs: step.rootfs.clone(),
+            process: process(step),
+            mounts: Vec::new(),
+            network,
+            dns: name_servers(&names),
+            cgroup: self.instance.cgroup(&id),
+            runtime_dir: self.runtime.clone(),
+            id,
+        })
+    }
+}
+
+fn process(step: &RunStep) -> Process {
+    let variables = step.env.iter().filter_map(|variable| variable.split_once('='));
+    let env: BTreeMap<String, String> =
+        variables.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    Process {
+        args: step.args.clone(),
+        env,
+        cwd: Some(step.cwd.clone()),
+        user: Some(format!("{}:{}", step.uid, step.gid)),
+        additional_gids: step.groups.clone(),
+    }
+}
+
+/// Hands the request over, and passes both streams on line by line until they end.
+fn pass_on(child: &mut Child, request: &[u8], output: &mut dyn FnMut(Stream, &str)) -> io::Result<()> {
+    let mut stdin = child.stdin.take().expect("stdin was asked to be a pipe");
+    let stdout = child.stdout.take().expect("stdout was asked to be a pipe");
+    let stderr = child.stderr.take().expect("stderr was asked to be a pipe");
+    match stdin.write_all(request) {
+        // It has ended already, and says why on stderr.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+        written => written?,
+    }
+    drop(stdin);
+    let (sender, lines) = mpsc::channel();
+    std::thread::scope(|scope| {
+        let of_stderr = sender.clone();
+        let stdout = scope.spawn(move || read_lines(stdout, Stream::Stdout, &sender));
+        let stderr = scope.spawn(move || read_lines(stderr, Stream::Stderr, &of_stderr));
+        for (stream, line) in lines {
+            output(stream, &line);
+        }
+        let joined = |thread: std::thread::ScopedJoinHandle<'_, io::Result<()>>| {
+            thread.join().unwrap_or_else(|_| Err(io::Error::other("a reader has panicked")))
+        };
+        joined(stdout).and(joined(stderr))
+    })
+}
+
+fn read_lines(stream: impl Read, which: Stream, sender: &mpsc::Sender<(Stream, String)>) -> io::Result<()> {
+    let mut reader = BufReader::new(stream);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        if (&mut reader).take(LINE_LIMIT).read_until(b'\n', &mut line)? == 0 {
+            return Ok(());
+        }
+        let text = String::from_utf8_lossy(line.strip_suffix(b"\n").unwrap_or(&line)).into_owned();
+        if sender.send((which, text)).is_err() {
+            return Ok(());
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! The firewall's rules that the running containers need.
+
+use std::net::SocketAddrV4;
+use std::sync::Arc;
+
+use homeostat_network::{BridgeRules, DesiredRules, HostPort};
+
+use super::State;
+use crate::EmbeddedError;
+use crate::container::Container;
+use crate::engine::Inner;
+
+impl Inner {
+    /// Makes the firewall's rules what the running containers need.
+    pub(crate) fn sync_rules(&self) -> Result<(), EmbeddedError> {
+        let containers = self.containers();
+        apply(&mut self.networks.lock(), &containers)
+    }
+}
+
+/// Makes the rules what these containers need, as far as they run. Without a bridge there are none.
+pub(super) fn apply(state: &mut State, containers: &[Arc<Container>]) -> Result<(), EmbeddedError> {
+    let desired = desired(state, containers)?;
+    if !desired.bridges.is_empty() {
+        state.has_table = true;
+        state.table.apply(&desired)?;
+    } else if state.has_table {
+        state.table.remove()?;
+        state.has_table = false;
+    }
+    Ok(())
+}
+
+/// [`apply`] after an earlier process of the engine may have left rules.
+pub(super) fn resume(state: &mut State, containers: &[Arc<Container>]) -> Result<(), EmbeddedError> {
+    if state.nets().any(|net| net.up) {
+        return apply(state, containers);
+    }
+    // Nothing needs rules: that none can be removed, as on a host without nftables, keeps nobody from working.
+    if let Err(error) = state.table.remove() {
+        tracing::debug!(%error, "rules that may be left cannot be removed");
+    }
+    Ok(())
+}
+
+fn desired(state: &mut State, containers: &[Arc<Container>]) -> Result<DesiredRules, EmbeddedError> {
+    let mut desired = DesiredRules::default();
+    for net in state.nets().filter(|net| net.up) {
+        if let Some(addresses) = &net.addresses {
+            let rules = BridgeRules { subnet: addresses.subnet(), internal: net.is_internal() };
+            desired.bridges.insert(net.bridge.clone(), rules);
+        }
+    }
+    for container in containers {
+        publish(state, container, &mut desired)?;
+    }
+    Ok(desired)
+}
+
+/// Adds the published ports of a container that runs.
+fn publish(
+    state: &mut State,
+    container: &Container,
+    desired: &mut DesiredRules,
+) -> Result<(), EmbeddedError> {
+    let ports = container.lock().record.config.ports.clone();
+    let Some(network) = container.network() else { return Ok(()) };
+    if ports.is_empty() || container.live()?.is_none() {
+        return Ok(());
+    }
+    if let Some(address) = state.net(&network)?.address(&container.key) {
+        for port in &ports {
+            desired.published.insert(HostPort::from(port), SocketAddrV4::new(address, port.container_port));
+        }
+    }
+    Ok(())
+}

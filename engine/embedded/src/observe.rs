@@ -1,0 +1,97 @@
+//! What is there, and what it uses.
+
+use std::collections::BTreeMap;
+
+use homeostat_reconciler::ports::Usage;
+use homeostat_reconciler::{ContainerState, Observed, ObservedContainer, ObservedImage, ResourceKey};
+
+use crate::EmbeddedError;
+use crate::container::{Container, Run};
+use crate::engine::Inner;
+
+impl Inner {
+    /// Everything that exists now. Records are kept in memory: only the kernel is asked, about what runs.
+    pub(crate) fn observe(&self) -> Result<Observed, EmbeddedError> {
+        let mut observed = Observed {
+            volumes: self.volumes().clone(),
+            networks: self.networks.observed(),
+            images: self.observe_images(),
+            ..Observed::default()
+        };
+        for container in self.containers() {
+            let seen = self.observe_container(&container)?;
+            observed.containers.insert(container.key.clone(), seen);
+        }
+        Ok(observed)
+    }
+
+    fn observe_images(&self) -> BTreeMap<String, ObservedImage> {
+        let mut images = BTreeMap::new();
+        for image in self.images.list() {
+            for reference in image.references {
+                images.insert(reference, ObservedImage { id: image.id.to_string(), size: image.size });
+            }
+        }
+        images
+    }
+
+    fn observe_container(&self, container: &Container) -> Result<ObservedContainer, EmbeddedError> {
+        container.settle()?;
+        let (record, run) = {
+            let state = container.lock();
+            let run = match &state.run {
+                Run::Never => (None, None, None),
+                Run::Live(live) => (Some(live.state.started_at), Some(live.state.init.pid), None),
+                Run::Ended(ended) => (ended.started_at, None, Some(ended.status.clone())),
+            };
+            (state.record.clone(), run)
+        };
+        let (started_at, pid, exit) = run;
+        let state = match (&pid, &exit) {
+            (Some(_), _) if container.is_frozen()? => ContainerState::Paused,
+            (Some(_), _) => ContainerState::Running,
+            (None, Some(_)) => ContainerState::Exited,
+            (None, None) => ContainerState::Created,
+        };
+        let address = pid.and_then(|_| self.networks.address(&container.key, &record.config.network));
+        Ok(ObservedContainer {
+            id: container.id.clone(),
+            image: record.image,
+            image_id: record.image_id,
+            config: record.config,
+            state,
+            pid,
+            started_at,
+            exit,
+            address,
+        })
+    }
+
+    /// What the containers that run use.
+    pub(crate) fn usage(&self) -> Result<BTreeMap<ResourceKey, Usage>, EmbeddedError> {
+        let mut usage = BTreeMap::new();
+        for container in self.containers() {
+            if container.live()?.is_none() {
+                continue;
+            }
+            match container.cgroup.usage() {
+                Ok(now) => drop(usage.insert(container.key.clone(), convert(&now))),
+                // The run ends at this moment.
+                Err(_) if container.is_ending() => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(usage)
+    }
+}
+
+fn convert(usage: &homeostat_monitor::cgroup::Usage) -> Usage {
+    Usage {
+        cpu: usage.cpu,
+        memory_working_set: usage.memory_working_set,
+        memory_usage: usage.memory_usage,
+        memory_limit: usage.memory_limit,
+        oom_kills: usage.oom_kills,
+        pids: usage.pids,
+    }
+}

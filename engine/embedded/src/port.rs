@@ -1,0 +1,156 @@
+//! The engine port, by name.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::StreamExt as _;
+use futures::stream::{self, BoxStream};
+use homeostat_reconciler::ports::{
+    BuildRequest, ContainerRequest, Engine, EngineEvent, EngineInfo, ExecOutcome, ExecRequest, ImagePrune,
+    LogLine, LogQuery, Progress, Pruned, Usage,
+};
+use homeostat_reconciler::{Observed, PortError, ResourceKey};
+use homeostat_spec::{LogRotation, Network, Resources, Volume};
+use tokio::sync::broadcast::error::RecvError;
+
+use crate::engine::{Embedded, Inner};
+use crate::run::blocking;
+use crate::{EmbeddedError, logs};
+
+impl Embedded {
+    /// Runs what may block on a thread for that.
+    async fn call<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Inner) -> Result<T, EmbeddedError> + Send + 'static,
+    ) -> Result<T, PortError> {
+        let inner = Arc::clone(&self.inner);
+        Ok(blocking(move || work(&inner)).await?)
+    }
+}
+
+#[async_trait]
+impl Engine for Embedded {
+    fn info(&self) -> EngineInfo {
+        EngineInfo { name: "embedded".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() }
+    }
+
+    async fn observe(&self) -> Result<Observed, PortError> {
+        self.call(Inner::observe).await
+    }
+
+    fn events(&self) -> BoxStream<'static, EngineEvent> {
+        let receiver = self.inner.events.subscribe();
+        stream::unfold(receiver, |mut receiver| async move {
+            match receiver.recv().await {
+                Ok(event) => Some((event, receiver)),
+                Err(RecvError::Lagged(_)) => Some((EngineEvent::Changed, receiver)),
+                Err(RecvError::Closed) => None,
+            }
+        })
+        .boxed()
+    }
+
+    async fn build_image(
+        &self,
+        request: &BuildRequest,
+        progress: &dyn Progress,
+    ) -> Result<String, PortError> {
+        Ok(self.inner.build_image(request, progress).await?)
+    }
+
+    async fn pull_image(&self, reference: &str, _progress: &dyn Progress) -> Result<String, PortError> {
+        let reference = reference.to_owned();
+        self.call(move |inner| inner.pull_image(&reference)).await
+    }
+
+    async fn remove_image(&self, reference: &str) -> Result<(), PortError> {
+        let reference = reference.to_owned();
+        self.call(move |inner| inner.remove_image(&reference)).await
+    }
+
+    async fn prune_images(&self, request: &ImagePrune) -> Result<Pruned, PortError> {
+        let request = request.clone();
+        self.call(move |inner| inner.prune_images(&request)).await
+    }
+
+    async fn create_volume(&self, key: &ResourceKey, volume: &Volume) -> Result<(), PortError> {
+        let (key, volume) = (key.clone(), volume.clone());
+        self.call(move |inner| inner.create_volume(&key, &volume)).await
+    }
+
+    async fn remove_volume(&self, key: &ResourceKey) -> Result<(), PortError> {
+        let key = key.clone();
+        self.call(move |inner| inner.remove_volume(&key)).await
+    }
+
+    async fn create_network(&self, key: &ResourceKey, network: &Network) -> Result<(), PortError> {
+        let (key, network) = (key.clone(), network.clone());
+        self.call(move |inner| inner.create_network(&key, &network)).await
+    }
+
+    async fn remove_network(&self, key: &ResourceKey) -> Result<(), PortError> {
+        let key = key.clone();
+        self.call(move |inner| inner.remove_network(&key)).await
+    }
+
+    async fn create_container(&self, request: &ContainerRequest) -> Result<(), PortError> {
+        let request = request.clone();
+        self.call(move |inner| inner.create_container(&request)).await
+    }
+
+    async fn start_container(&self, key: &ResourceKey) -> Result<(), PortError> {
+        // As a task of its own it is finished also when the caller waits no more: a monitor that nobody has heard
+        // out would run unwatched.
+        let (inner, key) = (Arc::clone(&self.inner), key.clone());
+        let started = tokio::spawn(async move { inner.start_container(&key).await });
+        Ok(started.await.map_err(|_| EmbeddedError::Panicked)??)
+    }
+
+    async fn stop_container(
+        &self,
+        key: &ResourceKey,
+        signal: Option<&str>,
+        grace: Duration,
+    ) -> Result<(), PortError> {
+        Ok(self.inner.stop_container(key, signal, grace).await?)
+    }
+
+    async fn pause_container(&self, key: &ResourceKey) -> Result<(), PortError> {
+        let key = key.clone();
+        self.call(move |inner| inner.pause_container(&key)).await
+    }
+
+    async fn resume_container(&self, key: &ResourceKey) -> Result<(), PortError> {
+        let key = key.clone();
+        self.call(move |inner| inner.resume_container(&key)).await
+    }
+
+    async fn update_container(
+        &self,
+        key: &ResourceKey,
+        resources: &Resources,
+        log: &LogRotation,
+    ) -> Result<(), PortError> {
+        let (key, resources, log) = (key.clone(), resources.clone(), log.clone());
+        self.call(move |inner| inner.update_container(&key, &resources, &log)).await
+    }
+
+    async fn remove_container(&self, key: &ResourceKey) -> Result<(), PortError> {
+        let key = key.clone();
+        self.call(move |inner| inner.remove_container(&key)).await
+    }
+
+    async fn exec(&self, key: &ResourceKey, request: &ExecRequest) -> Result<ExecOutcome, PortError> {
+        Ok(self.inner.exec(key, request).await?)
+    }
+
+    fn logs(&self, key: &ResourceKey, query: &LogQuery) -> BoxStream<'static, Result<LogLine, PortError>> {
+        logs::lines(self.inner.layout.log(key), query)
+    }
+
+    async fn usage(&self) -> Result<BTreeMap<ResourceKey, Usage>, PortError> {
+        self.call(Inner::usage).await
+    }
+}

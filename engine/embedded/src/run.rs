@@ -1,0 +1,276 @@
+//! Starting, watching, pausing and stopping.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use homeostat_monitor::{Log, Report, Rootfs, RunRequest, RunState, Security};
+use homeostat_reconciler::ports::EngineEvent;
+use homeostat_reconciler::{ContainerState, ResourceKey};
+use nix::sys::signal::Signal;
+use tokio::sync::watch;
+
+use crate::EmbeddedError;
+use crate::container::{Container, Ended, Live, Run};
+use crate::descriptor::readable;
+use crate::engine::Inner;
+use crate::monitor::{self, Monitor};
+use crate::networks::name_servers;
+use crate::process::{process, stop_signal};
+
+/// How long killed processes may take to be gone, and their monitor to say so.
+const END_LIMIT: Duration = Duration::from_secs(15);
+
+/// Time until a settlement that failed (a full disk) is tried again.
+const SETTLE_AGAIN: Duration = Duration::from_secs(1);
+
+impl Inner {
+    /// Starts a container that does not run.
+    pub(crate) async fn start_container(self: &Arc<Self>, key: &ResourceKey) -> Result<(), EmbeddedError> {
+        let container = self.require(key)?;
+        let (inner, prepared) = (Arc::clone(self), Arc::clone(&container));
+        let Some((monitor, pipe)) = blocking(move || inner.launch(&prepared)).await? else { return Ok(()) };
+        let report = match monitor::report(pipe, &container.directory).await {
+            Ok(report) => report,
+            Err(error) => {
+                blocking(move || abandon(&container, &monitor)).await?;
+                return Err(error);
+            }
+        };
+        match report {
+            Report::Ready(state) => {
+                self.watch(&container, state, monitor);
+                self.publish_or_stop(key, &container).await
+            }
+            Report::Failed(failure) => {
+                blocking(move || note_failure(&container, &monitor)).await?;
+                Err(EmbeddedError::Start(failure))
+            }
+        }
+    }
+
+    /// Starts the monitor of a container; `None` when it runs already.
+    fn launch(
+        &self,
+        container: &Container,
+    ) -> Result<Option<(Monitor, std::os::fd::OwnedFd)>, EmbeddedError> {
+        if container.live()?.is_some() {
+            return Ok(None);
+        }
+        let request = self.run_request(container)?;
+        request.save(&container.directory)?;
+        monitor::spawn(&self.program, &container.directory).map(Some)
+    }
+
+    fn run_request(&self, container: &Container) -> Result<RunRequest, EmbeddedError> {
+        let record = container.record();
+        let directory = &container.directory;
+        let image = self.images.find(&record.image_id)?;
+        let image = image.ok_or_else(|| EmbeddedError::NoImage(record.image.clone()))?;
+        let lower = self.images.layer_directories(&image)?;
+        let mounts = self.mounts(&record, directory)?;
+        let missing = container.cgroup.unsupported(&record.config.resources);
+        if !missing.is_empty() {
+            return Err(EmbeddedError::CannotLimit(missing.join(", ")));
+        }
+        let process = process(&record)?;
+        let network = self.connect(container)?;
+        let mut dns = name_servers(&network);
+        dns.hosts =
+            self.neighbours(container).into_iter().map(|(address, name)| (address.into(), name)).collect();
+        let config = record.config;
+        let own_name = container.key.name.to_string();
+        Ok(RunRequest {
+            id: container.id.clone(),
+            key: container.key.to_string(),
+            rootfs: Rootfs {
+                lower,
+                upper: directory.join("upper"),
+                work: directory.join("work"),
+                read_only: config.read_only,
+            },
+            process,
+            hostname: config.hostname.unwrap_or(own_name),
+            mounts,
+            network,
+            ports: config.ports,
+            dns,
+            resources: config.resources,
+            security: Security {
+                cap_add: config.cap_add,
+                cap_drop: config.cap_drop,
+                no_new_privileges: config.no_new_privileges,
+            },
+            cgroup: self.instance.cgroup(&container.id),
+            log: Log { directory: self.layout.log(&container.key), rotation: config.log },
+            runtime_dir: self.layout.runtime(),
+        })
+    }
+
+    /// Watches a run until its end, which is settled and told.
+    pub(crate) fn watch(self: &Arc<Self>, container: &Arc<Container>, state: RunState, monitor: Monitor) {
+        let (settled, settling) = watch::channel(false);
+        let monitor = Arc::new(monitor);
+        let run = Live { state, monitor: Arc::clone(&monitor), settled: settling };
+        container.set_run(Run::Live(run));
+        // Weak: an engine that nobody holds any more lets go of its data directory, whatever runs.
+        let (inner, container) = (Arc::downgrade(self), Arc::clone(container));
+        tokio::spawn(async move {
+            wait_for_end(&monitor).await;
+            let Some(inner) = inner.upgrade() else { return };
+            inner.settle(&container).await;
+            // Nobody may be waiting.
+            let _ = settled.send(true);
+            let _ = inner.events.send(EngineEvent::ContainerExited(container.key.clone()));
+        });
+    }
+
+    async fn settle(self: &Arc<Self>, container: &Arc<Container>) {
+        loop {
+            let (inner, ended) = (Arc::clone(self), Arc::clone(container));
+            let settled = blocking(move || {
+                ended.settle()?;
+                let has_ports = !ended.lock().record.config.ports.is_empty();
+                if has_ports { inner.sync_rules() } else { Ok(()) }
+            });
+            match settled.await {
+                Ok(()) => return,
+                Err(error) => {
+                    let error = homeostat_reconciler::PortError::from(error);
+                    let error = homeostat_reconciler::chain(&error);
+                    tracing::warn!(container = %container.key, error, "the end of a run cannot be settled yet");
+                    tokio::time::sleep(SETTLE_AGAIN).await;
+                }
+            }
+        }
+    }
+
+    /// Leads published ports to a container that has just started. One that cannot be reached is no success.
+    async fn publish_or_stop(
+        self: &Arc<Self>,
+        key: &ResourceKey,
+        container: &Arc<Container>,
+    ) -> Result<(), EmbeddedError> {
+        let (inner, started) = (Arc::clone(self), Arc::clone(container));
+        let published =
+            blocking(move || if started.network().is_some() { inner.sync_rules() } else { Ok(()) }).await;
+        if published.is_err() {
+            self.stop_container(key, Some("SIGKILL"), Duration::ZERO).await?;
+        }
+        published
+    }
+
+    /// Stops a container that runs.
+    pub(crate) async fn stop_container(
+        self: &Arc<Self>,
+        key: &ResourceKey,
+        signal: Option<&str>,
+        grace: Duration,
+    ) -> Result<(), EmbeddedError> {
+        let Some(container) = self.find(key) else { return Ok(()) };
+        let signal = stop_signal(signal, &container.record().defaults)?;
+        let asked = Arc::clone(&container);
+        let Some(mut live) = blocking(move || ask_to_stop(&asked, signal)).await? else { return Ok(()) };
+        if has_settled(&mut live, grace).await {
+            return Ok(());
+        }
+        let asked = Arc::clone(&container);
+        let killed = blocking(move || Ok(asked.cgroup.kill()?)).await;
+        // Control groups that vanish meanwhile are the end that was wanted.
+        if has_settled(&mut live, END_LIMIT).await {
+            return Ok(());
+        }
+        killed?;
+        live.monitor.kill();
+        if has_settled(&mut live, END_LIMIT).await {
+            Ok(())
+        } else {
+            Err(EmbeddedError::DoesNotEnd(key.clone()))
+        }
+    }
+
+    /// Freezes a container that runs.
+    pub(crate) fn pause_container(&self, key: &ResourceKey) -> Result<(), EmbeddedError> {
+        let container = self.require(key)?;
+        match container.state()? {
+            ContainerState::Paused => Ok(()),
+            ContainerState::Running => Ok(container.cgroup.freeze()?),
+            ContainerState::Created | ContainerState::Exited => Err(EmbeddedError::NotRunning(key.clone())),
+        }
+    }
+
+    /// Thaws a container that is paused.
+    pub(crate) fn resume_container(&self, key: &ResourceKey) -> Result<(), EmbeddedError> {
+        let container = self.require(key)?;
+        match container.state()? {
+            ContainerState::Paused => Ok(container.cgroup.thaw()?),
+            ContainerState::Running => Ok(()),
+            ContainerState::Created | ContainerState::Exited => Err(EmbeddedError::NotRunning(key.clone())),
+        }
+    }
+}
+
+/// Sends the signal, and gives the run to wait for; `None` when there is none.
+fn ask_to_stop(container: &Container, signal: Signal) -> Result<Option<Live>, EmbeddedError> {
+    let Some(live) = container.live()? else { return Ok(None) };
+    live.state.init.signal(signal)?;
+    if container.is_frozen()? {
+        container.cgroup.thaw()?;
+    }
+    Ok(Some(live))
+}
+
+/// Runs what may block apart from the tasks of the runtime.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, EmbeddedError> + Send + 'static,
+) -> Result<T, EmbeddedError> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| EmbeddedError::Panicked)?
+}
+
+async fn has_settled(live: &mut Live, time: Duration) -> bool {
+    let settled = live.settled.wait_for(|settled| *settled);
+    tokio::time::timeout(time, settled).await.is_ok_and(|settled| settled.is_ok())
+}
+
+async fn wait_for_end(monitor: &Arc<Monitor>) {
+    let registered = monitor.pidfd().try_clone_to_owned().and_then(readable);
+    let waited = match &registered {
+        Ok(descriptor) => descriptor.readable().await.map(drop),
+        Err(_) => Err(std::io::ErrorKind::Other.into()),
+    };
+    if waited.is_err() {
+        // The runtime has no room for one more descriptor: wait on a thread.
+        let monitor = Arc::clone(monitor);
+        let waited = blocking(move || {
+            while !monitor.ended_within(Duration::from_hours(1)) {}
+            Ok(())
+        });
+        // Only a panic could be lost, and waiting has none.
+        let _ = waited.await;
+    }
+}
+
+/// Ends a start whose monitor does not answer.
+fn abandon(container: &Container, monitor: &Monitor) -> Result<(), EmbeddedError> {
+    monitor.end_start()?;
+    monitor.reap();
+    container.clean_up()?;
+    let (_, ended) = container.last_run()?;
+    if let Some(ended) = ended {
+        container.set_run(Run::Ended(ended));
+    }
+    Ok(())
+}
+
+/// A start that failed is a run that has ended: its monitor has written how.
+fn note_failure(container: &Container, monitor: &Monitor) -> Result<(), EmbeddedError> {
+    if !monitor.ended_within(END_LIMIT) {
+        monitor.kill();
+        monitor.ended_within(END_LIMIT);
+    }
+    monitor.reap();
+    let (_, ended): (_, Option<Ended>) = container.last_run()?;
+    if let Some(ended) = ended {
+        container.set_run(Run::Ended(ended));
+    }
+    Ok(())
+}

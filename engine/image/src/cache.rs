@@ -1,0 +1,68 @@
+//! What earlier build steps left.
+
+use std::path::PathBuf;
+
+use fs_err as fs;
+use homeostat_files::{Root, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::image::Layer;
+use crate::store::chain;
+use crate::{Digest, ImageStore, StoreError};
+
+/// What a build step left.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CacheEntry {
+    /// The layer that it made; none where it changed no file.
+    pub layer: Option<Layer>,
+    /// When it ran: the same image comes out of the cache as came out of the build.
+    pub created: jiff::Timestamp,
+}
+
+impl ImageStore {
+    /// What the build step with this key left. A step whose layer is gone, or whose entry is damaged, is not known.
+    pub fn cache_get(&self, key: &str) -> Option<CacheEntry> {
+        let path = self.cache_path(key);
+        let text = fs::read(&path).ok()?;
+        let entry: CacheEntry = serde_json::from_slice(&text)
+            .inspect_err(|error| tracing::debug!(%error, path = %path.display(), "a cache entry is damaged"))
+            .ok()?;
+        if let Some(layer) = &entry.layer {
+            let mut state = self.state();
+            if !state.layers.contains_key(&layer.diff_id) {
+                return None;
+            }
+            state.usage.touch(&layer.diff_id);
+            state.usage.touch(&layer.digest);
+        }
+        if let Err(error) = mark_used(&path) {
+            tracing::debug!(error = %chain(&error), "cannot note the use of a cache entry");
+        }
+        Some(entry)
+    }
+
+    /// Remembers what the build step with this key left. A power cut may lose it; that costs a run of the step.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn cache_put(&self, key: &str, entry: &CacheEntry) -> Result<(), StoreError> {
+        let path = self.new_path("ingest");
+        fs::write(&path, serde_json::to_vec(entry)?)?;
+        fs::rename(&path, self.cache_path(key))?;
+        Ok(())
+    }
+
+    /// Keys hold whatever the builder puts into them: their digest is a safe name.
+    fn cache_path(&self, key: &str) -> PathBuf {
+        self.directory().join("cache").join(Digest::of(key.as_bytes()).hex())
+    }
+}
+
+/// The time of the last use is that of the file's last change.
+fn mark_used(path: &std::path::Path) -> Result<(), homeostat_files::FileError> {
+    let now = jiff::Timestamp::now();
+    let nanoseconds = u32::try_from(now.subsec_nanosecond()).unwrap_or(0);
+    let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else { return Ok(()) };
+    let now = Timestamp { seconds: now.as_second(), nanoseconds };
+    Root::open(directory)?.entry(name)?.handle()?.set_modified(now)
+}

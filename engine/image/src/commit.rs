@@ -1,0 +1,167 @@
+//! Making images.
+
+use std::path::PathBuf;
+
+use fs_err as fs;
+use homeostat_files::{sync_directory, sync_file_system};
+use oci_spec::image::{
+    Descriptor, ImageConfiguration, ImageManifestBuilder, MediaType, RootFsBuilder, SCHEMA_VERSION,
+    Sha256Digest,
+};
+
+use crate::document::canonical_json;
+use crate::image::Layer;
+use crate::open::completion;
+use crate::store::LayerState;
+use crate::{Digest, ImageStore, StoreError};
+
+/// A configuration or manifest to be stored.
+struct Document {
+    digest: Digest,
+    text: Vec<u8>,
+}
+
+impl Document {
+    fn new(text: Vec<u8>) -> Self {
+        Self { digest: Digest::of(&text), text }
+    }
+}
+
+impl ImageStore {
+    /// Makes an image of layers, the base first, and gives it a name, taking that from the image that has it. Returns
+    /// its id.
+    ///
+    /// The layers in `config.rootfs` are replaced by these. The same configuration and layers give the same id.
+    ///
+    /// # Guarantees
+    /// When this returns, a power cut loses nothing of the image. The index names it only when all of it is on disk.
+    ///
+    /// # Errors
+    /// [`StoreError::LayerMissing`] when a layer is not in the store.
+    pub fn commit_image(
+        &self,
+        mut config: ImageConfiguration,
+        layers: &[Layer],
+        reference: Option<&str>,
+    ) -> Result<Digest, StoreError> {
+        let _lease = self.lease();
+        for layer in layers {
+            if !self.use_layer(&layer.diff_id) {
+                return Err(StoreError::LayerMissing { diff_id: layer.diff_id.clone() });
+            }
+            self.state().usage.touch(&layer.digest);
+        }
+        let diff_ids: Vec<String> = layers.iter().map(|layer| layer.diff_id.to_string()).collect();
+        config
+            .set_rootfs(RootFsBuilder::default().typ("layers").diff_ids(diff_ids).build().map_err(invalid)?);
+        let config = Document::new(canonical_json(&config)?);
+        let manifest = Document::new(manifest(&config, layers)?);
+        for document in [&config, &manifest] {
+            self.state().usage.touch(&document.digest);
+        }
+        self.settle_with(&[&config, &manifest])?;
+        let size = manifest.text.len() as u64;
+        self.change_index(|index| index.put(&manifest.digest, size, reference))?;
+        Ok(config.digest)
+    }
+
+    /// Writes all layers to disk for good that are not yet: for the cache's sake, after a build that failed.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn settle(&self) -> Result<(), StoreError> {
+        self.settle_with(&[])
+    }
+
+    /// Layers first, then their completion and the documents that name them: at no moment does anything on disk promise
+    /// what is not there. Two syncfs, whatever the number of layers and files.
+    fn settle_with(&self, documents: &[&Document]) -> Result<(), StoreError> {
+        let _settling = self.settling();
+        let missing: Vec<_> = documents.iter().filter(|document| !self.is_stored(document)).collect();
+        let pending = self.pending();
+        if missing.is_empty() && pending.is_empty() {
+            return Ok(());
+        }
+        if !pending.is_empty() {
+            sync_file_system(self.directory())?;
+        }
+        let mut settled = Vec::new();
+        for (diff_id, blob) in pending {
+            if self.complete(&diff_id, &blob)? {
+                settled.push(diff_id);
+            }
+        }
+        let mut written = Vec::new();
+        for document in missing {
+            let path = self.new_path("ingest");
+            fs::write(&path, &document.text)?;
+            written.push((path, document));
+        }
+        sync_file_system(self.directory())?;
+        for (path, document) in written {
+            fs::rename(path, self.blob_path(&document.digest))?;
+        }
+        sync_directory(self.directory().join("blobs/sha256"))?;
+        let mut state = self.state();
+        for diff_id in settled {
+            if let Some(layer) = state.layers.get_mut(&diff_id) {
+                *layer = LayerState::Complete;
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves the blob of a layer, whose files are on disk, to the others, and marks it complete. Says whether the layer
+    /// is still there: it may have been pruned meanwhile.
+    fn complete(&self, diff_id: &Digest, blob: &PathBuf) -> Result<bool, StoreError> {
+        let state = self.state();
+        if state.layers.get(diff_id) != Some(&LayerState::Pending(blob.clone())) {
+            return Ok(false);
+        }
+        // Already moved by an attempt that failed later.
+        if blob.exists() {
+            fs::rename(blob, self.blob_path(diff_id))?;
+        }
+        fs::write(self.layer_path(diff_id).join("complete"), completion(diff_id))?;
+        Ok(true)
+    }
+
+    fn pending(&self) -> Vec<(Digest, PathBuf)> {
+        let state = self.state();
+        let pending = |(diff_id, layer): (&Digest, &LayerState)| match layer {
+            LayerState::Pending(blob) => Some((diff_id.clone(), blob.clone())),
+            LayerState::Complete => None,
+        };
+        state.layers.iter().filter_map(pending).collect()
+    }
+
+    fn is_stored(&self, document: &Document) -> bool {
+        fs::read(self.blob_path(&document.digest)).is_ok_and(|text| text == document.text)
+    }
+}
+
+fn manifest(config: &Document, layers: &[Layer]) -> Result<Vec<u8>, StoreError> {
+    let descriptor = |media_type, digest: &Digest, size| {
+        let digest: Sha256Digest = digest.hex().parse().expect("a digest of ours is a sha256 digest");
+        Descriptor::new(media_type, size, digest)
+    };
+    let layers: Vec<_> =
+        layers.iter().map(|layer| descriptor(media_type(layer), &layer.digest, layer.size)).collect();
+    let manifest = ImageManifestBuilder::default()
+        .schema_version(SCHEMA_VERSION)
+        .media_type(MediaType::ImageManifest)
+        .config(descriptor(MediaType::ImageConfig, &config.digest, config.text.len() as u64))
+        .layers(layers)
+        .build()
+        .map_err(invalid)?;
+    Ok(canonical_json(&manifest)?)
+}
+
+/// A blob with another digest than the archive is a compressed one.
+fn media_type(layer: &Layer) -> MediaType {
+    if layer.digest == layer.diff_id { MediaType::ImageLayer } else { MediaType::ImageLayerGzip }
+}
+
+fn invalid(source: oci_spec::OciSpecError) -> StoreError {
+    StoreError::Io(std::io::Error::other(source))
+}

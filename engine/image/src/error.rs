@@ -1,0 +1,178 @@
+//! What can go wrong.
+
+use std::io;
+use std::path::PathBuf;
+
+use homeostat_files::{FileError, StateError};
+
+use crate::Digest;
+
+/// The changes of a layer cannot be written as an archive.
+#[derive(Debug, thiserror::Error)]
+pub enum LayerError {
+    /// A file of the layer cannot be looked at.
+    #[error("cannot read the layer's files")]
+    File(#[from] FileError),
+    /// The content of a file cannot be read.
+    #[error("cannot read /{} of the layer", path.display())]
+    Read {
+        /// The file, relative to the top of the layer.
+        path: PathBuf,
+        /// What the kernel answered.
+        source: io::Error,
+    },
+    /// The archive cannot be written.
+    #[error("cannot write the layer's archive")]
+    Write(#[source] io::Error),
+    /// A file's name would mean the removal of another to everybody who unpacks the layer.
+    #[error("/{} has a name that image layers reserve: they mark removed files with .wh.", path.display())]
+    ReservedName {
+        /// The file, relative to the top of the layer.
+        path: PathBuf,
+    },
+    /// Directories are nested too deep, or a path is too long.
+    #[error("/{} is nested too deep for a layer: at most 256 directories and 4095 bytes", path.display())]
+    TooDeep {
+        /// The file, relative to the top of the layer.
+        path: PathBuf,
+    },
+}
+
+/// A layer's archive cannot be unpacked.
+#[derive(Debug, thiserror::Error)]
+pub enum UnpackError {
+    /// The archive cannot be read from where it comes.
+    #[error("cannot read the layer's archive")]
+    Read(#[source] io::Error),
+    /// The archive is no tar archive, or damaged.
+    #[error("the layer's archive is damaged near byte {offset}: {reason}")]
+    Malformed {
+        /// Where in the archive, in bytes.
+        offset: u64,
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// The archive uses something that layers do not have.
+    #[error("the layer's archive has {what} near byte {offset}, which are not supported")]
+    Unsupported {
+        /// Where in the archive, in bytes.
+        offset: u64,
+        /// What it has.
+        what: &'static str,
+    },
+    /// A path leads out of the layer.
+    #[error("the layer's archive has an entry that leads out of it: {}", path.display())]
+    Escapes {
+        /// The path or link target.
+        path: PathBuf,
+    },
+    /// The layer is larger than allowed.
+    #[error("the layer has more than {limit} {unit}")]
+    TooLarge {
+        /// How much is allowed.
+        limit: u64,
+        /// Of what.
+        unit: &'static str,
+    },
+    /// A file cannot be created.
+    #[error("cannot create a file of the layer")]
+    File(#[from] FileError),
+    /// The content of a file cannot be written.
+    #[error("cannot write /{} of the layer", path.display())]
+    Write {
+        /// The file, relative to the top of the layer.
+        path: PathBuf,
+        /// What the kernel answered.
+        source: io::Error,
+    },
+}
+
+/// The image store cannot do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another process uses the store.
+    #[error("the image store is in use")]
+    Locked(#[from] homeostat_files::lock::LockError),
+    /// A file of the store cannot be used.
+    #[error("cannot use the image store")]
+    File(#[from] FileError),
+    /// A file of the store cannot be read or written.
+    #[error("cannot use the image store")]
+    Io(#[from] io::Error),
+    /// A state file of the store cannot be used.
+    #[error("cannot use the image store")]
+    State(#[from] StateError),
+    /// The directory holds something else, or the layout of another version.
+    #[error("{} is no OCI image layout of version 1.0.0", path.display())]
+    NotALayout {
+        /// The store's directory.
+        path: PathBuf,
+    },
+    /// No such image.
+    #[error("there is no image {name:?}")]
+    NoSuchImage {
+        /// The reference or id that was asked for.
+        name: String,
+    },
+    /// A blob is not there.
+    #[error("blob {digest} is missing")]
+    BlobMissing {
+        /// Its digest.
+        digest: Digest,
+    },
+    /// A blob does not have the content that its digest promises.
+    #[error("blob {digest} is damaged")]
+    BlobDamaged {
+        /// Its digest.
+        digest: Digest,
+    },
+    /// A manifest or configuration is not what it should be.
+    #[error("blob {digest} is no valid {what}")]
+    Invalid {
+        /// Its digest.
+        digest: Digest,
+        /// What it should be.
+        what: &'static str,
+        /// Why it is not.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A layer that an image needs is not unpacked here.
+    #[error("layer {diff_id} is missing")]
+    LayerMissing {
+        /// The digest of its uncompressed archive.
+        diff_id: Digest,
+    },
+    /// A layer came with other content than announced.
+    #[error("the layer has the digest {actual}, not {expected}")]
+    WrongDigest {
+        /// What was announced.
+        expected: Digest,
+        /// What came.
+        actual: Digest,
+    },
+    /// The changes cannot be made a layer.
+    #[error("cannot make a layer")]
+    Layer(#[from] LayerError),
+    /// A layer cannot be unpacked.
+    #[error("cannot unpack a layer")]
+    Unpack(#[from] UnpackError),
+    /// A document cannot be written as JSON.
+    #[error("cannot write an image's description")]
+    Json(#[from] serde_json::Error),
+}
+
+impl StoreError {
+    /// Whether it failed because the disk, or a quota, is full.
+    pub fn is_out_of_space(&self) -> bool {
+        let mut error: Option<&(dyn std::error::Error + 'static)> = Some(self);
+        while let Some(current) = error {
+            if let Some(io) = current.downcast_ref::<io::Error>()
+                && matches!(io.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+            {
+                return true;
+            }
+            error = current.source();
+        }
+        false
+    }
+}

@@ -1,0 +1,163 @@
+//! index.json: which images there are, and what they are called.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use fs_err as fs;
+use homeostat_files::{read_json, write_durably_with_mode, write_json_durably};
+use oci_spec::image::{ANNOTATION_REF_NAME, Descriptor, ImageIndex, ImageIndexBuilder, MediaType};
+
+use crate::document::canonical_json;
+use crate::{Digest, StoreError};
+
+const INDEX: &str = "index.json";
+const BACKUP: &str = "index.backup";
+
+/// The manifest's media type of Docker's registry protocol, which other tools put into OCI layouts too.
+const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
+
+/// Which images there are, and what they are called. What other tools keep in the index stays as it is.
+#[derive(Debug, Clone)]
+pub(crate) struct Index(ImageIndex);
+
+/// One line of the index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) manifest: Digest,
+    pub(crate) reference: Option<String>,
+}
+
+impl Index {
+    /// Reads the index; from its copy when it is damaged, and starts anew when both are.
+    pub(crate) fn load(directory: &Path) -> Result<Self, StoreError> {
+        let path = directory.join(INDEX);
+        let backup = read_json::<ImageIndex>(directory.join(BACKUP));
+        let text = match fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                let index = backup.ok().flatten().map_or_else(empty, Ok)?;
+                return Ok(Self(index));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let error = match serde_json::from_slice(&text) {
+            Ok(index) => return Ok(Self(index)),
+            Err(error) => error,
+        };
+        let aside = directory.join("index.json.damaged");
+        fs::rename(&path, &aside)?;
+        let index = if let Ok(Some(index)) = backup {
+            tracing::error!(%error, aside = %aside.display(), "the image index is damaged; its copy is used instead");
+            index
+        } else {
+            tracing::error!(%error, aside = %aside.display(), "the image index is damaged and so is its copy; images \
+                have lost their names and must be built or pulled again");
+            empty()?
+        };
+        let index = Self(index);
+        index.save(directory)?;
+        Ok(index)
+    }
+
+    /// Writes the index so that a power cut leaves this one or the one before, and a copy of either.
+    pub(crate) fn save(&self, directory: &Path) -> Result<(), StoreError> {
+        write_json_durably(directory.join(BACKUP), &self.0)?;
+        write_durably_with_mode(directory.join(INDEX), &canonical_json(&self.0)?, 0o644)?;
+        Ok(())
+    }
+
+    pub(crate) fn entries(&self) -> Vec<Entry> {
+        self.0.manifests().iter().filter_map(entry).collect()
+    }
+
+    /// The manifest that a reference names.
+    pub(crate) fn manifest(&self, reference: &str) -> Option<Digest> {
+        self.entries()
+            .into_iter()
+            .find(|entry| entry.reference.as_deref() == Some(reference))
+            .map(|entry| entry.manifest)
+    }
+
+    /// Gives a manifest a name, taking it from the one that has it. That one stays without a name if it has no other.
+    pub(crate) fn put(&mut self, manifest: &Digest, size: u64, reference: Option<&str>) {
+        if let Some(reference) = reference {
+            self.take_name(reference);
+        } else if self.entries().iter().any(|entry| entry.manifest == *manifest) {
+            return;
+        }
+        let nameless = Entry { manifest: manifest.clone(), reference: None };
+        self.edit(|manifests| {
+            manifests.retain(|descriptor| entry(descriptor).as_ref() != Some(&nameless));
+            manifests.push(descriptor(manifest, size, reference));
+        });
+    }
+
+    /// Takes a name away; says whether it was there. The image stays, without a name if it has no other.
+    pub(crate) fn take_name(&mut self, reference: &str) -> bool {
+        let Some(manifest) = self.manifest(reference) else { return false };
+        let named = Some(Entry { manifest: manifest.clone(), reference: Some(reference.to_owned()) });
+        let lines = self.entries().iter().filter(|entry| entry.manifest == manifest).count();
+        self.edit(|manifests| {
+            if lines > 1 {
+                manifests.retain(|descriptor| entry(descriptor) != named);
+            } else if let Some(line) = manifests.iter_mut().find(|descriptor| entry(descriptor) == named) {
+                *line = descriptor(&manifest, line.size(), None);
+            }
+        });
+        true
+    }
+
+    /// Removes the lines that `keep` does not want; says which those were.
+    pub(crate) fn retain(&mut self, keep: impl Fn(&Entry) -> bool) -> Vec<Entry> {
+        let mut removed = Vec::new();
+        self.edit(|manifests| {
+            manifests.retain(|descriptor| match entry(descriptor) {
+                Some(entry) if !keep(&entry) => {
+                    removed.push(entry);
+                    false
+                }
+                _ => true,
+            });
+        });
+        removed
+    }
+
+    fn edit(&mut self, change: impl FnOnce(&mut Vec<Descriptor>)) {
+        let mut manifests = self.0.manifests().clone();
+        change(&mut manifests);
+        self.0.set_manifests(manifests);
+    }
+}
+
+fn empty() -> Result<ImageIndex, StoreError> {
+    ImageIndexBuilder::default()
+        .schema_version(2u32)
+        .media_type(MediaType::ImageIndex)
+        .manifests(Vec::new())
+        .build()
+        .map_err(|source| StoreError::Io(std::io::Error::other(source)))
+}
+
+fn descriptor(manifest: &Digest, size: u64, reference: Option<&str>) -> Descriptor {
+    let digest: oci_spec::image::Sha256Digest =
+        manifest.hex().parse().expect("a digest of ours is a sha256 digest");
+    let mut descriptor = Descriptor::new(MediaType::ImageManifest, size, digest);
+    if let Some(reference) = reference {
+        descriptor
+            .set_annotations(Some(HashMap::from([(ANNOTATION_REF_NAME.to_owned(), reference.to_owned())])));
+    }
+    descriptor
+}
+
+/// The line of an image manifest; `None` for what this store does not understand and leaves alone.
+fn entry(descriptor: &Descriptor) -> Option<Entry> {
+    match descriptor.media_type() {
+        MediaType::ImageManifest => {}
+        MediaType::Other(other) if other == DOCKER_MANIFEST => {}
+        _ => return None,
+    }
+    let manifest = descriptor.digest().as_ref().parse().ok()?;
+    let reference =
+        descriptor.annotations().as_ref().and_then(|annotations| annotations.get(ANNOTATION_REF_NAME));
+    Some(Entry { manifest, reference: reference.cloned() })
+}

@@ -1,0 +1,99 @@
+//! Opening a store, after whatever ended the last use of it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use fs_err as fs;
+use homeostat_files::{remove_tree, sync_directory, write_durably_with_mode};
+use oci_spec::image::OciLayout;
+
+use crate::index::Index;
+use crate::store::{LayerState, State};
+use crate::{Digest, StoreError};
+
+const DIRECTORIES: [&str; 7] = ["blobs", "blobs/sha256", "layers", "cache", "ingest", "staging", "retired"];
+
+/// Makes the directory a store, or finds the one that is there, and removes what a kill or power cut left unfinished.
+pub(crate) fn recover(directory: &Path) -> Result<State, StoreError> {
+    for name in DIRECTORIES {
+        fs::create_dir_all(directory.join(name))?;
+    }
+    ensure_layout(directory)?;
+    for unfinished in ["ingest", "staging"] {
+        for entry in fs::read_dir(directory.join(unfinished))? {
+            let path = entry?.path();
+            tracing::info!(path = %path.display(), "removing what was left unfinished");
+            remove_tree(&path)?;
+        }
+    }
+    remove_retired(directory)?;
+    Ok(State {
+        index: Index::load(directory)?,
+        layers: complete_layers(directory)?,
+        images: BTreeMap::new(),
+        usage: crate::lease::Usage::default(),
+    })
+}
+
+/// Removes the damaged layers of earlier boots. Those of this one may be mounted still.
+fn remove_retired(directory: &Path) -> Result<(), StoreError> {
+    let current = boot_id()?;
+    for entry in fs::read_dir(directory.join("retired"))? {
+        let entry = entry?;
+        if entry.file_name() != current.as_str() {
+            remove_tree(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// What tells this boot from others.
+pub(crate) fn boot_id() -> Result<String, StoreError> {
+    Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
+}
+
+fn ensure_layout(directory: &Path) -> Result<(), StoreError> {
+    let path = directory.join("oci-layout");
+    match fs::read(&path) {
+        Ok(text) => match serde_json::from_slice::<OciLayout>(&text) {
+            Ok(layout) if layout.image_layout_version() == "1.0.0" => Ok(()),
+            _ => Err(StoreError::NotALayout { path: directory.to_owned() }),
+        },
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            write_durably_with_mode(&path, br#"{"imageLayoutVersion":"1.0.0"}"#, 0o644)?;
+            sync_directory(directory.join("blobs"))?;
+            Ok(())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The layers that are whole; others are removed: a directory alone says nothing about what is in it.
+fn complete_layers(directory: &Path) -> Result<BTreeMap<Digest, LayerState>, StoreError> {
+    let mut layers = BTreeMap::new();
+    for entry in fs::read_dir(directory.join("layers"))? {
+        let path = entry?.path();
+        let digest =
+            path.file_name().and_then(|name| name.to_str()).and_then(|name| Digest::from_hex(name).ok());
+        match digest {
+            Some(digest) if is_complete(&path, &digest) => {
+                layers.insert(digest, LayerState::Complete);
+            }
+            _ => {
+                tracing::info!(path = %path.display(), "removing a layer that was left unfinished");
+                remove_tree(&path)?;
+            }
+        }
+    }
+    Ok(layers)
+}
+
+fn is_complete(layer: &Path, digest: &Digest) -> bool {
+    fs::read_to_string(layer.join("complete")).is_ok_and(|text| text == completion(digest))
+        && layer.join("diff").is_dir()
+}
+
+/// What the file `complete` of a layer says: torn by a power cut it would say less.
+pub(crate) fn completion(digest: &Digest) -> String {
+    format!("{digest}\n")
+}

@@ -1,0 +1,346 @@
+//! Unpacking a layer that nobody vouches for.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::io::{Read, Seek as _, SeekFrom, Write as _};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use homeostat_files::{Entry, FileError, FileKind, Handle, Metadata, NodeKind, Permissions, Root, Timestamp};
+
+use crate::error::UnpackError;
+use crate::tar::{
+    DEPTH_LIMIT, Item, Kind, OPAQUE, OVERLAY_OPAQUE, PATH_LIMIT, Reader, WHITEOUT, is_content_xattr,
+};
+
+/// Aufs kept notes of its own under names that begin so; layers of old images still have them.
+const AUFS_NOTES: &[u8] = b".wh..wh.";
+
+/// The time of directories that the archive does not mention.
+const EPOCH: Timestamp = Timestamp { seconds: 0, nanoseconds: 0 };
+
+/// How large a layer may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// The content of all its files together, in bytes; holes count as if they were filled.
+    pub bytes: u64,
+    /// How many entries its archive has.
+    pub entries: u64,
+}
+
+impl Default for Limits {
+    /// 256 GiB and four million entries: more than any image that is meant well.
+    fn default() -> Self {
+        Self { bytes: 256 << 30, entries: 4_000_000 }
+    }
+}
+
+/// Unpacks the tar archive of a layer into an empty directory, in the form that overlayfs takes as a lower directory.
+///
+/// # Guarantees
+/// Nothing outside of `root` is created, changed or removed. Paths with `..` are refused; links resolve inside. Memory
+/// is bounded by the number of directories, disk by `limits`. The end of the stream is reached, so that its digest is
+/// known.
+pub(crate) fn unpack(archive: impl Read, root: &Root, limits: Limits) -> Result<(), UnpackError> {
+    let mut unpacker = Unpacker { root, limits, entries: 0, bytes: 0, directories: BTreeMap::new() };
+    unpacker.directories.insert(PathBuf::new(), EPOCH);
+    let mut reader = Reader::new(archive);
+    while let Some(item) = reader.next()? {
+        unpacker.item(&mut reader, &item)?;
+    }
+    reader.finish()?;
+    unpacker.set_directory_times()
+}
+
+struct Unpacker<'a> {
+    root: &'a Root,
+    limits: Limits,
+    entries: u64,
+    bytes: u64,
+    /// When directories were changed; set last, because work in them changes it.
+    directories: BTreeMap<PathBuf, Timestamp>,
+}
+
+impl Unpacker<'_> {
+    fn item<R: Read>(&mut self, reader: &mut Reader<R>, item: &Item) -> Result<(), UnpackError> {
+        let path = inside(&item.path)?;
+        self.count_entry()?;
+        let Some(name) = path.file_name() else {
+            if item.kind != Kind::Directory {
+                return Err(reader.malformed("its top is no directory"));
+            }
+            return self.finish_directory(&self.root.resolve("")?, item, path);
+        };
+        let parent = path.parent().unwrap_or(Path::new(""));
+        if name.as_bytes() == OPAQUE {
+            return self.make_opaque(parent);
+        }
+        match name.as_bytes().strip_prefix(WHITEOUT) {
+            Some(_) if name.as_bytes().starts_with(AUFS_NOTES) => Ok(()),
+            Some(b"" | b"." | b"..") => Err(UnpackError::Escapes { path }),
+            Some(hidden) => self.whiteout(&parent.join(OsStr::from_bytes(hidden))),
+            None => self.create(reader, item, path),
+        }
+    }
+
+    fn create<R: Read>(
+        &mut self,
+        reader: &mut Reader<R>,
+        item: &Item,
+        path: PathBuf,
+    ) -> Result<(), UnpackError> {
+        let entry = self.entry(&path)?;
+        let existing = entry.metadata()?;
+        if item.kind == Kind::HardLink {
+            return self.hard_link(&entry, existing, item);
+        }
+        if item.kind == Kind::Directory {
+            let handle = make_directory(&entry, existing)?;
+            return self.finish_directory(&handle, item, path);
+        }
+        if existing.is_some() {
+            entry.remove()?;
+            self.directories.remove(&path);
+        }
+        let private = Permissions::root(0o600);
+        match item.kind {
+            Kind::Symlink => {
+                // Where a link points is the business of those who follow it.
+                entry.symlink(Path::new(OsStr::from_bytes(&item.link)))?;
+            }
+            Kind::CharacterDevice(major, minor) => {
+                entry.make_node(NodeKind::CharacterDevice(major, minor), private)?;
+            }
+            Kind::BlockDevice(major, minor) => {
+                entry.make_node(NodeKind::BlockDevice(major, minor), private)?;
+            }
+            Kind::Fifo => {
+                entry.make_node(NodeKind::Fifo, private)?;
+            }
+            Kind::Regular | Kind::HardLink | Kind::Directory => {
+                let file = entry.create_file(private)?;
+                self.content(reader, item, file, &path)?;
+            }
+        }
+        let handle = entry.handle()?;
+        set_attributes(&handle, item)?;
+        handle.set_modified(modified(item))?;
+        Ok(())
+    }
+
+    fn hard_link(
+        &mut self,
+        entry: &Entry,
+        existing: Option<Metadata>,
+        item: &Item,
+    ) -> Result<(), UnpackError> {
+        let link = inside(&item.link)?;
+        if link.file_name().is_none() {
+            return Err(UnpackError::Escapes { path: link });
+        }
+        let target = self.root.entry(&link)?;
+        if let Some(existing) = existing {
+            let same = |target: Metadata| (target.device, target.inode) == (existing.device, existing.inode);
+            if target.metadata()?.is_some_and(same) {
+                return Ok(());
+            }
+            entry.remove()?;
+        }
+        Ok(entry.hard_link(&target)?)
+    }
+
+    fn content<R: Read>(
+        &mut self,
+        reader: &mut Reader<R>,
+        item: &Item,
+        file: fs_err::File,
+        path: &Path,
+    ) -> Result<(), UnpackError> {
+        self.bytes = self.bytes.saturating_add(item.size);
+        if self.bytes > self.limits.bytes {
+            return Err(UnpackError::TooLarge { limit: self.limits.bytes, unit: "bytes" });
+        }
+        let write = |source| UnpackError::Write { path: path.to_owned(), source };
+        let mut file = SparseFile { file, hole: 0 };
+        let mut buffer = vec![0; usize::try_from(item.size.min(1 << 18)).unwrap_or(1 << 18)];
+        loop {
+            let length = reader.read_content(&mut buffer)?;
+            if length == 0 {
+                return file.finish(item.size).map_err(write);
+            }
+            file.write(&buffer[..length]).map_err(write)?;
+        }
+    }
+
+    /// Hides `path` of the layers beneath; what this layer itself has there stays, wherever in the archive it comes.
+    fn whiteout(&mut self, path: &Path) -> Result<(), UnpackError> {
+        let entry = self.entry(path)?;
+        match entry.metadata()? {
+            None => {
+                entry.make_node(NodeKind::CharacterDevice(0, 0), Permissions::root(0))?;
+            }
+            Some(existing) if existing.is_directory() => set_opaque(&entry.handle()?)?,
+            Some(_) => {}
+        }
+        Ok(())
+    }
+
+    fn make_opaque(&mut self, directory: &Path) -> Result<(), UnpackError> {
+        self.create_parents(directory)?;
+        let handle = self.root.resolve(directory)?;
+        if !handle.metadata()?.is_directory() {
+            return Err(UnpackError::Escapes { path: directory.to_owned() });
+        }
+        Ok(set_opaque(&handle)?)
+    }
+
+    fn finish_directory(&mut self, handle: &Handle, item: &Item, path: PathBuf) -> Result<(), UnpackError> {
+        set_attributes(handle, item)?;
+        self.directories.insert(path, modified(item));
+        Ok(())
+    }
+
+    /// The name at `path`, whose directories are created if the archive did not mention them.
+    fn entry(&mut self, path: &Path) -> Result<Entry, UnpackError> {
+        match self.root.entry(path) {
+            Err(error) if error.is_not_found() => {
+                self.create_parents(path.parent().unwrap_or(Path::new("")))?;
+                Ok(self.root.entry(path)?)
+            }
+            done => Ok(done?),
+        }
+    }
+
+    fn create_parents(&mut self, directory: &Path) -> Result<(), UnpackError> {
+        let mut reached = PathBuf::new();
+        for component in directory.components() {
+            reached.push(component);
+            if self.root.metadata(&reached)?.is_none() {
+                self.count_entry()?;
+                self.root.create_directories(&reached, Permissions::root(0o755))?;
+                self.directories.insert(reached.clone(), EPOCH);
+            }
+        }
+        Ok(())
+    }
+
+    fn count_entry(&mut self) -> Result<(), UnpackError> {
+        self.entries += 1;
+        if self.entries > self.limits.entries {
+            return Err(UnpackError::TooLarge { limit: self.limits.entries, unit: "entries" });
+        }
+        Ok(())
+    }
+
+    fn set_directory_times(&self) -> Result<(), UnpackError> {
+        for (path, time) in &self.directories {
+            // A later entry may have removed it, or put something else there.
+            if self.root.metadata(path)?.is_some_and(|metadata| metadata.is_directory()) {
+                self.root.resolve(path)?.set_modified(*time)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A path of the archive, relative to the top of the layer.
+fn inside(path: &[u8]) -> Result<PathBuf, UnpackError> {
+    let escapes = || UnpackError::Escapes { path: Path::new(OsStr::from_bytes(path)).to_owned() };
+    let mut inside = PathBuf::new();
+    let mut depth = 0;
+    for part in path.split(|byte| *byte == b'/') {
+        match part {
+            b"" | b"." => {}
+            b".." => return Err(escapes()),
+            part if part.contains(&0) => return Err(escapes()),
+            part => {
+                inside.push(OsStr::from_bytes(part));
+                depth += 1;
+            }
+        }
+    }
+    if depth > DEPTH_LIMIT {
+        return Err(UnpackError::TooLarge { limit: DEPTH_LIMIT as u64, unit: "nested directories" });
+    }
+    if inside.as_os_str().len() >= PATH_LIMIT {
+        return Err(UnpackError::TooLarge { limit: PATH_LIMIT as u64, unit: "bytes in a path" });
+    }
+    Ok(inside)
+}
+
+/// The directory that is at `entry`, or a new one. One that replaces a whiteout hides what is beneath, as it did.
+fn make_directory(entry: &Entry, existing: Option<Metadata>) -> Result<Handle, FileError> {
+    match existing {
+        None => entry.create_directory(Permissions::root(0o700)),
+        Some(existing) if existing.is_directory() => entry.handle(),
+        Some(existing) => {
+            entry.remove()?;
+            let handle = entry.create_directory(Permissions::root(0o700))?;
+            if is_whiteout(existing) {
+                set_opaque(&handle)?;
+            }
+            Ok(handle)
+        }
+    }
+}
+
+fn is_whiteout(metadata: Metadata) -> bool {
+    metadata.kind == FileKind::CharacterDevice && metadata.represents == (0, 0)
+}
+
+fn set_opaque(handle: &Handle) -> Result<(), FileError> {
+    handle.set_xattr(OVERLAY_OPAQUE.as_ref(), b"y")
+}
+
+/// Owner, mode and extended attributes, in the order in which none clears another.
+fn set_attributes(handle: &Handle, item: &Item) -> Result<(), FileError> {
+    handle.set_permissions(Permissions { mode: item.mode, uid: item.uid, gid: item.gid })?;
+    for (name, value) in &item.xattrs {
+        if !is_content_xattr(name) {
+            continue;
+        }
+        match handle.set_xattr(OsStr::from_bytes(name), value) {
+            // Not every file system, nor every kind of file, has them all. Without its capabilities a program would
+            // fail later, and nobody would know why: that one is not optional.
+            Err(error) if name != b"security.capability" && is_refusal(&error) => {}
+            done => done?,
+        }
+    }
+    Ok(())
+}
+
+fn is_refusal(error: &FileError) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::Unsupported | std::io::ErrorKind::PermissionDenied)
+}
+
+fn modified(item: &Item) -> Timestamp {
+    Timestamp { seconds: item.modified.0, nanoseconds: item.modified.1 }
+}
+
+/// Writes content and leaves holes where it is zero.
+struct SparseFile {
+    file: fs_err::File,
+    /// How many zero bytes wait to be skipped.
+    hole: u64,
+}
+
+impl SparseFile {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        for block in bytes.chunks(4096) {
+            if block.iter().all(|byte| *byte == 0) {
+                self.hole += block.len() as u64;
+                continue;
+            }
+            if self.hole > 0 {
+                self.file.seek(SeekFrom::Current(self.hole.cast_signed()))?;
+                self.hole = 0;
+            }
+            self.file.write_all(block)?;
+        }
+        Ok(())
+    }
+
+    fn finish(self, size: u64) -> std::io::Result<()> {
+        if self.hole > 0 { self.file.set_len(size) } else { Ok(()) }
+    }
+}

@@ -1,0 +1,46 @@
+//! The build cache: never more than what is really there.
+
+use fs_err as fs;
+use homeostat_image::CacheEntry;
+
+use crate::support::Place;
+
+#[test]
+fn a_step_is_known_with_and_without_a_layer() {
+    let mut place = Place::new();
+    let entry =
+        CacheEntry { layer: Some(place.layer("content")), created: "2024-05-06T07:08:09Z".parse().unwrap() };
+    let empty = CacheEntry { layer: None, ..entry.clone() };
+    place.store().cache_put("with ../ a layer", &entry).unwrap();
+    place.store().cache_put("without", &empty).unwrap();
+    place.store().settle().unwrap();
+    for _ in 0..2 {
+        assert_eq!(place.store().cache_get("with ../ a layer").unwrap(), entry);
+        assert_eq!(place.store().cache_get("without").unwrap(), empty);
+        assert_eq!(place.store().cache_get("never"), None);
+        place.reopen_after(|_| {});
+    }
+}
+
+#[test]
+fn a_step_whose_layer_never_reached_the_disk_is_not_known() {
+    let mut place = Place::new();
+    let entry = CacheEntry { layer: Some(place.layer("content")), created: jiff::Timestamp::UNIX_EPOCH };
+    place.store().cache_put("key", &entry).unwrap();
+    place.reopen_after(|_| {});
+    assert_eq!(place.store().cache_get("key"), None);
+    assert_eq!(place.count("layers"), 0);
+}
+
+#[test]
+fn a_damaged_entry_is_not_known() {
+    let place = Place::new();
+    let entry = CacheEntry { layer: None, created: jiff::Timestamp::UNIX_EPOCH };
+    place.store().cache_put("key", &entry).unwrap();
+    let path = fs::read_dir(place.path("cache")).unwrap().next().unwrap().unwrap().path();
+    let text = fs::read(&path).unwrap();
+    for damaged in [&b""[..], &text[..text.len() / 2], &vec![0; text.len()]] {
+        fs::write(&path, damaged).unwrap();
+        assert_eq!(place.store().cache_get("key"), None);
+    }
+}

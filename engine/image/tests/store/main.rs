@@ -1,0 +1,15 @@
+//! Promises of the image store, on real files, a file per promise.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
+mod archive;
+mod cache;
+mod check;
+mod crash;
+mod hostile;
+mod images;
+mod layers;
+mod overlays;
+mod prune;
+mod snapshot;
+mod support;

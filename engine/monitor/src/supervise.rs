@@ -1,0 +1,71 @@
+//! The monitor's long life: asleep in `poll` until there is output, a signal, or the end.
+
+use std::os::fd::AsFd as _;
+
+use homeostat_spec::LogRotation;
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::Signal;
+use nix::sys::signalfd::SignalFd;
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+
+use crate::ProcessIdentity;
+use crate::pipes::Pipes;
+
+/// How the container's first process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ending {
+    /// As a shell gives it.
+    pub(crate) code: i32,
+    pub(crate) signal: Option<i32>,
+}
+
+/// Passes output on until the container's first process has ended. On `SIGHUP` the limits of the log are asked for again.
+pub(crate) fn until_end(
+    init: &ProcessIdentity,
+    pipes: &mut Pipes,
+    signals: &SignalFd,
+    rotation: impl Fn() -> Option<LogRotation>,
+) -> Ending {
+    loop {
+        wait_for_news(pipes, signals);
+        pipes.pass_on();
+        while let Ok(Some(signal)) = signals.read_signal() {
+            if signal.ssi_signo == Signal::SIGHUP as u32
+                && let Some(rotation) = rotation()
+            {
+                pipes.set_rotation(rotation);
+            }
+        }
+        if let Some(ending) = reap(init.pid) {
+            pipes.drain();
+            return ending;
+        }
+    }
+}
+
+fn wait_for_news(pipes: &Pipes, signals: &SignalFd) {
+    let mut polled = vec![PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
+    polled.extend(pipes.descriptors().map(|pipe| PollFd::new(pipe, PollFlags::POLLIN)));
+    // An interrupted wait is news like any other.
+    let _ = poll(&mut polled, PollTimeout::NONE);
+}
+
+/// Reaps every child that has ended; returns how `pid` did, if it has.
+pub(crate) fn reap(pid: u32) -> Option<Ending> {
+    let mut ending = None;
+    loop {
+        let (ended, this) = match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+            Ok(WaitStatus::Exited(ended, code)) => (ended, Ending { code, signal: None }),
+            Ok(WaitStatus::Signaled(ended, signal, _)) => {
+                let signal = signal as i32;
+                (ended, Ending { code: 128 + signal, signal: Some(signal) })
+            }
+            Err(Errno::EINTR) => continue,
+            _ => return ending,
+        };
+        if ended.as_raw().cast_unsigned() == pid {
+            ending = Some(this);
+        }
+    }
+}

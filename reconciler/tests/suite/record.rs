@@ -1,0 +1,177 @@
+//! How the record changes.
+
+use std::time::Duration;
+
+use homeostat_reconciler::fake::World;
+use homeostat_reconciler::fake::specs::{app_with, container, desired, health, key};
+use homeostat_reconciler::ports::EventKind;
+use homeostat_reconciler::{
+    Desired, ErrorKind, HealthStatus, PortError, ProbeOutcome, Record, ResourceId, Stall, plan,
+};
+use homeostat_spec::{DesiredState, HealthCheck};
+use jiff::Timestamp;
+
+fn start() -> Timestamp {
+    Timestamp::from_second(1_700_000_000).unwrap()
+}
+
+fn after(seconds: u64) -> Timestamp {
+    start().checked_add(Duration::from_secs(seconds)).unwrap()
+}
+
+/// A running container with this health check, observed once.
+fn running(check: Option<HealthCheck>) -> (World, Desired, Record) {
+    let mut web = container("nginx");
+    web.health = check;
+    let desired = desired([app_with("web", [("web", web.clone())])]);
+    let mut world = World::at(start());
+    world.bring_image("nginx").unwrap();
+    world.create_container(&key("web/web"), "nginx", &web.config).unwrap();
+    world.start_container(&key("web/web")).unwrap();
+    let mut record = Record::default();
+    record.observe(&desired, &world.observe(), start());
+    (world, desired, record)
+}
+
+#[test]
+fn a_run_that_ended_is_counted_exactly_once() {
+    let (mut world, desired, mut record) = running(None);
+    world.advance_to(after(3));
+    world.exit(&key("web/web"), Some(1));
+    let events = record.observe(&desired, &world.observe(), after(3));
+    assert_eq!((events[0].kind, events[0].message.as_str()), (EventKind::Exited, "exited with code 1"));
+    let once = record.clone();
+    assert!(record.observe(&desired, &world.observe(), after(4)).is_empty());
+    assert_eq!(record, once);
+    assert_eq!(record.containers[&key("web/web")].short_runs, 1);
+}
+
+#[test]
+fn a_run_that_lasted_ends_a_series_of_short_ones() {
+    let (mut world, desired, mut record) = running(None);
+    record.containers.get_mut(&key("web/web")).unwrap().short_runs = 7;
+    world.advance_to(after(9));
+    record.observe(&desired, &world.observe(), after(9));
+    assert_eq!(record.containers[&key("web/web")].short_runs, 7);
+    world.advance_to(after(10));
+    record.observe(&desired, &world.observe(), after(10));
+    assert_eq!(record.containers[&key("web/web")].short_runs, 0);
+}
+
+#[test]
+fn another_container_under_the_same_key_is_another_story() {
+    let (mut world, desired, mut record) = running(Some(health()));
+    record.containers.get_mut(&key("web/web")).unwrap().restarts = 7;
+    world.exit(&key("web/web"), Some(1));
+    world.remove_container(&key("web/web")).unwrap();
+    world.create_container(&key("web/web"), "nginx", &container("nginx").config).unwrap();
+    record.observe(&desired, &world.observe(), after(1));
+    assert_eq!(record.containers[&key("web/web")].restarts, 0);
+    assert_eq!(record.containers[&key("web/web")].started_as, None);
+}
+
+#[test]
+fn what_runs_is_taken_for_what_is_wanted_when_the_record_is_lost() {
+    let (_, _, record) = running(None);
+    assert_eq!(record.containers[&key("web/web")].started_as, Some(DesiredState::Running));
+}
+
+#[test]
+fn what_is_gone_is_forgotten() {
+    let (mut world, desired, mut record) = running(None);
+    let web = ResourceId::container(&key("web/web"));
+    let plan = plan(&desired, &World::at(start()).observe(), &record, start());
+    let error = PortError::new(ErrorKind::Transient, "no");
+    record.step_failed(&desired, &plan.steps[0], &error, start());
+    record.step_failed(&desired, &plan.steps[1], &error, start());
+    record.stalls.insert(web, Stall { target: String::new(), fields: Vec::new(), times: 1 });
+    world.exit(&key("web/web"), Some(0));
+    world.remove_container(&key("web/web")).unwrap();
+    world.remove_image("nginx").unwrap();
+    record.observe(&Desired::default(), &world.observe(), after(1));
+    assert_eq!(record, Record::default());
+}
+
+#[test]
+fn a_failure_that_nobody_tried_again_is_forgotten_after_a_while() {
+    let (world, desired, mut record) = running(None);
+    let plan = plan(&desired, &World::at(start()).observe(), &record, start());
+    record.step_failed(&desired, &plan.steps[0], &PortError::new(ErrorKind::Transient, "no"), start());
+    record.observe(&desired, &world.observe(), after(300));
+    assert_eq!(record.failures.len(), 1);
+    record.observe(&desired, &world.observe(), after(700));
+    assert!(record.failures.is_empty());
+}
+
+#[test]
+fn a_container_becomes_healthy_with_one_probe_and_unhealthy_with_as_many_as_its_spec_says() {
+    let (_, _, mut record) = running(Some(health()));
+    let web = key("web/web");
+    let status = |record: &Record| record.containers[&web].health.status;
+    assert_eq!(status(&record), HealthStatus::Starting);
+    let event = record.probe_result(&web, &health(), ProbeOutcome::Passed, after(1)).unwrap();
+    assert_eq!((event.kind, event.message.as_str()), (EventKind::Health, "healthy"));
+    let refused = || ProbeOutcome::Failed("refused".to_owned());
+    assert_eq!(record.probe_result(&web, &health(), refused(), after(11)), None);
+    assert_eq!(record.probe_result(&web, &health(), refused(), after(21)), None);
+    assert_eq!(status(&record), HealthStatus::Healthy);
+    let event = record.probe_result(&web, &health(), refused(), after(31)).unwrap();
+    assert_eq!(event.message, "unhealthy: refused");
+    assert_eq!(record.probe_result(&web, &health(), refused(), after(41)), None);
+    record.probe_result(&web, &health(), ProbeOutcome::Passed, after(51)).unwrap();
+    assert_eq!(status(&record), HealthStatus::Healthy);
+}
+
+#[test]
+fn failures_while_a_container_starts_do_not_count() {
+    let check = HealthCheck { start_period: Duration::from_secs(30), retries: 1, ..health() };
+    let (_, _, mut record) = running(Some(check.clone()));
+    let refused = || ProbeOutcome::Failed("refused".to_owned());
+    assert_eq!(record.probe_result(&key("web/web"), &check, refused(), after(29)), None);
+    assert!(record.probe_result(&key("web/web"), &check, refused(), after(30)).is_some());
+}
+
+#[test]
+fn probes_are_frequent_until_the_first_passes_and_then_as_the_spec_says() {
+    let check = HealthCheck { start_period: Duration::from_secs(30), ..health() };
+    let (mut world, desired, mut record) = running(Some(check.clone()));
+    let web = key("web/web");
+    let next = |record: &Record, world: &World| {
+        record.next_probe_at(&web, &check, &world.observe().containers[&web])
+    };
+    assert_eq!(next(&record, &world), Some(after(1)));
+    record.probe_result(&web, &check, ProbeOutcome::Failed("refused".to_owned()), after(1));
+    assert_eq!(next(&record, &world), Some(after(2)));
+    record.probe_result(&web, &check, ProbeOutcome::Passed, after(2));
+    assert_eq!(next(&record, &world), Some(after(12)));
+    // The clock is set back.
+    world.advance_to(start().checked_sub(Duration::from_hours(1)).unwrap());
+    record.observe(&desired, &world.observe(), world.now());
+    assert_eq!(next(&record, &world), world.now().checked_add(check.interval).ok());
+    world.exit(&web, Some(0));
+    assert_eq!(next(&record, &world), None);
+}
+
+#[test]
+fn health_starts_anew_with_every_run() {
+    let (mut world, desired, mut record) = running(Some(health()));
+    let web = key("web/web");
+    record.probe_result(&web, &health(), ProbeOutcome::Passed, after(1));
+    world.advance_to(after(60));
+    world.exit(&web, Some(1));
+    record.observe(&desired, &world.observe(), after(60));
+    assert_eq!(record.containers[&web].health.status, HealthStatus::None);
+    world.start_container(&web).unwrap();
+    record.observe(&desired, &world.observe(), after(60));
+    assert_eq!(record.containers[&web].health.status, HealthStatus::Starting);
+}
+
+#[test]
+fn a_record_survives_being_written_as_json() {
+    let (_, desired, mut record) = running(Some(health()));
+    let plan = plan(&desired, &World::at(start()).observe(), &record, start());
+    record.step_failed(&desired, &plan.steps[0], &PortError::new(ErrorKind::User, "no"), start());
+    record.seed = 7;
+    let text = serde_json::to_string(&record).unwrap();
+    assert_eq!(serde_json::from_str::<Record>(&text).unwrap(), record);
+}

@@ -1,0 +1,78 @@
+//! Logs: what a container writes to its two streams.
+
+use futures::StreamExt as _;
+use homeostat_reconciler::ports::{Engine, LogQuery, LogStream};
+
+use crate::world::{expect, log};
+use crate::{PATIENCE, World, key, log_lines, run, run_to_end, shell, wait_exited, wait_for_log};
+
+/// Every line has its stream and the time it was written.
+pub async fn both_streams_are_in_the_log_with_times(engine: &dyn Engine, world: &World) {
+    let before = jiff::Timestamp::now();
+    let key = run(engine, world, "speaker", shell("echo out; usleep 50000; echo err >&2; printf tail")).await;
+    wait_exited(engine, &key).await;
+    let lines = log(engine, &key, &LogQuery::default()).await;
+    let told: Vec<_> = lines.iter().map(|line| (line.text.as_str(), line.stream)).collect();
+    assert_eq!(told, [("out", LogStream::Stdout), ("err", LogStream::Stderr), ("tail", LogStream::Stdout)]);
+    assert!(lines.iter().all(|line| line.time >= before && line.time <= jiff::Timestamp::now()));
+    assert!(lines.is_sorted_by_key(|line| line.time));
+}
+
+/// A tail is counted from the end.
+pub async fn a_tail_is_the_last_lines(engine: &dyn Engine, world: &World) {
+    run_to_end(engine, world, "counter", shell("seq 1 100")).await;
+    let tail = |lines| LogQuery { tail: Some(lines), ..LogQuery::default() };
+    let text = |lines: Vec<homeostat_reconciler::ports::LogLine>| -> Vec<String> {
+        lines.into_iter().map(|line| line.text).collect()
+    };
+    assert_eq!(text(log(engine, &key("counter"), &tail(2)).await), ["99", "100"]);
+    assert_eq!(log(engine, &key("counter"), &tail(0)).await.len(), 0);
+    assert_eq!(log(engine, &key("counter"), &tail(1000)).await.len(), 100);
+}
+
+/// Lines from before a time are left out.
+pub async fn lines_before_a_time_are_left_out(engine: &dyn Engine, world: &World) {
+    let key =
+        run(engine, world, "speaker", shell("echo one; usleep 50000; echo two; usleep 50000; echo three"))
+            .await;
+    wait_exited(engine, &key).await;
+    let all = log(engine, &key, &LogQuery::default()).await;
+    let since = LogQuery { since: Some(all[1].time), ..LogQuery::default() };
+    assert_eq!(log(engine, &key, &since).await, all[1..]);
+}
+
+/// The log belongs to the key: a new container goes on with it.
+pub async fn a_log_survives_the_container(engine: &dyn Engine, world: &World) {
+    run_to_end(engine, world, "speaker", shell("echo first")).await;
+    expect(engine.remove_container(&key("speaker")).await);
+    assert_eq!(log_lines(engine, &key("speaker")).await, ["first"]);
+    let (_, lines) = run_to_end(engine, world, "speaker", shell("echo second")).await;
+    assert_eq!(lines, ["first", "second"]);
+}
+
+/// A followed log gives what is there, then what comes, in order.
+pub async fn a_followed_log_goes_on(engine: &dyn Engine, world: &World) {
+    let script = "echo begin; while [ ! -e /go ]; do usleep 10000; done; seq 1 50";
+    let key = run(engine, world, "speaker", shell(script)).await;
+    wait_for_log(engine, &key, "begin").await;
+    let query = LogQuery { follow: true, tail: Some(1), ..LogQuery::default() };
+    let mut lines = engine.logs(&key, &query);
+    let mut next = async || {
+        let line = tokio::time::timeout(PATIENCE, lines.next()).await.expect("a line comes in time");
+        expect(line.expect("a followed log does not end")).text
+    };
+    assert_eq!(next().await, "begin");
+    let go = homeostat_reconciler::ports::ExecRequest {
+        command: vec!["touch".to_owned(), "/go".to_owned()],
+        timeout: PATIENCE,
+    };
+    assert_eq!(expect(engine.exec(&key, &go).await).code, Some(0));
+    for number in 1..=50 {
+        assert_eq!(next().await, number.to_string());
+    }
+}
+
+/// A key that never had a container has an empty log, not an error.
+pub async fn a_log_of_nobody_is_empty(engine: &dyn Engine, _world: &World) {
+    assert_eq!(log(engine, &key("nobody"), &LogQuery::default()).await, []);
+}

@@ -1,0 +1,97 @@
+//! The first process: what it is, as whom, where, and with which privileges.
+
+use homeostat_reconciler::ports::Engine;
+
+use crate::{World, config, image_log, run_to_end, shell};
+
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+const IMAGE: &str = r#"ENV COLOUR=blue SHAPE="round thing"
+WORKDIR /work
+USER worker
+ENTRYPOINT ["/bin/sh", "-c", "echo $0 $*; echo $COLOUR $SHAPE; pwd; id -un; echo $HOME"]
+CMD ["one", "two"]"#;
+
+/// Without anything in the spec, the image's configuration holds.
+pub async fn the_image_gives_command_environment_and_directory(engine: &dyn Engine, world: &World) {
+    let image = world.image(engine, "told", IMAGE).await;
+    let lines = image_log(engine, world, "told", &image, config()).await;
+    assert_eq!(lines, ["one two", "blue round thing", "/work", "worker", "/home/worker"]);
+}
+
+/// What the spec says wins over the image; what it does not say stays the image's.
+pub async fn the_spec_wins_over_the_image(engine: &dyn Engine, world: &World) {
+    let image = world.image(engine, "told", IMAGE).await;
+    let mut asked = config();
+    asked.command = Some(words(&["three"]));
+    asked.env.insert("COLOUR".to_owned(), "red".to_owned());
+    asked.working_dir = Some("/www".to_owned());
+    asked.user = Some("0".to_owned());
+    let lines = image_log(engine, world, "own", &image, asked).await;
+    assert_eq!(lines, ["three", "red round thing", "/www", "root", "/root"]);
+}
+
+/// As with Docker: another entrypoint makes nothing of the image's `CMD`.
+pub async fn an_entrypoint_of_the_spec_drops_the_images_command(engine: &dyn Engine, world: &World) {
+    let image = world.image(engine, "told", IMAGE).await;
+    let mut asked = config();
+    asked.entrypoint = Some(words(&["/bin/echo", "only"]));
+    assert_eq!(image_log(engine, world, "only", &image, asked.clone()).await, ["only"]);
+    asked.command = Some(words(&["this"]));
+    assert_eq!(image_log(engine, world, "this", &image, asked).await, ["only this"]);
+}
+
+/// Names of users and groups are those of the image; numbers need not be known there.
+pub async fn a_user_is_looked_up_in_the_image(engine: &dyn Engine, world: &World) {
+    let cases = [
+        ("by-name", "worker", "1000 1000 1000 2000"),
+        ("by-name-and-group", "worker:crew", "1000 2000 2000"),
+        ("by-number", "77:88", "77 88 88"),
+        ("by-known-number", "1000", "1000 1000 1000 2000"),
+    ];
+    for (name, user, expected) in cases {
+        let mut asked = shell("echo $(id -u) $(id -g) $(id -G)");
+        asked.user = Some(user.to_owned());
+        let (_, lines) = run_to_end(engine, world, name, asked).await;
+        let mut told: Vec<&str> = lines[0].split(' ').collect();
+        told[2..].sort_unstable();
+        assert_eq!(told.join(" "), expected, "{user}");
+    }
+}
+
+/// The host name is the container's own name, or the one that the spec gives.
+pub async fn the_host_name_is_the_containers_name_unless_given(engine: &dyn Engine, world: &World) {
+    let (_, lines) = run_to_end(engine, world, "web-1", shell("hostname")).await;
+    assert_eq!(lines, ["web-1"]);
+    let mut asked = shell("hostname; grep -c shop /etc/hosts");
+    asked.hostname = Some("shop".to_owned());
+    let (_, lines) = run_to_end(engine, world, "web-2", asked).await;
+    assert_eq!(lines[0], "shop");
+}
+
+/// `no_new_privs` is off unless asked for.
+pub async fn no_new_privileges_is_set_when_asked_for(engine: &dyn Engine, world: &World) {
+    for (name, asked, expected) in [("free", false, "0"), ("held", true, "1")] {
+        let mut config = shell("awk '/^NoNewPrivs/ { print $2 }' /proc/self/status");
+        config.no_new_privileges = asked;
+        assert_eq!(run_to_end(engine, world, name, config).await.1, [expected]);
+    }
+}
+
+/// Root in a container has the default capabilities less those dropped, and with those added.
+pub async fn dropped_capabilities_are_gone(engine: &dyn Engine, world: &World) {
+    let script = "awk '/^CapEff/ { print $2 }' /proc/self/status";
+    let (_, default) = run_to_end(engine, world, "default", shell(script)).await;
+    // Docker's fourteen: chown, dac_override, fowner, fsetid, kill, setgid, setuid, setpcap, net_bind_service,
+    // net_raw, sys_chroot, mknod, audit_write, setfcap.
+    assert_eq!(default, ["00000000a80425fb"]);
+    let mut none = shell(script);
+    none.cap_drop = vec!["ALL".to_owned()];
+    assert_eq!(run_to_end(engine, world, "none", none).await.1, ["0000000000000000"]);
+    let mut one = shell(script);
+    one.cap_drop = vec!["ALL".to_owned()];
+    one.cap_add = vec!["CAP_NET_BIND_SERVICE".to_owned()];
+    assert_eq!(run_to_end(engine, world, "one", one).await.1, ["0000000000000400"]);
+}
