@@ -20,7 +20,11 @@ start_docker() {
 }
 
 make_image() {
-    tar -C "$work/image/root" -c . | docker import --change 'ENTRYPOINT ["/bin/sleep"]' --change 'CMD ["infinity"]' - "$image" >>"$log"
+    local instruction changes=()
+    while read -r instruction; do
+        case $instruction in FROM* | COPY*) ;; *) changes+=(--change "$instruction") ;; esac
+    done <"$work/image/Dockerfile"
+    tar --directory "$work/image/root" --create . | docker import "${changes[@]}" - "$image" >>"$log"
 }
 
 write_compose_file() {

@@ -12,7 +12,6 @@ write_specs() {
     local number
     : >"$HOMEOSTAT_CONFIG"
     mkdir "$specs"
-    printf '%s\n' '[defaults.stop]' 'signal = "SIGKILL"' 'grace = "0s"' >"$specs/homeostat.toml"
     for ((number = 0; number < containers; number++)); do
         printf '%s\n' "[container.sleep-$number]" "image = \"$image\"" >>"$specs/app-$((number / 10)).toml"
     done
@@ -63,6 +62,9 @@ start_one_by_one() {
     "$homeostat" apply >>"$log"
 }
 
+# The agent that is asked ends when all is removed.
+agent_down() { "$homeostat" agent --down && wait "$agent"; }
+
 memory_and_idleness() {
     local monitors=() pid
     pids_running "$homeostat"
@@ -90,4 +92,4 @@ kill_and_wait "${victims[@]}"
 memory_and_idleness
 look_at_everything
 start_one_by_one
-timed tear_down_us "$homeostat" agent --down
+timed tear_down_us agent_down

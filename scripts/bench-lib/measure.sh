@@ -126,17 +126,23 @@ memory() {
     done
 }
 
-# effort PID...: sets $effort_ns to the processor time of all threads so far, $switches to their context switches.
+# effort PID...: sets $effort_ns to the processor time that all threads took since the call before with one of these
+# processes, $switches to their context switches. A thread that ended in between is not counted.
+declare -A effort_before=() switches_before=()
 effort() {
-    local pid task key value _
+    local pid task key value count _
     effort_ns=0 switches=0
     for pid in "$@"; do
         for task in "/proc/$pid/task"/*; do
-            read -r value _ <"$task/schedstat" || continue
-            effort_ns=$((effort_ns + value))
+            { read -r value _ <"$task/schedstat"; } 2>/dev/null || continue
+            effort_ns=$((effort_ns + value - ${effort_before[$task]:-0}))
+            effort_before[$task]=$value
+            count=0
             while read -r key value; do
-                case $key in *voluntary_ctxt_switches:) switches=$((switches + value)) ;; esac
+                case $key in *voluntary_ctxt_switches:) count=$((count + value)) ;; esac
             done <"$task/status"
+            switches=$((switches + count - ${switches_before[$task]:-0}))
+            switches_before[$task]=$count
         done
     done
 }

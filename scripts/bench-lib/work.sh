@@ -22,20 +22,19 @@ kill_and_wait() {
 
 # idle DAEMONS SUPERVISORS: what doing nothing costs, of two lists of processes.
 idle() {
-    local daemons supervisors daemon_effort daemon_switches supervisor_effort supervisor_switches
+    local daemons supervisors
     read -ra daemons <<<"$1"
     read -ra supervisors <<<"$2"
-    # What was done before is to settle first.
-    nap 5
-    effort "${daemons[@]}"; daemon_effort=$effort_ns daemon_switches=$switches
-    effort "${supervisors[@]}"; supervisor_effort=$effort_ns supervisor_switches=$switches
+    # What was done before is to settle first; threads that wait for more work end.
+    nap 20
+    effort "${daemons[@]}" "${supervisors[@]}"
     nap "$idle_seconds"
     effort "${daemons[@]}"
-    sample idle_daemon_ns $((effort_ns - daemon_effort))
-    sample idle_daemon_switches $((switches - daemon_switches))
+    sample idle_daemon_ns "$effort_ns"
+    sample idle_daemon_switches "$switches"
     effort "${supervisors[@]}"
-    sample idle_supervisor_ns $((effort_ns - supervisor_effort))
-    sample idle_supervisor_switches $((switches - supervisor_switches))
+    sample idle_supervisor_ns "$effort_ns"
+    sample idle_supervisor_switches "$switches"
 }
 
 sample containers "$containers"
