@@ -244,7 +244,7 @@ fn a_dependent_waits_until_health_or_completion_is_known() {
     );
     agent.advance(Duration::from_secs(1));
     agent.probe(&mut Random::of(0), 1000);
-    assert_eq!(reasons(&agent.plan())[1], "container web/web: waits for web/migrate to complete");
+    assert_eq!(reasons(&agent.plan())[1], "container web/web: waits for web/migrate to be completed");
     agent.advance(Duration::from_secs(4));
     assert_eq!(lines(&agent.step()), ["start container web/web: is created, wanted running"]);
     assert!(agent.plan().is_converged());
