@@ -39,6 +39,9 @@ impl Reader {
     }
 
     /// Waits for the reading that is under way; forever when there is none.
+    ///
+    /// # Errors
+    /// Those of the source.
     pub async fn next(&mut self) -> Result<Snapshot, PortError> {
         let Some(reading) = &mut self.reading else { return std::future::pending().await };
         let snapshot = reading.await;

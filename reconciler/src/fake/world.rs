@@ -83,7 +83,7 @@ impl World {
         self.now = now;
         let due: Vec<(ResourceKey, Duration)> = self.ends().filter(|(_, end)| *end <= self.up).collect();
         for (key, end) in &due {
-            let ago = jiff::SignedDuration::try_from(self.up - *end).unwrap_or_default();
+            let ago = jiff::SignedDuration::try_from(self.up.saturating_sub(*end)).unwrap_or_default();
             let at = now.saturating_sub(ago).unwrap_or(now);
             self.end(key, Some(self.behaviours[key].code), at);
         }

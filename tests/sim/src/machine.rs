@@ -146,12 +146,12 @@ impl Machine {
         containers.collect()
     }
 
-    /// What runs in the containers is from now on as `specs` have it.
-    pub(crate) fn play(&self, specs: &BTreeMap<String, String>) {
-        let desired = self.desired(specs).into_iter();
+    /// What runs in the containers is from now on as is desired of them.
+    pub(crate) fn play(&self, desired: &BTreeMap<ResourceKey, Container>) {
         let one_shots: BTreeSet<ResourceKey> = desired
+            .iter()
             .filter(|(_, container)| container.state == DesiredState::Exited)
-            .map(|(key, _)| key)
+            .map(|(key, _)| key.clone())
             .collect();
         self.processes.set_one_shots(one_shots);
     }

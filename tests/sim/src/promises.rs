@@ -55,7 +55,7 @@ async fn settle() {
 async fn started<const N: usize>(directory: &Path, apps: [(&str, &str); N]) -> Machine {
     let mut machine = Machine::new(directory);
     machine.source.replace(specs(apps), true);
-    machine.play(&specs(apps));
+    machine.play(&machine.desired(&specs(apps)));
     machine.start();
     settle().await;
     machine

@@ -43,6 +43,8 @@ struct Simulation {
     random: Random,
     machine: Machine,
     specs: BTreeMap<String, String>,
+    /// What the last specs ask for, whether they were told of or not.
+    desired: BTreeMap<ResourceKey, Container>,
 }
 
 impl Simulation {
@@ -52,8 +54,9 @@ impl Simulation {
         machine.engine.set_tells_all(random.per_mille(500));
         let specs = specs::any(&mut random);
         machine.source.replace(specs.clone(), false);
-        machine.play(&specs);
-        Self { random, machine, specs }
+        let desired = machine.desired(&specs);
+        machine.play(&desired);
+        Self { random, machine, specs, desired }
     }
 
     async fn run(mut self) {
@@ -101,11 +104,12 @@ impl Simulation {
     fn edit(&mut self, tells: bool) {
         if self.random.per_mille(250) {
             self.machine.source.change_files(tells);
-            return;
+        } else {
+            self.specs = specs::any(&mut self.random);
+            self.machine.source.replace(self.specs.clone(), tells);
         }
-        self.specs = specs::any(&mut self.random);
-        self.machine.play(&self.specs);
-        self.machine.source.replace(self.specs.clone(), tells);
+        self.desired = self.machine.desired(&self.specs);
+        self.machine.play(&self.desired);
     }
 
     async fn crash(&mut self, how: Happening) {
@@ -145,10 +149,9 @@ impl Simulation {
         self.machine.engine.set_blind(false);
         self.machine.engine.set_builds_hang(false);
         self.machine.store.set_full(false);
-        for key in self.machine.desired(&self.specs).into_keys() {
-            self.set_sick(&key, false);
+        for key in self.desired.keys() {
+            self.set_sick(key, false);
         }
-        self.machine.play(&self.specs);
         self.machine.source.set_failing(false);
         self.machine.source.replace(self.specs.clone(), true);
         // An edit of which nobody was told before is found by a sync, as by the next poll.
@@ -177,11 +180,11 @@ impl Simulation {
     /// The host is as the specs say.
     fn compare(&self) {
         let observed = self.observed();
-        let wanted = self.machine.desired(&self.specs);
+        let wanted = &self.desired;
         let record = self.machine.view().expect("it has looked").record;
         let there: BTreeSet<&ResourceKey> = observed.containers.keys().collect();
         assert_eq!(there, wanted.keys().collect(), "exactly what is declared is there");
-        for (key, container) in &wanted {
+        for (key, container) in wanted {
             let actual = &observed.containers[key];
             assert_eq!(actual.config, container.config, "{key}");
             let state = (container.state, actual.state);
@@ -203,7 +206,7 @@ impl Simulation {
         let last = self.machine.store.events(3);
         assert!(changes.is_empty(), "a converged host is left alone: {changes:?}\n{last:?}");
         assert_eq!(self.machine.store.writes(), writes, "what does not change is not written");
-        let checked = self.machine.desired(&self.specs).values().any(|container| container.health.is_some());
+        let checked = self.desired.values().any(|container| container.health.is_some());
         assert!(checked || self.machine.polls() == polls, "nothing wakes the loop");
         self.compare();
     }

@@ -107,7 +107,7 @@ pub(crate) struct Beside(u64);
 
 impl Beside {
     fn digest(self, path: &str) -> String {
-        let name: String = path.bytes().map(|byte| format!("{byte:02x}")).collect();
+        let name = path.bytes().fold(String::new(), |digest, byte| digest + &format!("{byte:02x}"));
         format!("{name}{:04x}", self.0)
     }
 }

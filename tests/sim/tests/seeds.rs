@@ -12,7 +12,7 @@ fn number(variable: &str) -> u64 {
 }
 
 fn part(index: u64) {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().expect("a directory for the test");
     let first = number("HOMEOSTAT_SIM_FIRST") + index * SEEDS_OF_A_PART;
     for seed in first..first + SEEDS_OF_A_PART {
         let result = catch_unwind(AssertUnwindSafe(|| run(seed, directory.path())));
@@ -25,7 +25,7 @@ fn part(index: u64) {
 
 #[test]
 fn one_seed() {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().expect("a directory for the test");
     run(number("HOMEOSTAT_SIM_SEED"), directory.path());
 }
 
