@@ -18,7 +18,7 @@ build:
 ## Every test: unit, property, golden, simulation, conformance, end-to-end. Needs root.
 test:
 	./scripts/setup test
-	cargo nextest run --workspace --locked
+	./scripts/test
 
 ## Format, clippy with warnings denied, licences and sources of dependencies.
 lint:

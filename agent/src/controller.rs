@@ -132,6 +132,10 @@ impl Controller {
             broken: BTreeMap::new(),
             allow_empty: false,
         };
+        let mut record = Record { seed: options.seed, ..stored.record.clone() };
+        if options.until != Until::Stopped {
+            record.try_again();
+        }
         let controller = Self {
             executor: Executor::new(hands, ports.watcher.clone()),
             probes: Probes::new(ports.engine.clone()),
@@ -144,9 +148,9 @@ impl Controller {
             dirty: !desired.apps.is_empty(),
             desired: Arc::new(desired),
             observed: Arc::default(),
-            saved: stored.record.clone(),
+            saved: stored.record,
             unsaved: None,
-            record: Record { seed: options.seed, ..stored.record },
+            record,
             plan: Arc::default(),
             plan_due: None,
             diagnostics: Arc::default(),
@@ -200,7 +204,10 @@ impl Controller {
 
     fn obey(&mut self, command: Command) {
         match command {
-            Command::Sync => self.reader.request(),
+            Command::Sync => {
+                self.record.try_again();
+                self.reader.request();
+            }
             Command::Down => {
                 self.going_down = true;
                 self.desired = Arc::new(Desired {
@@ -208,6 +215,7 @@ impl Controller {
                     allow_empty: true,
                     ..Desired::default()
                 });
+                self.unsaved = Some(self.desired.clone());
             }
             Command::Look | Command::Stop => {}
         }

@@ -49,24 +49,29 @@ impl Host {
     /// Takes the data directory's lock and opens everything in it.
     ///
     /// # Errors
-    /// When another process has the lock, or the directories cannot be used.
+    /// Of kind `Transient` when another process has the lock; else when the directories cannot be used.
     pub async fn open(directories: &Directories) -> Result<Self, PortError> {
         let unusable = |path: &PathBuf| {
             let message = format!("{} cannot be used", path.display());
             let hint = "run as root, or choose other places with --data-dir and --run-dir";
-            move |error: std::io::Error| PortError::new(ErrorKind::Config, message).caused_by(error).with_hint(hint)
+            move |error: std::io::Error| {
+                PortError::new(ErrorKind::Config, message).caused_by(error).with_hint(hint)
+            }
         };
         fs_err::create_dir_all(&directories.data).map_err(unusable(&directories.data))?;
         fs_err::create_dir_all(&directories.run).map_err(unusable(&directories.run))?;
         let lock = lock::exclusive(directories.data.join("lock")).map_err(|error| {
-            PortError::new(ErrorKind::User, "the data directory is in use by another homeostat")
+            PortError::new(ErrorKind::Transient, "the data directory is in use by another homeostat")
                 .caused_by(error)
                 .with_hint("commands reach a running agent through its socket: give the same --run-dir as the agent has")
         })?;
         let opened = SledStore::open(&directories.data.join("store"))?;
         let notice = opened.moved_aside.map(|(path, error)| {
             let reason = chain(&error);
-            format!("the store could not be read ({reason}); it is now {} and a new one is begun", path.display())
+            format!(
+                "the store could not be read ({reason}); it is now {} and a new one is begun",
+                path.display()
+            )
         });
         let engine = Embedded::open(EmbeddedConfig {
             data_directory: directories.data.clone(),

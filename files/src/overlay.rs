@@ -50,7 +50,7 @@ pub enum OverlayError {
         /// Where it was to be mounted.
         target: PathBuf,
     },
-    /// A directory of the overlay is missing, or none.
+    /// A directory of the overlay is missing, is none, or cannot be mounted by itself.
     #[error("cannot use a layer")]
     Layer(#[from] FileError),
     /// The kernel refused.
@@ -120,12 +120,7 @@ pub fn unmount(target: impl AsRef<Path>) -> Result<bool, FileError> {
 }
 
 fn bind(source: &Path, target: &Path, read_only: bool) -> Result<(), OverlayError> {
-    let failed = |errno: Errno| OverlayError::Mount {
-        target: target.to_owned(),
-        layers: 1,
-        log: KernelLog::default(),
-        source: errno.into(),
-    };
+    let failed = |errno: Errno| OverlayError::Layer(FileError::new("mount", source, errno));
     rustix::mount::mount_bind(source, target).map_err(failed)?;
     if !read_only {
         return Ok(());

@@ -22,6 +22,14 @@ use crate::{
 const FIRST_PROBES: Duration = Duration::from_secs(1);
 
 impl Record {
+    /// Someone asked for another attempt now: nothing backs off any more. Counts of restarts stay.
+    pub fn try_again(&mut self) {
+        self.failures.clear();
+        for container in self.containers.values_mut() {
+            container.short_runs = 0;
+        }
+    }
+
     /// Takes in what the engine reports. To be called after every [`Engine::observe`](crate::ports::Engine::observe),
     /// before [`plan()`](crate::plan()).
     ///

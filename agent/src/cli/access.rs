@@ -1,6 +1,7 @@
 //! Reaches the agent if one runs, and this host itself if none does.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use homeostat_reconciler::{ErrorKind, PortError, ResourceKey};
 
@@ -10,6 +11,11 @@ use crate::api::Client;
 use crate::clock::SystemClock;
 use crate::host::Host;
 use crate::service::Service;
+
+/// How long to wait for an agent that is starting, or for another command.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Time between two attempts.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// A client, and the host that it reaches where no agent runs.
 pub(super) struct Access {
@@ -35,12 +41,21 @@ impl Access {
         Ok(self.client.get(&format!("/v1/resolve/{address}")).await?)
     }
 
-    /// Connects to the agent; with none, takes the data directory's lock.
+    /// Connects to the agent; with none, takes the data directory's lock. Waits a while for an agent that
+    /// is starting, or another command that has the lock.
     pub(super) async fn open(global: &Resolved) -> Result<Self, CliError> {
-        if let Some(client) = Client::connect(&global.directories.socket()).await? {
-            return Ok(Self { client, host: None });
-        }
-        let host = Host::open(&global.directories).await?;
+        let deadline = Instant::now() + PATIENCE;
+        let host = loop {
+            if let Some(client) = Client::connect(&global.directories.socket()).await? {
+                return Ok(Self { client, host: None });
+            }
+            match Host::open(&global.directories).await {
+                Err(error) if error.kind == ErrorKind::Transient && Instant::now() < deadline => {
+                    tokio::time::sleep(PAUSE).await;
+                }
+                opened => break opened?,
+            }
+        };
         if let Some(notice) = &host.notice {
             super::errors::print_message(notice, None);
         }

@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 
 use super::document;
 
+/// Key of the mark that every database of ours has; its value is the version of the layout.
+const MARK: &str = "layout";
+
 /// An operation on the database failed.
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
@@ -17,6 +20,9 @@ pub enum DatabaseError {
     /// The file system failed.
     #[error("the database's files cannot be used")]
     Files(#[source] std::io::Error),
+    /// There are files of a database, and what was in it is not.
+    #[error("the database has lost its content")]
+    Emptied,
     /// A document is there in part, or its checksum is wrong.
     #[error("the entry {key} is damaged")]
     Incomplete {
@@ -39,12 +45,13 @@ pub(super) struct Database {
     directory: PathBuf,
     documents: sled::Tree,
     events: sled::Tree,
-    database: sled::Db,
+    sled: sled::Db,
 }
 
 impl Database {
     pub(super) fn open(directory: &Path) -> Result<Self, DatabaseError> {
         fs_err::create_dir_all(directory).map_err(DatabaseError::Files)?;
+        let is_new = !directory.join("db").exists();
         let opened = contained(|| {
             let database = sled::Config::new()
                 .path(directory)
@@ -56,12 +63,24 @@ impl Database {
                 directory: directory.to_owned(),
                 documents: database.open_tree("documents")?,
                 events: database.open_tree("events")?,
-                database,
+                sled: database,
             })
         })?;
+        opened.check_mark(is_new)?;
         opened.sync()?;
         sync_directories(directory)?;
         Ok(opened)
+    }
+
+    /// sled takes some damaged files for those of a new database. The mark tells them apart.
+    fn check_mark(&self, is_new: bool) -> Result<(), DatabaseError> {
+        if is_new {
+            contained(|| self.sled.insert(MARK, b"1")).map(drop)
+        } else if contained(|| self.sled.contains_key(MARK))? {
+            Ok(())
+        } else {
+            Err(DatabaseError::Emptied)
+        }
     }
 
     /// The document at `key`, checked.
@@ -126,7 +145,7 @@ impl Database {
 
     /// Makes everything written so far survive a power cut.
     fn sync(&self) -> Result<(), DatabaseError> {
-        contained(|| self.database.flush())?;
+        contained(|| self.sled.flush())?;
         let file = fs_err::File::open(self.directory.join("db")).map_err(DatabaseError::Files)?;
         file.sync_all().map_err(DatabaseError::Files)
     }

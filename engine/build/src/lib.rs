@@ -24,6 +24,7 @@ mod resolve;
 mod stage;
 mod stages;
 mod stubs;
+mod times;
 
 pub use build::build;
 pub use error::{BuildError, StepError};

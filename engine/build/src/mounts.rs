@@ -35,13 +35,8 @@ impl Workspace {
         &self.root.0
     }
 
-    /// Unmounts, and makes the layer; none when nothing changed.
-    pub(crate) fn commit(self) -> Result<Option<Layer>, StepError> {
-        self.commit_after(|_| Ok(()))
-    }
-
-    /// As [`Workspace::commit`], with some last work on the layer's own directory.
-    pub(crate) fn commit_after(
+    /// Unmounts, does some last work on the layer's own directory, and makes it a layer; none when nothing changed.
+    pub(crate) fn commit(
         self,
         work: impl FnOnce(&Root) -> Result<(), StepError>,
     ) -> Result<Option<Layer>, StepError> {

@@ -20,7 +20,8 @@ pub struct BuildOptions {
     pub reference: String,
     /// Run every step, whatever the cache knows.
     pub no_cache: bool,
-    /// The time that the image says it was made at, instead of the real one; see
+    /// The time that the image says it was made at, instead of the real one, and that no file made by a step is newer
+    /// than; see
     /// <https://reproducible-builds.org/specs/source-date-epoch/>.
     pub source_date_epoch: Option<jiff::Timestamp>,
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::io;
 
 use homeostat_dockerfile::{Command, Scope, clean_path};
-use homeostat_files::Permissions;
+use homeostat_files::{Permissions, Root};
 use homeostat_image::{CacheEntry, Layer};
 
 use crate::StepError;
@@ -16,6 +16,7 @@ use crate::build::Build;
 use crate::configuration::State;
 use crate::key::Key;
 use crate::mounts::Workspace;
+use crate::times::limit_times;
 
 /// A stage that is being built.
 pub(crate) struct StageBuild<'a> {
@@ -60,17 +61,32 @@ impl<'a> StageBuild<'a> {
         self.step(key, format!("WORKDIR {path}"), |stage| {
             let workspace = Workspace::new(stage.build.store, &stage.state.layers)?;
             make_directory(&workspace, &path)?;
-            workspace.commit()
+            stage.commit(workspace, |_| Ok(()))
+        })
+    }
+
+    /// Makes the layer of what was done in a workspace, after some last work on it.
+    fn commit(
+        &self,
+        workspace: Workspace,
+        work: impl FnOnce(&Root) -> Result<(), StepError>,
+    ) -> Result<Option<Layer>, StepError> {
+        workspace.commit(|layer| {
+            work(layer)?;
+            self.build.options.source_date_epoch.map_or(Ok(()), |limit| limit_times(layer, limit))
         })
     }
 
     /// Takes the step's result from the cache, or does the work.
     fn step(
         &mut self,
-        key: Key,
+        mut key: Key,
         created_by: String,
         work: impl FnOnce(&Self) -> Result<Option<Layer>, StepError>,
     ) -> Result<(), StepError> {
+        if let Some(limit) = self.build.options.source_date_epoch {
+            key.add(limit.to_string());
+        }
         let key = key.finish();
         let store = self.build.store;
         let known = if self.build.options.no_cache { None } else { store.cache_get(&key) };

@@ -79,6 +79,8 @@ pub(crate) fn copied(file: &Dockerfile, place: usize, from: &str) -> Origin {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use homeostat_dockerfile::{Platform, parse};
 
     use super::*;
@@ -87,7 +89,7 @@ mod tests {
     fn only_what_the_target_needs_is_built() {
         let text = "ARG B=a\nFROM scratch AS a\nFROM x AS unused\nFROM $B AS b\nFROM scratch\nCOPY --from=b / /\nCOPY --from=img / /\n";
         let file = parse(text).unwrap();
-        let globals = Globals::new(&file, &Default::default(), &Platform::host()).unwrap();
+        let globals = Globals::new(&file, &BTreeMap::default(), &Platform::host()).unwrap();
         assert_eq!(needed(&file, &globals, 3).unwrap(), [0, 2, 3]);
         assert_eq!(needed(&file, &globals, target(&file, Some("UNUSED")).unwrap()).unwrap(), [1]);
         assert_eq!(copied(&file, 3, "img"), Origin::Image("img".into()));

@@ -59,7 +59,7 @@ impl Inner {
         let built = homeostat_build::build(&self.images, &options, &steps, &Telling(told));
         match built {
             Ok(outcome) => Ok(outcome.id.to_string()),
-            Err(source) => Err(EmbeddedError::Build { reference, source }),
+            Err(source) => Err(EmbeddedError::Build { reference, source: Box::new(source) }),
         }
     }
 }
@@ -129,9 +129,10 @@ impl StepRunner for Steps {
 impl Steps {
     fn request(&self, step: &RunStep) -> Result<StepRequest, EmbeddedError> {
         let id = format!("step-{}", random_id()?);
-        let (network, names) = match step.network {
-            true => (StepNetwork::Host, Network::Host),
-            false => (StepNetwork::None, Network::None),
+        let (network, names) = if step.network {
+            (StepNetwork::Host, Network::Host)
+        } else {
+            (StepNetwork::None, Network::None)
         };
         Ok(StepRequest {
             parent: std::process::id(),

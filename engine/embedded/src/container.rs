@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use homeostat_files::{StateError, read_json, remove_tree, write_json_durably};
-use homeostat_monitor::cgroup::Cgroup;
+use homeostat_monitor::cgroup::{Cgroup, CgroupError};
 use homeostat_monitor::{ExitRecord, RunState};
 use homeostat_reconciler::{ContainerState, ExitStatus, ResourceKey};
 use jiff::Timestamp;
@@ -112,11 +112,20 @@ impl Container {
     /// Its state. Settles a run that has ended.
     pub(crate) fn state(&self) -> Result<ContainerState, EmbeddedError> {
         self.settle()?;
+        let state = match &self.lock().run {
+            Run::Never => ContainerState::Created,
+            Run::Ended(_) => ContainerState::Exited,
+            Run::Live(_) => ContainerState::Running,
+        };
+        let paused = state == ContainerState::Running && self.is_frozen()?;
+        Ok(if paused { ContainerState::Paused } else { state })
+    }
+
+    /// Whether its first process has ended: then its control groups may vanish at any moment.
+    pub(crate) fn is_ending(&self) -> bool {
         match &self.lock().run {
-            Run::Never => Ok(ContainerState::Created),
-            Run::Ended(_) => Ok(ContainerState::Exited),
-            Run::Live(_) if self.is_frozen()? => Ok(ContainerState::Paused),
-            Run::Live(_) => Ok(ContainerState::Running),
+            Run::Live(live) => !live.state.init.is_alive(),
+            Run::Never | Run::Ended(_) => true,
         }
     }
 
@@ -124,9 +133,10 @@ impl Container {
     pub(crate) fn is_frozen(&self) -> Result<bool, EmbeddedError> {
         match self.cgroup.is_frozen() {
             Ok(frozen) => Ok(frozen),
-            // The run ends at this moment, or this host has no freezer to freeze with.
-            Err(error) if error.is_not_found() => Ok(false),
-            Err(homeostat_monitor::cgroup::CgroupError::Missing { .. }) => Ok(false),
+            // This host has no freezer to freeze with.
+            Err(CgroupError::Missing { .. }) => Ok(false),
+            // The run ends at this moment.
+            Err(_) if self.is_ending() => Ok(false),
             Err(error) => Err(error.into()),
         }
     }

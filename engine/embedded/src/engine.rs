@@ -65,7 +65,7 @@ pub(crate) struct Inner {
     volumes: Mutex<BTreeSet<ResourceKey>>,
     /// How many builds go on.
     building: AtomicUsize,
-    /// Held while a volume is created, filled or removed: a container is being created with what is there.
+    /// Held while a volume is created, put in place or removed, or a container with volumes becomes known.
     changing_volumes: Mutex<()>,
     _lock: Lock,
 }
@@ -138,8 +138,10 @@ impl Inner {
                 if running.as_ref().is_none_or(|running| running.monitor != *identity) {
                     // A start that was cut off before anybody knew of it is undone, so that none runs twice.
                     monitor::end_stray(identity)?;
-                    container.clean_up()?;
                 }
+            }
+            if running.is_none() && container.cgroup.exists() {
+                container.clean_up()?;
             }
             if let Some(ended) = ended {
                 container.set_run(Run::Ended(ended));

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use homeostat_monitor::cgroup::CgroupError;
 use homeostat_reconciler::ports::Usage;
 use homeostat_reconciler::{ContainerState, Observed, ObservedContainer, ObservedImage, ResourceKey};
 
@@ -78,7 +77,7 @@ impl Inner {
             match container.cgroup.usage() {
                 Ok(now) => drop(usage.insert(container.key.clone(), convert(&now))),
                 // The run ends at this moment.
-                Err(CgroupError::File(error)) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(_) if container.is_ending() => {}
                 Err(error) => return Err(error.into()),
             }
         }

@@ -29,7 +29,7 @@ impl Inner {
         let container = self.require(key)?;
         let (inner, prepared) = (Arc::clone(self), Arc::clone(&container));
         let Some((monitor, pipe)) = blocking(move || inner.launch(&prepared)).await? else { return Ok(()) };
-        let report = match monitor::report(pipe).await {
+        let report = match monitor::report(pipe, &container.directory).await {
             Ok(report) => report,
             Err(error) => {
                 blocking(move || abandon(&container, &monitor)).await?;
@@ -173,11 +173,13 @@ impl Inner {
         if has_settled(&mut live, grace).await {
             return Ok(());
         }
-        let killed = Arc::clone(&container);
-        blocking(move || Ok(killed.cgroup.kill()?)).await?;
+        let asked = Arc::clone(&container);
+        let killed = blocking(move || Ok(asked.cgroup.kill()?)).await;
+        // Control groups that vanish meanwhile are the end that was wanted.
         if has_settled(&mut live, END_LIMIT).await {
             return Ok(());
         }
+        killed?;
         live.monitor.kill();
         if has_settled(&mut live, END_LIMIT).await {
             Ok(())
@@ -249,8 +251,7 @@ async fn wait_for_end(monitor: &Arc<Monitor>) {
 
 /// Ends a start whose monitor does not answer.
 fn abandon(container: &Container, monitor: &Monitor) -> Result<(), EmbeddedError> {
-    monitor.kill();
-    monitor.ended_within(END_LIMIT);
+    monitor.end_start()?;
     monitor.reap();
     container.clean_up()?;
     let (_, ended) = container.last_run()?;

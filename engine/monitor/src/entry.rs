@@ -17,7 +17,7 @@ use crate::{exec, isolation, run, step};
 /// The process has one thread, runs as root, and does nothing else: it forks and runs more than async-signal-safe code in
 /// its children, and forgets its environment.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    isolation::forget_environment();
+    isolation::forget_inherited();
     let arguments: Vec<_> = arguments.into_iter().collect();
     match arguments.as_slice() {
         [verb, directory] if verb == "run" => run::run(&PathBuf::from(directory)),

@@ -9,17 +9,18 @@ use homeostat_files::Root;
 use libcontainer::container::Container;
 use libcontainer::container::builder::ContainerBuilder;
 use libcontainer::error::LibcontainerError;
+use nix::sched::{CloneFlags, setns};
 use nix::sys::signal::{kill, killpg};
 use nix::unistd::Pid;
-use oci_spec::runtime::Spec;
+use oci_spec::runtime::{Capabilities, Spec};
 
-use crate::cgroup::Cgroup;
-use crate::container::executor::{NARROWING_NEEDS, Narrowing, Program};
+use crate::cgroup::{Cgroup, controls_devices};
+use crate::container::capabilities::{self, LAST_STEPS};
 use crate::container::user::{self, User};
 use crate::failure::OrFail as _;
 use crate::foreground::{self, Caller};
 use crate::runtime::{self, Streams};
-use crate::{ExecRequest, Failure, FailureKind, RunState, documents};
+use crate::{ExecRequest, Failure, FailureKind, RunRequest, RunState, documents};
 
 /// Runs the command and returns its exit code.
 pub(crate) fn exec() -> ExitCode {
@@ -40,10 +41,20 @@ fn execute(request: &ExecRequest) -> Result<i32, Failure> {
     Ok(code)
 }
 
+/// Moves this process into the container's network. It is the monitor's namespace, which the specification
+/// of the container does not name and the runtime therefore does not join.
+fn join_network(init: u32) -> Result<(), Failure> {
+    let namespace = fs_err::File::open(format!("/proc/{init}/ns/net"))
+        .or_fail(FailureKind::Runtime, "find the container's network")?;
+    setns(namespace, CloneFlags::CLONE_NEWNET).or_fail(FailureKind::Runtime, "join the container's network")
+}
+
 /// The container, and what its programs are like.
 struct Target {
     spec: Spec,
     root: Root,
+    /// What the container may do; its specification has what its start took.
+    granted: Capabilities,
 }
 
 impl Target {
@@ -54,24 +65,28 @@ impl Target {
         let state = state.ok_or_else(not_running)?;
         let spec = Spec::load(container.bundle().join("config.json"))
             .or_fail(FailureKind::Runtime, "read the container's specification")?;
-        refuse_paused(&spec)?;
+        let cgroup = cgroup(&spec)?;
+        refuse_paused(&cgroup)?;
+        let security = RunRequest::load(container.bundle())?.security;
+        let granted = capabilities::granted(&security, controls_devices(&cgroup))?;
         let root = Root::open(PathBuf::from(format!("/proc/{}/root", state.init.pid)))
             .or_fail(FailureKind::Runtime, "look into the container")?;
-        Ok(Self { spec, root })
+        join_network(state.init.pid)?;
+        // What was opened is the container's only if its process lived all the time.
+        if !state.init.is_alive() {
+            return Err(not_running());
+        }
+        Ok(Self { spec, root, granted })
     }
 
     fn start(&self, request: &ExecRequest) -> Result<Pid, Failure> {
         let streams = Streams::inherited().or_fail(FailureKind::Runtime, "pass on the output")?;
         let user = self.user(request)?;
         let env = Self::environment(request, &user);
-        let narrowing = self.narrowing()?;
-        runtime::join(
-            &request.id,
-            &request.runtime_dir,
-            streams,
-            |channel| Program::new(channel, Some(narrowing)),
-            |builder| self.build(builder, request, &user, env),
-        )
+        let granted = self.granted.clone();
+        runtime::join(&request.id, &request.runtime_dir, streams, granted, |builder| {
+            self.build(builder, request, &user, env)
+        })
     }
 
     fn build(
@@ -90,7 +105,7 @@ impl Target {
             .with_user(Some(user.uid))
             .with_group(Some(user.gid))
             .with_additional_gids(user.groups.clone())
-            .with_capabilities(NARROWING_NEEDS.map(str::to_owned).to_vec())
+            .with_capabilities(LAST_STEPS.map(|capability| format!("CAP_{capability}")).to_vec())
             .build()
     }
 
@@ -120,22 +135,16 @@ impl Target {
         let own = || self.spec.process().as_ref().map_or(Path::new("/").to_owned(), |own| own.cwd().clone());
         request.process.cwd.as_ref().map_or_else(own, PathBuf::from)
     }
+}
 
-    fn narrowing(&self) -> Result<Narrowing, Failure> {
-        let seccomp = self.spec.linux().as_ref().and_then(|linux| linux.seccomp().clone());
-        let seccomp = seccomp
-            .ok_or_else(|| Failure::new(FailureKind::Runtime, "the container has no seccomp profile"))?;
-        let granted =
-            self.spec.process().as_ref().and_then(|own| own.capabilities().as_ref()?.bounding().clone());
-        Ok(Narrowing { seccomp, granted: granted.unwrap_or_default() })
-    }
+fn cgroup(spec: &Spec) -> Result<Cgroup, Failure> {
+    let path = spec.linux().as_ref().and_then(|linux| linux.cgroups_path().clone()).unwrap_or_default();
+    Cgroup::at(path.strip_prefix("/").unwrap_or(&path))
+        .or_fail(FailureKind::Runtime, "find the container's cgroup")
 }
 
 /// In a frozen container a new program would hang before its first instruction.
-fn refuse_paused(spec: &Spec) -> Result<(), Failure> {
-    let path = spec.linux().as_ref().and_then(|linux| linux.cgroups_path().clone()).unwrap_or_default();
-    let cgroup = Cgroup::at(path.strip_prefix("/").unwrap_or(&path))
-        .or_fail(FailureKind::Runtime, "find the container's cgroup")?;
+fn refuse_paused(cgroup: &Cgroup) -> Result<(), Failure> {
     if cgroup.is_frozen().unwrap_or(false) {
         return Err(Failure::invalid("the container is paused").with_hint("resume it first"));
     }

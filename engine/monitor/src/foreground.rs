@@ -39,16 +39,19 @@ impl Caller {
     /// the child has ended. Returns its exit code.
     pub(crate) fn wait(&self, pid: u32, time: Option<Duration>, kill: impl Fn()) -> i32 {
         let deadline = time.map(|time| Instant::now() + time);
-        let mut timed_out = false;
+        let (mut called_off, mut timed_out) = (false, false);
         loop {
             if let Some(ending) = reap(pid) {
                 return if timed_out { TIMED_OUT } else { ending.code };
             }
-            let called_off = self.wait_for_news(deadline.filter(|_| !timed_out));
-            timed_out |= deadline.is_some_and(|deadline| Instant::now() >= deadline);
             if called_off || timed_out {
                 kill();
+                // A frozen child does not end at once.
+                self.wait_for_signal(PollTimeout::from(100u8));
+                continue;
             }
+            called_off = self.wait_for_news(deadline);
+            timed_out = deadline.is_some_and(|deadline| Instant::now() >= deadline);
         }
     }
 
@@ -60,11 +63,17 @@ impl Caller {
         ];
         let _ = poll(&mut polled, until(deadline));
         let gone = polled[1].any().unwrap_or(false);
-        let mut asked = false;
-        while let Ok(Some(signal)) = self.signals.read_signal() {
-            asked |= signal.ssi_signo != Signal::SIGCHLD as u32;
-        }
+        let asked = self.take_signals().any(|signal| signal != Signal::SIGCHLD as u32);
         gone || asked
+    }
+
+    fn wait_for_signal(&self, time: PollTimeout) {
+        let _ = poll(&mut [PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)], time);
+        self.take_signals().for_each(drop);
+    }
+
+    fn take_signals(&self) -> impl Iterator<Item = u32> {
+        std::iter::from_fn(|| self.signals.read_signal().ok().flatten().map(|signal| signal.ssi_signo))
     }
 }
 

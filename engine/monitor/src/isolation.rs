@@ -45,9 +45,21 @@ pub(crate) fn take_signals(wanted: &[Signal]) -> Result<SignalFd, Failure> {
         .or_fail(FailureKind::Runtime, "listen for signals")
 }
 
-/// Forgets the environment: none of it is meant for a container, and `LISTEN_FDS` would make libcontainer pass descriptors on.
+/// Gives memory that the start took back to the kernel: from now on the monitor mostly sleeps.
 #[allow(unsafe_code)]
-pub(crate) fn forget_environment() {
+pub(crate) fn give_back_memory() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: the allocator gives up pages that it knows to be free.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
+/// Forgets what was inherited: none of the environment is meant for a container, `LISTEN_FDS` would make libcontainer pass
+/// descriptors on, and with a service manager's umask others than root could not enter the container's root.
+#[allow(unsafe_code)]
+pub(crate) fn forget_inherited() {
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
     let names: Vec<_> = std::env::vars_os().map(|(name, _)| name).collect();
     for name in names {
         // SAFETY: the monitor has one thread.

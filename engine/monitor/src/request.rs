@@ -21,7 +21,7 @@ pub const LOG_FILE: &str = "log.json";
 pub struct RunRequest {
     /// The engine's id of the container: letters, digits, `_`, `-`, `.`; at most 64 bytes.
     pub id: String,
-    /// `APP/NAME`, for messages and the process list.
+    /// `APP/NAME`: the monitor's name in lists of processes, of which Linux keeps 15 bytes.
     pub key: String,
     /// The root file system.
     pub rootfs: Rootfs,

@@ -13,7 +13,7 @@ use homeostat_network::{HostPort, HostSocket, ReserveError};
 use jiff::Timestamp;
 use nix::sys::signal::Signal;
 use nix::sys::signalfd::SignalFd;
-use oci_spec::runtime::Spec;
+use oci_spec::runtime::{Capabilities, Spec};
 
 use crate::cgroup::{Cgroup, controls_devices};
 use crate::container::names::{self, Names};
@@ -38,9 +38,18 @@ const ROOT_DIRECTORY: &str = "rootfs";
 pub(crate) fn run(directory: &Path) -> ExitCode {
     // A monitor that is started from a shell must not end with it; one that leads a session already stays so.
     let _ = nix::unistd::setsid();
-    match begin(directory) {
+    let lock = match take_lock(directory) {
+        Ok(lock) => lock,
+        Err(failure) => {
+            // Whoever has the lock also has the records.
+            report(&Report::Failed(failure));
+            return ExitCode::FAILURE;
+        }
+    };
+    let code = match begin(directory) {
         Ok(running) => {
             report(&Report::Ready(running.state.clone()));
+            isolation::give_back_memory();
             running.finish();
             ExitCode::SUCCESS
         }
@@ -49,7 +58,9 @@ pub(crate) fn run(directory: &Path) -> ExitCode {
             report(&Report::Failed(failure));
             ExitCode::FAILURE
         }
-    }
+    };
+    drop(lock);
+    code
 }
 
 /// A container that runs, and what it holds.
@@ -60,44 +71,38 @@ struct Running {
     cgroup: Cgroup,
     pipes: Pipes,
     signals: SignalFd,
-    held: Held,
-}
-
-/// What is held as long as the container runs.
-struct Held {
-    _lock: lock::Lock,
+    /// Held as long as the container runs.
     _ports: Vec<OwnedFd>,
 }
 
 fn begin(directory: &Path) -> Result<Running, Failure> {
     let request = RunRequest::load(directory)?;
-    let lock = take_lock(directory)?;
+    show_key(&request.key);
     forget_last_run(directory, &request)?;
-    let made = make(directory, request, lock);
-    if made.is_err()
-        && let Ok(request) = RunRequest::load(directory)
-    {
+    let made = make(directory, request.clone());
+    if made.is_err() {
+        // What failed matters more than what cannot be removed; the next start tries again.
         let _ = remains::remove(&request);
     }
     made
 }
 
-fn make(directory: &Path, request: RunRequest, lock: lock::Lock) -> Result<Running, Failure> {
+fn make(directory: &Path, request: RunRequest) -> Result<Running, Failure> {
     let signals = isolation::take_signals(&[Signal::SIGCHLD, Signal::SIGHUP])?;
     let cgroup = Cgroup::at(&request.cgroup).or_fail(FailureKind::Unsupported, "use cgroups")?;
     refuse_unsupported(&request, &cgroup)?;
     let ports = reserve(&request)?;
     enter_network(&request)?;
     let rootfs = mount_root(directory, &request)?;
-    let spec = specify(directory, &request, &rootfs, &cgroup)?;
+    let granted = capabilities::granted(&request.security, controls_devices(&cgroup))?;
+    let spec = specify(directory, &request, &rootfs, &cgroup, &granted)?;
     let (pipes, streams) = Pipes::new(&request.log, documents::read_rotation(directory))?;
-    let init = runtime::start(&request.id, &spec, directory, &request.runtime_dir, streams)?;
+    let init = runtime::start(&request.id, &spec, directory, &request.runtime_dir, streams, granted)?;
     let monitor =
         ProcessIdentity::of(std::process::id()).or_fail(FailureKind::Runtime, "find this process")?;
     let state = RunState { monitor, init, started_at: Timestamp::now() };
     state.save(directory)?;
-    let held = Held { _lock: lock, _ports: ports };
-    Ok(Running { directory: directory.to_owned(), request, state, cgroup, pipes, signals, held })
+    Ok(Running { directory: directory.to_owned(), request, state, cgroup, pipes, signals, _ports: ports })
 }
 
 fn take_lock(directory: &Path) -> Result<lock::Lock, Failure> {
@@ -105,6 +110,13 @@ fn take_lock(directory: &Path) -> Result<lock::Lock, Failure> {
         LockError::Held { .. } => Failure::invalid(format!("the container runs already: {error}")),
         LockError::File(_) => Failure::new(FailureKind::Runtime, crate::failure::chain(&error)),
     })
+}
+
+/// Makes the container's key this process's name in lists of processes, as far as it fits.
+fn show_key(key: &str) {
+    if let Ok(name) = std::ffi::CString::new(key) {
+        let _ = nix::sys::prctl::set_name(&name);
+    }
 }
 
 /// A run that was cut off left things; one that ended left its records.
@@ -181,7 +193,13 @@ fn mount_root(directory: &Path, request: &RunRequest) -> Result<PathBuf, Failure
     Ok(rootfs)
 }
 
-fn specify(directory: &Path, request: &RunRequest, rootfs: &Path, cgroup: &Cgroup) -> Result<Spec, Failure> {
+fn specify(
+    directory: &Path,
+    request: &RunRequest,
+    rootfs: &Path,
+    cgroup: &Cgroup,
+    granted: &Capabilities,
+) -> Result<Spec, Failure> {
     let root = Root::open(rootfs).or_fail(FailureKind::Runtime, "open the root file system")?;
     targets::refuse_links(&root)?;
     let process = &request.process;
@@ -191,7 +209,6 @@ fn specify(directory: &Path, request: &RunRequest, rootfs: &Path, cgroup: &Cgrou
     let mut created = Created::default();
     let binds = mounts::place(&root, &request.mounts, names, &mut created)?;
     let cwd = mounts::working_directory(&root, process.cwd.as_deref(), &binds, &mut created)?;
-    let granted = capabilities::granted(&request.security, controls_devices(cgroup))?;
     let content = spec::Content {
         rootfs,
         read_only: request.rootfs.read_only,
@@ -202,7 +219,7 @@ fn specify(directory: &Path, request: &RunRequest, rootfs: &Path, cgroup: &Cgrou
         hostname: &request.hostname,
         binds: &binds,
         resources: &request.resources,
-        granted: &granted,
+        granted,
         no_new_privileges: request.security.no_new_privileges,
         cgroup,
         cgroup_path: &request.cgroup,
@@ -237,6 +254,7 @@ impl Running {
         let ending = supervise::until_end(&self.state.init, &mut self.pipes, &self.signals, || {
             documents::read_rotation(&self.directory)
         });
+        let finished_at = Timestamp::now();
         let oom_killed = self.cgroup.oom_kills().is_ok_and(|kills| kills > 0);
         let _ = overlay::unmount(self.directory.join(ROOT_DIRECTORY));
         let removed = remains::remove(&self.request);
@@ -248,11 +266,12 @@ impl Running {
             signal,
             oom_killed,
             started_at: Some(self.state.started_at),
-            finished_at: Timestamp::now(),
+            finished_at,
             error,
         };
         save_record(&self.directory, &record);
-        drop(self.held);
+        // What the record says now.
+        let _ = fs::remove_file(self.directory.join(RUN_FILE));
     }
 }
 

@@ -1,18 +1,20 @@
 //! Making a container with libcontainer, and knowing why it could not be made.
 
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use fs_err as fs;
+use fs_err::os::unix::fs::OpenOptionsExt as _;
 use libcontainer::container::Container;
 use libcontainer::container::builder::ContainerBuilder;
 use libcontainer::error::LibcontainerError;
 use libcontainer::syscall::syscall::SyscallType;
 use nix::fcntl::OFlag;
-use oci_spec::runtime::Spec;
+use oci_spec::runtime::{Capabilities, Spec};
 
-use crate::container::executor::Program;
+use crate::container::executor::{Narrowing, Program};
+use crate::container::seccomp;
 use crate::failure::{OrFail as _, chain};
 use crate::{Failure, FailureKind, ProcessIdentity};
 
@@ -48,11 +50,13 @@ pub(crate) fn start(
     bundle: &Path,
     runtime_dir: &Path,
     streams: Streams,
+    granted: Capabilities,
 ) -> Result<ProcessIdentity, Failure> {
-    spec.save(bundle.join("config.json")).or_fail(FailureKind::Runtime, "save the OCI specification")?;
+    save(spec, &bundle.join("config.json"))?;
     fs::create_dir_all(runtime_dir).or_fail(FailureKind::Runtime, "make the runtime's directory")?;
     let (words, channel) = channel()?;
-    let builder = builder(id, runtime_dir, streams, Program::new(channel, None))
+    let narrowing = narrowing(granted, runtime_dir)?;
+    let builder = builder(id, runtime_dir, streams, Program::new(channel, narrowing))
         .or_fail(FailureKind::Runtime, "prepare the container")?;
     let made = builder.as_init(bundle).with_systemd(false).with_detach(true).build();
     let mut container = made.map_err(|error| why(&words, &error))?;
@@ -68,14 +72,30 @@ pub(crate) fn join(
     id: &str,
     runtime_dir: &Path,
     streams: Streams,
-    program: impl FnOnce(OwnedFd) -> Program,
+    granted: Capabilities,
     configure: impl FnOnce(ContainerBuilder) -> Result<nix::unistd::Pid, LibcontainerError>,
 ) -> Result<nix::unistd::Pid, Failure> {
     let (words, channel) = channel()?;
-    let builder = builder(id, runtime_dir, streams, program(channel))
+    let narrowing = narrowing(granted, runtime_dir)?;
+    let builder = builder(id, runtime_dir, streams, Program::new(channel, narrowing))
         .or_fail(FailureKind::Runtime, "prepare the program")?;
     let pid = configure(builder).map_err(|error| why(&words, &error))?;
     heard(&words).map_or(Ok(pid), Err)
+}
+
+/// Readable by root only: the environment may hold secrets.
+fn save(spec: &Spec, path: &Path) -> Result<(), Failure> {
+    let attempted = "save the OCI specification";
+    let text = serde_json::to_vec(spec).or_fail(FailureKind::Runtime, attempted)?;
+    let mut file = fs::OpenOptions::new();
+    file.write(true).create(true).truncate(true).mode(0o600);
+    file.open(path).and_then(|mut file| file.write_all(&text)).or_fail(FailureKind::Runtime, attempted)
+}
+
+fn narrowing(granted: Capabilities, runtime_dir: &Path) -> Result<Narrowing, Failure> {
+    let filter = seccomp::filter(&granted, runtime_dir)
+        .or_fail(FailureKind::Unsupported, "make the filter of system calls")?;
+    Ok(Narrowing { filter, granted })
 }
 
 /// The first process of a container.

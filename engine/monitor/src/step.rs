@@ -82,7 +82,7 @@ fn begin(
     };
     let spec = spec::build(&content).or_fail(FailureKind::Runtime, "describe the step")?;
     let streams = Streams::inherited().or_fail(FailureKind::Runtime, "pass on the output")?;
-    runtime::start(&request.id, &spec, bundle, &request.runtime_dir, streams)
+    runtime::start(&request.id, &spec, bundle, &request.runtime_dir, streams, granted)
 }
 
 /// Mounts the root over itself without device files, in this process's own mount namespace.

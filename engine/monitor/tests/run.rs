@@ -136,6 +136,8 @@ fn a_second_monitor_for_the_same_container_is_refused() {
     assert!(refused.message.contains("runs already"), "{refused}");
     container.monitor.take().unwrap().wait().unwrap();
     assert!(state.init.is_alive(), "the first goes on");
+    assert_eq!(ExitRecord::load(&container.directory()).unwrap(), None);
+    assert_eq!(RunState::load(&container.directory()), Some(state));
     container.monitor = first;
 }
 
@@ -230,4 +232,21 @@ fn a_damaged_request_is_refused() {
     assert_eq!(container.wait().code, 125);
     let record = ExitRecord::load(&container.directory()).unwrap().unwrap();
     assert!(record.error.unwrap().message.contains("no id"));
+}
+
+#[test]
+fn an_inherited_umask_and_environment_do_not_reach_the_container() {
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
+    let mut container = Container::new(shell("umask; cat /etc/hosts > /dev/null && ls -ld / | cut -c1-10"));
+    container.request.process.user = Some("web".into());
+    for path in [container.files.path().to_owned(), container.files.layer()] {
+        fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    }
+    for name in ["bin", "etc"] {
+        let path = container.files.layer().join(name);
+        fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    }
+    assert_eq!(container.run().1, "0022\ndrwxr-xr-x\n");
+    let secret = fs::metadata(container.directory().join("config.json")).unwrap();
+    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&secret.permissions()) & 0o777, 0o600);
 }

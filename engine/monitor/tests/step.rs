@@ -31,7 +31,7 @@ impl Step {
             mounts: Vec::new(),
             network: StepNetwork::None,
             dns: Dns { servers: vec![[10, 9, 8, 7].into()], ..Dns::default() },
-            cgroup: PathBuf::from("homeostat-test").join(&id),
+            cgroup: PathBuf::from(format!("homeostat-{id}")),
             runtime_dir: files.path().join("runtime"),
             id,
         };
@@ -41,7 +41,10 @@ impl Step {
     fn run(&self) -> Output {
         let output = feed(monitor().arg("step"), &serde_json::to_vec(&self.request).unwrap());
         assert!(!Cgroup::at(&self.request.cgroup).unwrap().exists(), "a cgroup is left");
-        assert_eq!(fs::read_dir(&self.request.runtime_dir).unwrap().count(), 0, "state is left");
+        let names = fs::read_dir(&self.request.runtime_dir).unwrap().map(|entry| entry.unwrap().file_name());
+        // Filters of system calls are kept for the next step.
+        let left: Vec<_> = names.filter(|name| !name.to_str().unwrap().starts_with("seccomp-")).collect();
+        assert!(left.is_empty(), "state is left: {left:?}");
         output
     }
 

@@ -1,5 +1,6 @@
 //! An agent that runs in the background.
 
+use std::os::unix::net::UnixStream;
 use std::process::{Child, Stdio};
 
 use nix::sys::signal::{Signal, kill};
@@ -17,9 +18,6 @@ pub struct Agent<'a> {
 
 impl<'a> Agent<'a> {
     /// Starts an agent and waits until it answers.
-    ///
-    /// # Panics
-    /// When it ends instead.
     pub fn start(host: &'a Host, source: &str, options: &[&str]) -> Self {
         let log = fs_err::OpenOptions::new().create(true).append(true).open(host.path("agent.log"));
         let child = host
@@ -33,7 +31,8 @@ impl<'a> Agent<'a> {
         let mut agent = Self { host, child };
         eventually("the agent answers", || {
             assert!(agent.child.try_wait().expect("a child").is_none(), "the agent ended: {}", agent.log());
-            host.path("run/agent.sock").exists().then_some(())
+            // A socket that a killed agent left does not count.
+            UnixStream::connect(host.path("run/agent.sock")).ok()
         });
         agent
     }
@@ -44,9 +43,6 @@ impl<'a> Agent<'a> {
     }
 
     /// Its process id.
-    ///
-    /// # Panics
-    /// Never on Linux.
     pub fn pid(&self) -> i32 {
         i32::try_from(self.child.id()).expect("process ids are small")
     }
@@ -77,9 +73,6 @@ impl<'a> Agent<'a> {
     }
 
     /// Ends it with a signal and waits for its end.
-    ///
-    /// # Panics
-    /// When it cannot be signalled.
     pub fn end(mut self, signal: Signal) -> Option<i32> {
         kill(Pid::from_raw(self.pid()), signal).expect("the agent runs");
         self.child.wait().expect("a child").code()

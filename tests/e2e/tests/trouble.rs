@@ -62,7 +62,7 @@ fn a_full_disk_during_a_build_is_told_and_leaves_nothing_half_done() {
     host.write("large/large", &"x".repeat(30 << 20));
     host.write("bad.toml", &sleeper("").replace("./busybox", "./large"));
     apply_in_trouble(&host, &["space"]);
-    let staging: Vec<_> = fs_err::read_dir(data.join("images/staging")).unwrap().collect();
+    let staging: Vec<_> = fs_err::read_dir(data.join("image/staging")).unwrap().collect();
     assert!(staging.is_empty(), "{staging:?}");
     host.homeostat(&["agent", "--down"]).expect_code(0);
     run("umount", &[data.to_str().unwrap()]);

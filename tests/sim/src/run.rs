@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
-use homeostat::controller::Command;
 use homeostat::view::View;
 use homeostat_reconciler::fake::{Chaos, Operation, Random};
 use homeostat_reconciler::ports::{ExecOutcome, Store as _};
@@ -67,7 +66,7 @@ impl Simulation {
             tokio::time::sleep(pause).await;
         }
         let reads = self.machine.view().map_or(0, |view| view.source.reads);
-        self.calm_down().await;
+        self.calm_down();
         self.settle(reads).await;
         self.stay().await;
         self.machine.stop().await;
@@ -144,7 +143,7 @@ impl Simulation {
     }
 
     /// From here on nothing goes wrong any more.
-    async fn calm_down(&mut self) {
+    fn calm_down(&self) {
         self.machine.engine.set_chaos(None);
         self.machine.engine.set_blind(false);
         self.machine.engine.set_builds_hang(false);
@@ -153,9 +152,8 @@ impl Simulation {
             self.set_sick(key, false);
         }
         self.machine.source.set_failing(false);
+        // An edit of which nobody was told before is found now, as with the next poll.
         self.machine.source.replace(self.specs.clone(), true);
-        // An edit of which nobody was told before is found by a sync, as by the next poll.
-        self.machine.tell(Command::Sync).await;
     }
 
     /// Once it has been read more often than so, the source is as it stays. One that is unhealthy and not to be

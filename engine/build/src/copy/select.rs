@@ -31,7 +31,7 @@ pub(crate) fn select(tree: &Tree, source: &str) -> Result<Vec<Selection>, StepEr
     for path in paths {
         let Some(real) = real_path(&tree.root, &path)? else { continue };
         let Some(metadata) = tree.root.symlink_metadata(&real)? else { continue };
-        match selection(tree, &path, real, metadata)? {
+        match selection(tree, &path, &real, metadata)? {
             Some(selection) => selections.push(selection),
             None => ignored = true,
         }
@@ -89,11 +89,11 @@ fn matching(tree: &Tree, pattern: &str) -> Result<Vec<PathBuf>, StepError> {
 fn selection(
     tree: &Tree,
     path: &Path,
-    real: PathBuf,
+    real: &Path,
     metadata: Metadata,
 ) -> Result<Option<Selection>, StepError> {
     let mut items = Vec::new();
-    walk(tree, &real, metadata, Path::new(""), &mut items)?;
+    walk(tree, real, metadata, Path::new(""), &mut items)?;
     let name = path.file_name().unwrap_or(OsStr::new("")).to_owned();
     let is_directory = metadata.is_directory();
     Ok((!items.is_empty()).then_some(Selection { name, is_directory, items }))

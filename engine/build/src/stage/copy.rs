@@ -56,7 +56,7 @@ impl StageBuild<'_> {
                 let destination = Destination { path: words.destination.clone(), owner, mode: words.mode };
                 place(&root, &destination, tree, &selections)?;
             }
-            workspace.commit()
+            stage.commit(workspace, |_| Ok(()))
         })
     }
 }

@@ -67,14 +67,14 @@ impl StageBuild<'_> {
             if let RunCommand::Script(text) = &run.command {
                 write_script(&root, text)?;
             }
-            self.run_command(self.prepared(run, args, user, &workspace))?;
+            self.run_command(&self.prepared(run, args, user, &workspace))?;
             if matches!(run.command, RunCommand::Script(_)) {
                 root.remove(SCRIPT)?;
             }
             stubs.remove_new(&root)?;
             stubs
         };
-        workspace.commit_after(|upper| stubs.remove_traces(upper))
+        self.commit(workspace, |upper| stubs.remove_traces(upper))
     }
 
     fn prepared(&self, run: &Run, args: Vec<String>, user: User, workspace: &Workspace) -> RunStep {
@@ -97,9 +97,9 @@ impl StageBuild<'_> {
         }
     }
 
-    fn run_command(&self, step: RunStep) -> Result<(), StepError> {
+    fn run_command(&self, step: &RunStep) -> Result<(), StepError> {
         let mut last = VecDeque::new();
-        let code = self.build.runner.run(&step, &mut |stream, line| {
+        let code = self.build.runner.run(step, &mut |stream, line| {
             self.build.reporter.output(stream, line);
             if last.len() == LINES_LIMIT {
                 last.pop_front();

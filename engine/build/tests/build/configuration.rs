@@ -7,8 +7,8 @@ fn config(host: &Host) -> Config {
 }
 
 /// Objects in JSON have no order.
-fn sorted(list: &Option<Vec<String>>) -> Vec<String> {
-    let mut list = list.clone().unwrap();
+fn sorted(list: Option<&Vec<String>>) -> Vec<String> {
+    let mut list = list.unwrap().clone();
     list.sort();
     list
 }
@@ -27,8 +27,8 @@ fn the_image_says_how_it_is_run() {
     assert_eq!(env[1..], ["FROM_BASE=1", "A=1", "B=1-", "C=1"]);
     assert_eq!(config.labels().as_ref().unwrap()["a.b"], "c d");
     assert_eq!(config.labels().as_ref().unwrap()["e"], "1");
-    assert_eq!(sorted(config.exposed_ports()), ["53/udp", "80/tcp"]);
-    assert_eq!(sorted(config.volumes()), ["/data", "[x"]);
+    assert_eq!(sorted(config.exposed_ports().as_ref()), ["53/udp", "80/tcp"]);
+    assert_eq!(sorted(config.volumes().as_ref()), ["/data", "[x"]);
     assert_eq!(config.working_dir().as_deref(), Some("/w"));
     assert_eq!(config.user().as_deref(), Some("web:www"));
     assert_eq!(config.stop_signal().as_deref(), Some("SIGINT"));

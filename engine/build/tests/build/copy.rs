@@ -55,8 +55,8 @@ fn owners_modes_times_and_links_are_kept_or_given() {
     let web = fs::metadata(host.path("web/new/tool").unwrap()).unwrap();
     assert_eq!((web.uid(), web.gid(), web.mode() & 0o7777), (33, 34, 0o600));
     assert_eq!(fs::metadata(host.path("web").unwrap()).unwrap().uid(), 33);
-    let five = fs::metadata(host.path("five").unwrap()).unwrap();
-    assert_eq!((five.uid(), five.gid()), (5, 34));
+    let by_number = fs::metadata(host.path("five").unwrap()).unwrap();
+    assert_eq!((by_number.uid(), by_number.gid()), (5, 34));
 }
 
 #[test]

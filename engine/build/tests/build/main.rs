@@ -1,8 +1,11 @@
 //! Builds with real layers, real mounts and real commands.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed, as it should")]
+
 mod cache;
 mod configuration;
 mod copy;
+mod faults;
 mod run;
 mod stages;
 mod support;

@@ -18,7 +18,7 @@ const PROGRAMS: [&str; 13] =
 
 /// One host, as far as builds see it.
 pub(crate) struct Host {
-    place: tempfile::TempDir,
+    pub(crate) place: tempfile::TempDir,
     pub(crate) store: ImageStore,
     pub(crate) options: BuildOptions,
     pub(crate) log: Log,
@@ -61,6 +61,12 @@ impl Host {
     /// With an empty context and an empty store.
     pub(crate) fn new() -> Self {
         let place = tempfile::tempdir().unwrap();
+        let store = place.path().join("store");
+        Self::at(place, &store)
+    }
+
+    /// With the store in this directory.
+    pub(crate) fn at(place: tempfile::TempDir, store: &Path) -> Self {
         let context = place.path().join("context");
         fs::create_dir(&context).unwrap();
         let options = BuildOptions {
@@ -72,13 +78,18 @@ impl Host {
             no_cache: false,
             source_date_epoch: None,
         };
-        let store = ImageStore::open(place.path().join("store")).unwrap();
+        let store = ImageStore::open(store).unwrap();
         Self { place, store, options, log: Log::default() }
     }
 
     /// With an image `base` that has a shell and users.
     pub(crate) fn with_base() -> Self {
-        let mut host = Self::new();
+        Self::new().and_base()
+    }
+
+    /// Builds an image `base` that has a shell and users.
+    pub(crate) fn and_base(mut self) -> Self {
+        let host = &mut self;
         let bin = host.options.context.join("rootfs/bin");
         fs::create_dir_all(&bin).unwrap();
         fs::copy("/bin/busybox", bin.join("busybox")).unwrap();
@@ -90,7 +101,7 @@ impl Host {
         host.build_as("base", "FROM scratch\nCOPY rootfs /\nENV FROM_BASE=1\nCMD [\"base\"]\n").unwrap();
         fs::remove_dir_all(host.options.context.join("rootfs")).unwrap();
         host.log.take();
-        host
+        self
     }
 
     /// Writes a file of the context.
@@ -165,7 +176,7 @@ impl Host {
             assert!(left.is_empty(), "{directory}: {left:?}");
         }
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
-        assert!(!mounts.contains(self.place.path().to_str().unwrap()), "{mounts}");
+        assert!(!mounts.contains(self.store.directory().join("staging").to_str().unwrap()), "{mounts}");
     }
 }
 

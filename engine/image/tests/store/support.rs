@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use fs_err as fs;
+use homeostat_files::{Root, Timestamp};
 use homeostat_image::{Digest, ImageStore, Layer};
 use oci_spec::image::{ConfigBuilder, ImageConfiguration, ImageConfigurationBuilder};
 
@@ -35,10 +36,15 @@ impl Place {
         self.store = Some(ImageStore::open(self.path("")).unwrap());
     }
 
-    /// A layer with one file of this content.
+    /// A layer with one file of this content; the same content is the same layer, whenever it is made.
     pub(crate) fn layer(&self, content: &str) -> Layer {
         let staged = self.store().begin_layer(None).unwrap();
         fs::write(staged.upper().join("file"), content).unwrap();
+        let root = Root::open(staged.upper()).unwrap();
+        for path in ["file", ""] {
+            let time = Timestamp { seconds: 1_700_000_000, nanoseconds: 0 };
+            root.resolve(path).unwrap().set_modified(time).unwrap();
+        }
         staged.commit().unwrap().unwrap()
     }
 

@@ -60,6 +60,14 @@ pub(crate) fn sets(granted: &Capabilities) -> LinuxCapabilities {
         .expect("every field has a default")
 }
 
+/// What the last steps before the program take: to load a filter, and to give capabilities up.
+pub(crate) const LAST_STEPS: [Capability; 2] = [Capability::SysAdmin, Capability::Setpcap];
+
+/// What a container's process has until the program begins.
+pub(crate) fn until_narrowed(granted: &Capabilities) -> Capabilities {
+    granted.iter().copied().chain(LAST_STEPS).collect()
+}
+
 /// The kernel's bit of a capability.
 pub(crate) fn bit(capability: Capability) -> CapabilitySet {
     CapabilitySet::from_name(&capability.to_string()).unwrap_or(CapabilitySet::empty())

@@ -14,10 +14,12 @@ use nix::errno::Errno;
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::unistd::{AccessFlags, execve};
-use oci_spec::runtime::{Capabilities, LinuxSeccomp, Spec};
+use oci_spec::runtime::{Capabilities, Spec};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
 use super::capabilities::bit;
+use super::seccomp::Filter;
+use crate::failure::OrFail as _;
 use crate::{Failure, FailureKind};
 
 /// Where programs are looked for in a container whose environment says nothing: Docker's default.
@@ -29,24 +31,23 @@ pub(crate) const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:
 #[derive(Clone)]
 pub(crate) struct Program {
     channel: Rc<OwnedFd>,
-    narrowing: Option<Rc<Narrowing>>,
+    narrowing: Rc<Narrowing>,
 }
 
-/// What an exec into a running container gives up last of all: libcontainer 0.7 starts such a program without a seccomp
-/// profile, and loading one takes `CAP_SYS_ADMIN`.
+/// What is given up last of all, immediately before the program begins.
+///
+/// libcontainer 0.7 would load a filter itself, but makes it anew at every start, and gives none to a program in a
+/// container that runs already.
 pub(crate) struct Narrowing {
-    /// The container's profile.
-    pub(crate) seccomp: LinuxSeccomp,
+    /// The container's filter.
+    pub(crate) filter: Filter,
     /// The container's capabilities.
     pub(crate) granted: Capabilities,
 }
 
-/// Capabilities that [`Narrowing`] needs and takes away again.
-pub(crate) const NARROWING_NEEDS: [&str; 2] = ["CAP_SYS_ADMIN", "CAP_SETPCAP"];
-
 impl Program {
-    pub(crate) fn new(channel: OwnedFd, narrowing: Option<Narrowing>) -> Self {
-        Self { channel: Rc::new(channel), narrowing: narrowing.map(Rc::new) }
+    pub(crate) fn new(channel: OwnedFd, narrowing: Narrowing) -> Self {
+        Self { channel: Rc::new(channel), narrowing: Rc::new(narrowing) }
     }
 
     fn tell(&self, failure: &Failure) {
@@ -63,10 +64,8 @@ impl Program {
         let path = find(&args[0], &env)?;
         let arguments = strings(&args)?;
         let environment = strings(&env)?;
-        if let Some(narrowing) = &self.narrowing {
-            narrow(narrowing)?;
-        }
         reset_signals();
+        narrow(&self.narrowing)?;
         let program = CString::new(path.as_os_str().as_encoded_bytes())
             .map_err(|_| Failure::invalid("the program's path has a NUL byte"))?;
         let Err(errno) = execve::<&CStr, &CStr>(&program, &borrowed(&arguments), &borrowed(&environment));
@@ -200,21 +199,17 @@ fn borrowed(strings: &[CString]) -> Vec<&CStr> {
 }
 
 fn narrow(narrowing: &Narrowing) -> Result<(), Failure> {
-    let failed = |what: &str, error: &dyn std::fmt::Display| {
-        Failure::new(FailureKind::Runtime, format!("cannot {what}: {error}"))
-    };
-    libcontainer::seccomp::initialize_seccomp(&narrowing.seccomp)
-        .map_err(|error| failed("load the seccomp profile", &error))?;
+    narrowing.filter.load().or_fail(FailureKind::Unsupported, "restrict the system calls of the program")?;
     let granted = narrowing.granted.iter().fold(CapabilitySet::empty(), |set, one| set | bit(*one));
     for (_, capability) in CapabilitySet::all().iter_names() {
         let bounded = rustix::thread::capability_is_in_bounding_set(capability).unwrap_or(false);
         if bounded && !granted.contains(capability) {
             rustix::thread::remove_capability_from_bounding_set(capability)
-                .map_err(|error| failed("drop a capability", &error))?;
+                .or_fail(FailureKind::Runtime, "give up a capability")?;
         }
     }
     let sets = CapabilitySets { effective: granted, permitted: granted, inheritable: CapabilitySet::empty() };
-    rustix::thread::set_capabilities(None, sets).map_err(|error| failed("drop capabilities", &error))
+    rustix::thread::set_capabilities(None, sets).or_fail(FailureKind::Runtime, "give up capabilities")
 }
 
 /// What a program expects: the monitor ignores and blocks signals, and both outlive an exec.

@@ -3,9 +3,27 @@
 //! Everything else fails with EPERM; `clone3`, whose arguments no filter can see, with ENOSYS, upon which
 //! programs fall back to `clone`.
 
-use oci_spec::runtime::{
-    Arch, Capabilities, Capability, LinuxSeccomp, LinuxSeccompAction, LinuxSeccompArg,
-    LinuxSeccompArgBuilder, LinuxSeccompBuilder, LinuxSeccompOperator, LinuxSyscall, LinuxSyscallBuilder,
+use std::io::{Read as _, Seek as _};
+use std::path::Path;
+
+use homeostat_files::{read_json, write_json_durably};
+use libseccomp::{
+    ScmpAction, ScmpArch, ScmpArgCompare, ScmpCompareOp, ScmpFilterContext, ScmpSyscall, ScmpVersion,
+};
+use oci_spec::runtime::{Capabilities, Capability};
+use rustix::thread::CapabilitySet;
+use serde::{Deserialize, Serialize};
+
+use super::capabilities::bit;
+
+/// The architectures whose programs the kernel of this one runs. Not x32, which no distribution has any more and which
+/// would make the filter half as large again: a program of it is killed.
+const ARCHITECTURES: &[ScmpArch] = if cfg!(target_arch = "x86_64") {
+    &[ScmpArch::X8664, ScmpArch::X86]
+} else if cfg!(target_arch = "aarch64") {
+    &[ScmpArch::Aarch64, ScmpArch::Arm]
+} else {
+    &[ScmpArch::Native]
 };
 
 /// The `CLONE_NEW*` flags of clone(2): cgroup, uts, ipc, user, pid, net, mount.
@@ -105,79 +123,157 @@ const WITH_CAPABILITY: &[(Capability, &[&str])] = &[
     (Capability::Perfmon, &["perf_event_open"]),
 ];
 
-/// The profile for a container with these capabilities.
-pub(crate) fn profile(granted: &Capabilities) -> LinuxSeccomp {
-    let mut rules = vec![allow(ALWAYS), allow(ARCHITECTURE)];
+/// A filter in the form in which the kernel takes it: instructions of classic BPF, each as `struct sock_filter` in
+/// eight bytes of this machine's order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Filter {
+    instructions: Vec<u64>,
+}
+
+/// The filter for a container with these capabilities, from `directory` if it was made before: to make one takes longer
+/// than all the rest of a start together.
+///
+/// # Errors
+/// When libseccomp cannot make it. Whether it could be kept makes no difference.
+pub(crate) fn filter(granted: &Capabilities, directory: &Path) -> Result<Filter, SeccompError> {
+    let path = directory.join(file_name(granted));
+    if let Ok(Some(filter)) = read_json(&path) {
+        return Ok(filter);
+    }
+    let filter = compile(granted)?;
+    let _ = write_json_durably(&path, &filter);
+    Ok(filter)
+}
+
+/// Different for every set of capabilities, every build of homeostat and every libseccomp.
+fn file_name(granted: &Capabilities) -> String {
+    let bits = granted.iter().fold(CapabilitySet::empty(), |set, one| set | bit(*one)).bits();
+    let library = ScmpVersion::current().map_or_else(|_| "unknown".to_owned(), |version| version.to_string());
+    format!("seccomp-{}-{library}-{bits:x}.json", env!("CARGO_PKG_VERSION"))
+}
+
+fn compile(granted: &Capabilities) -> Result<Filter, SeccompError> {
+    let mut context = ScmpFilterContext::new(ScmpAction::Errno(libc::EPERM))?;
+    for architecture in ARCHITECTURES {
+        context.add_arch(*architecture)?;
+    }
+    allow(&mut context, ALWAYS)?;
+    allow(&mut context, ARCHITECTURE)?;
     for (capability, calls) in WITH_CAPABILITY {
         if granted.contains(capability) {
-            rules.push(allow(calls));
+            allow(&mut context, calls)?;
         }
     }
     if !granted.contains(&Capability::SysAdmin) {
-        rules.push(allow_if(&["clone"], argument_masked(clone_flags_index(), NAMESPACE_FLAGS, 0)));
-        rules.push(refuse(&["clone3"], libc::ENOSYS));
+        let no_namespace = ScmpArgCompare::new(clone_flags(), ScmpCompareOp::MaskedEqual(NAMESPACE_FLAGS), 0);
+        allow_if(&mut context, "clone", no_namespace)?;
+        context.add_rule(ScmpAction::Errno(libc::ENOSYS), ScmpSyscall::from_name("clone3")?)?;
     }
     for domain in PERSONALITIES {
-        rules.push(allow_if(&["personality"], argument(0, LinuxSeccompOperator::ScmpCmpEq, domain)));
+        allow_if(&mut context, "personality", ScmpArgCompare::new(0, ScmpCompareOp::Equal, domain))?;
     }
     let vsock = u64::from(libc::AF_VSOCK.unsigned_abs());
-    rules.push(allow_if(&["socket"], argument(0, LinuxSeccompOperator::ScmpCmpNe, vsock)));
-    LinuxSeccompBuilder::default()
-        .default_action(LinuxSeccompAction::ScmpActErrno)
-        .default_errno_ret(libc::EPERM.unsigned_abs())
-        .architectures(architectures())
-        .syscalls(rules)
-        .build()
-        .expect("every field has a default")
+    allow_if(&mut context, "socket", ScmpArgCompare::new(0, ScmpCompareOp::NotEqual, vsock))?;
+    export(&context)
 }
 
-/// The architectures whose programs the kernel of this one runs. Not x32, which no distribution has any more and which
-/// would make the filter half as large again: a program of it is killed.
-fn architectures() -> Vec<Arch> {
-    if cfg!(target_arch = "x86_64") {
-        vec![Arch::ScmpArchX86_64, Arch::ScmpArchX86]
-    } else if cfg!(target_arch = "aarch64") {
-        vec![Arch::ScmpArchAarch64, Arch::ScmpArchArm]
-    } else {
-        vec![Arch::ScmpArchNative]
+/// Position of the flags among the arguments of clone(2).
+fn clone_flags() -> u32 {
+    u32::from(cfg!(target_arch = "s390x"))
+}
+
+fn allow(context: &mut ScmpFilterContext, calls: &[&str]) -> Result<(), SeccompError> {
+    for call in calls {
+        // A call that this libseccomp does not know is refused by the default.
+        if let Ok(call) = ScmpSyscall::from_name(call) {
+            context.add_rule(ScmpAction::Allow, call)?;
+        }
+    }
+    Ok(())
+}
+
+fn allow_if(
+    context: &mut ScmpFilterContext,
+    call: &str,
+    condition: ScmpArgCompare,
+) -> Result<(), SeccompError> {
+    context.add_rule_conditional(ScmpAction::Allow, ScmpSyscall::from_name(call)?, &[condition])?;
+    Ok(())
+}
+
+fn export(context: &ScmpFilterContext) -> Result<Filter, SeccompError> {
+    let memory =
+        rustix::fs::memfd_create("seccomp", rustix::fs::MemfdFlags::CLOEXEC).map_err(std::io::Error::from)?;
+    let mut file = std::fs::File::from(memory);
+    context.export_bpf(&file)?;
+    file.rewind()?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    let (instructions, _) = bytes.as_chunks();
+    Ok(Filter { instructions: instructions.iter().map(|bytes| u64::from_ne_bytes(*bytes)).collect() })
+}
+
+/// A filter could not be made or loaded.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SeccompError {
+    /// libseccomp refused.
+    #[error("libseccomp cannot make the filter")]
+    Library(#[from] libseccomp::error::SeccompError),
+    /// The kernel refused.
+    #[error("the kernel does not take the filter")]
+    Kernel(#[from] std::io::Error),
+}
+
+impl Filter {
+    /// Puts this process, and all that it starts, under the filter for good. Takes `CAP_SYS_ADMIN` or the `no_new_privs` bit.
+    ///
+    /// # Errors
+    /// When the kernel has no seccomp, or the filter is damaged.
+    pub(crate) fn load(&self) -> Result<(), SeccompError> {
+        let length = u16::try_from(self.instructions.len())
+            .map_err(|_| std::io::Error::from(std::io::ErrorKind::InvalidData))?;
+        let filter = self.instructions.as_ptr().cast_mut().cast();
+        Ok(set_filter(&libc::sock_fprog { len: length, filter })?)
     }
 }
 
-fn clone_flags_index() -> usize {
-    usize::from(cfg!(target_arch = "s390x"))
+#[allow(unsafe_code)]
+fn set_filter(program: &libc::sock_fprog) -> std::io::Result<()> {
+    // SAFETY: the kernel copies the program, whose `len` instructions of eight bytes each its only caller holds.
+    let result =
+        unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, std::ptr::from_ref(program)) };
+    if result == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
 }
 
-fn allow(calls: &[&str]) -> LinuxSyscall {
-    rule(calls, LinuxSeccompAction::ScmpActAllow).build().expect("every field has a default")
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn allow_if(calls: &[&str], argument: LinuxSeccompArg) -> LinuxSyscall {
-    let rule = rule(calls, LinuxSeccompAction::ScmpActAllow).args(vec![argument]);
-    rule.build().expect("every field has a default")
-}
+    #[test]
+    fn a_filter_is_kept_and_a_damaged_one_is_made_anew() {
+        let directory = tempfile::tempdir().unwrap();
+        let granted = Capabilities::from([Capability::Chown]);
+        let first = filter(&granted, directory.path()).unwrap();
+        assert!(first.instructions.len() > 100);
+        let path = directory.path().join(file_name(&granted));
+        assert_eq!(read_json::<Filter>(&path).unwrap().as_ref(), Some(&first));
+        fs_err::write(&path, "damaged").unwrap();
+        assert_eq!(filter(&granted, directory.path()).unwrap(), first);
+        assert_eq!(read_json::<Filter>(&path).unwrap(), Some(first));
+    }
 
-fn refuse(calls: &[&str], errno: i32) -> LinuxSyscall {
-    let rule = rule(calls, LinuxSeccompAction::ScmpActErrno).errno_ret(errno.unsigned_abs());
-    rule.build().expect("every field has a default")
-}
+    #[test]
+    fn filters_differ_with_capabilities() {
+        let without = compile(&Capabilities::new()).unwrap();
+        let with = compile(&Capabilities::from([Capability::SysAdmin])).unwrap();
+        assert_ne!(without, with);
+        assert_ne!(file_name(&Capabilities::new()), file_name(&Capabilities::from([Capability::SysAdmin])));
+    }
 
-fn rule(calls: &[&str], action: LinuxSeccompAction) -> LinuxSyscallBuilder {
-    let names: Vec<String> = calls.iter().map(|call| (*call).to_owned()).collect();
-    LinuxSyscallBuilder::default().names(names).action(action)
-}
-
-fn argument(index: usize, operator: LinuxSeccompOperator, value: u64) -> LinuxSeccompArg {
-    let argument = LinuxSeccompArgBuilder::default().index(index).op(operator).value(value);
-    argument.build().expect("every field has a default")
-}
-
-/// The argument and the mask make the value. libcontainer 0.7 takes mask and value the other way round than the OCI
-/// specification has them; a test starts a program that forks, and one that wants a namespace.
-fn argument_masked(index: usize, mask: u64, value: u64) -> LinuxSeccompArg {
-    let argument = LinuxSeccompArgBuilder::default()
-        .index(index)
-        .op(LinuxSeccompOperator::ScmpCmpMaskedEq)
-        .value(value)
-        .value_two(mask);
-    argument.build().expect("every field has a default")
+    #[test]
+    fn most_calls_of_the_profile_are_known() {
+        let unknown: Vec<_> = ALWAYS.iter().filter(|call| ScmpSyscall::from_name(call).is_err()).collect();
+        // Those are newer than the oldest libseccomp that is supported.
+        assert!(unknown.len() < 12, "{unknown:?}");
+    }
 }

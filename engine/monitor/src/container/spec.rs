@@ -12,8 +12,8 @@ use oci_spec::runtime::{
     UserBuilder,
 };
 
+use super::capabilities;
 use super::user::User;
-use super::{capabilities, seccomp};
 use crate::cgroup::{Cgroup, Version, cpu_quota_and_period};
 
 /// Everything that the specification says.
@@ -45,7 +45,7 @@ pub(crate) struct Bind {
 }
 
 /// Parts of `/proc` and `/sys` that tell about, or change, the host.
-const MASKED: [&str; 15] = [
+const MASKED: [&str; 12] = [
     "/proc/acpi",
     "/proc/asound",
     "/proc/interrupts",
@@ -56,11 +56,8 @@ const MASKED: [&str; 15] = [
     "/proc/scsi",
     "/proc/timer_list",
     "/proc/timer_stats",
-    "/proc/kallsyms",
-    "/proc/kmsg",
     "/sys/devices/virtual/powercap",
     "/sys/firmware",
-    "/sys/kernel/debug",
 ];
 
 /// Parts of `/proc` that may be looked at only.
@@ -93,7 +90,7 @@ fn process(content: &Content<'_>) -> Result<Process, OciSpecError> {
         .env(content.env.clone())
         .cwd(content.cwd)
         .user(user)
-        .capabilities(capabilities::sets(content.granted))
+        .capabilities(capabilities::sets(&capabilities::until_narrowed(content.granted)))
         .build()?;
     // Its own defaults would lower the limits of the host, and forbid set-uid programs.
     process.set_rlimits(None);
@@ -111,8 +108,9 @@ fn linux(content: &Content<'_>) -> Result<Linux, OciSpecError> {
         .cgroups_path(Path::new("/").join(content.cgroup_path))
         .masked_paths(masked)
         .readonly_paths(read_only)
-        .seccomp(seccomp::profile(content.granted))
         .build()?;
+    // The filter is loaded with the program, see `executor`.
+    linux.set_seccomp(None);
     linux.set_devices(None);
     Ok(linux)
 }

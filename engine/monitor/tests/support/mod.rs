@@ -110,7 +110,7 @@ impl Container {
             dns: Dns::default(),
             resources: Resources::default(),
             security: Security::default(),
-            cgroup: Path::new("homeostat-test").join(&id),
+            cgroup: PathBuf::from(format!("homeostat-{id}")),
             log: Log {
                 directory: files.path().join("log"),
                 rotation: LogRotation { max_size: 1 << 20, max_files: 3 },

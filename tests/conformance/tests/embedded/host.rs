@@ -93,6 +93,13 @@ impl Host {
     }
 }
 
+impl Drop for Host {
+    fn drop(&mut self) {
+        // A test may have mounted a disk of its own there.
+        let _ = nix::mount::umount2(&self.data(), nix::mount::MntFlags::MNT_DETACH);
+    }
+}
+
 /// Stops and removes all that an engine has.
 pub(crate) async fn remove_everything(engine: &dyn Engine) {
     let observed = engine.observe().await.unwrap();

@@ -1,11 +1,14 @@
 //! What only the embedded engine promises: it is files and processes, and the engine itself comes and goes.
 
+use std::os::unix::process::ExitStatusExt as _;
 use std::time::{Duration, Instant};
 
 use homeostat_conformance::{create, key, log_lines, observe, run, shell, state, wait_exited, wait_for_log};
 use homeostat_embedded::Embedded;
-use homeostat_reconciler::ContainerState;
 use homeostat_reconciler::ports::Engine;
+use homeostat_reconciler::{ContainerState, ErrorKind};
+use nix::mount::MsFlags;
+use nix::sched::CloneFlags;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -185,9 +188,183 @@ fn fifty_containers_are_observed_quickly() {
             times.push(began.elapsed());
         }
         times.sort();
+        let keys: Vec<_> = (0..50).map(|number| key(&format!("sleeper-{number}"))).collect();
+        let began = Instant::now();
+        let stops = keys.iter().map(|key| engine.stop_container(key, Some("SIGKILL"), Duration::ZERO));
+        assert!(futures::future::join_all(stops).await.iter().all(Result::is_ok));
+        let stopped = began.elapsed();
+        let began = Instant::now();
+        let starts = keys.iter().map(|key| engine.start_container(key));
+        assert!(futures::future::join_all(starts).await.iter().all(Result::is_ok));
+        println!("all at once: stopped in {stopped:?}, started in {:?}", began.elapsed());
         println!("create: {:?}, start: {:?}, observe all 50: {:?}", created / 50, started / 50, times[10]);
         // The aim is 5 ms; a debug build on a busy machine has room here.
         assert!(times[10] < Duration::from_millis(50), "{times:?}");
+        remove_everything(&engine).await;
+    });
+}
+
+#[test]
+fn a_start_that_was_cut_off_is_undone_when_the_engine_is_opened() {
+    on_host(async |host| {
+        let engine = host.open().await;
+        let world = host.prepare(&engine).await;
+        let key = create(&engine, &world, "cut-off", shell("sleep infinity")).await;
+        let directory = host.data().join("containers").join(observe(&engine, &key).await.id);
+        drop(engine);
+        // To the engine it looks as a monitor that has not told anybody yet that it runs the container.
+        let mut stray = std::process::Command::new("yes")
+            .args(["monitor", "run"])
+            .arg(fs_err::canonicalize(directory).unwrap())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let engine = host.open().await;
+        assert_eq!(stray.wait().unwrap().signal(), Some(9));
+        assert_eq!(state(&engine, &key).await, ContainerState::Created);
+        engine.start_container(&key).await.unwrap();
+        remove_everything(&engine).await;
+    });
+}
+
+#[test]
+fn a_full_disk_refuses_what_is_new_keeps_what_runs_and_works_again_when_it_has_room() {
+    // Before there are other threads: the disk is seen by this test only.
+    nix::sched::unshare(CloneFlags::CLONE_NEWNS).unwrap();
+    let none = None::<&str>;
+    nix::mount::mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).unwrap();
+    on_host(async |host| {
+        fs_err::create_dir(host.data()).unwrap();
+        let size = Some("size=32m");
+        nix::mount::mount(Some("disk"), &host.data(), Some("tmpfs"), MsFlags::empty(), size).unwrap();
+        let engine = host.open().await;
+        let world = host.prepare(&engine).await;
+        let running = run(&engine, &world, "running", shell("sleep infinity")).await;
+        let filler = host.data().join("filler");
+        fill(&filler);
+
+        let request = world.request(&key("new"), &world.base, shell("exit 0"));
+        let error = engine.create_container(&request).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Transient, "{}", homeostat_reconciler::chain(&error));
+        assert!(error.hint.as_ref().is_some_and(|hint| hint.contains("disk is full")), "{error:?}");
+        let context = world.context("big", &format!("FROM {}\nCOPY page /page\n", world.base));
+        fs_err::write(context.join("page"), vec![1; 1 << 20]).unwrap();
+        let error = world.build(&engine, "localhost/big:1", &context).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Transient, "{}", homeostat_reconciler::chain(&error));
+        assert_eq!(engine.observe().await.unwrap().containers.len(), 1);
+        assert_eq!(fs_err::read_dir(host.data().join("staging")).unwrap().count(), 0);
+        assert_eq!(state(&engine, &running).await, ContainerState::Running);
+
+        fs_err::remove_file(&filler).unwrap();
+        engine.create_container(&request).await.unwrap();
+        engine.start_container(&key("new")).await.unwrap();
+        assert_eq!(wait_exited(&engine, &key("new")).await.code, Some(0));
+        world.build(&engine, "localhost/big:1", &context).await.unwrap();
+        remove_everything(&engine).await;
+    });
+}
+
+/// Writes a file until the disk has no room.
+fn fill(path: &std::path::Path) {
+    let mut file = fs_err::File::create(path).unwrap();
+    while std::io::Write::write_all(&mut file, &[0; 4096]).is_ok() {}
+}
+
+#[test]
+fn a_prune_removes_old_logs_of_containers_that_are_no_more() {
+    on_host(async |host| {
+        let engine = host.open().await;
+        let world = host.prepare(&engine).await;
+        for name in ["gone", "recent", "kept"] {
+            run(&engine, &world, name, shell("echo line")).await;
+            wait_exited(&engine, &key(name)).await;
+        }
+        for name in ["gone", "recent"] {
+            engine.remove_container(&key(name)).await.unwrap();
+        }
+        let long_ago = std::time::SystemTime::now() - Duration::from_hours(8 * 24);
+        for name in ["gone", "kept"] {
+            let directory = host.data().join("logs/case").join(name);
+            for path in [directory.join("current.log"), directory] {
+                fs_err::File::open(path).unwrap().file().set_modified(long_ago).unwrap();
+            }
+        }
+        let prune = homeostat_reconciler::ports::ImagePrune::default();
+        engine.prune_images(&prune).await.unwrap();
+        assert_eq!(log_lines(&engine, &key("gone")).await, Vec::<String>::new());
+        for name in ["recent", "kept"] {
+            assert_eq!(log_lines(&engine, &key(name)).await, ["line"]);
+        }
+        remove_everything(&engine).await;
+    });
+}
+
+#[test]
+fn a_published_port_stays_reachable_while_the_engine_is_closed_and_goes_with_its_container() {
+    on_host(async |host| {
+        let engine = host.open().await;
+        let world = host.prepare(&engine).await;
+        let mut config = shell("echo ready; while :; do echo hello | nc -l -p 80; done");
+        config.network = homeostat_spec::NetworkMode::Bridge;
+        let host_port = world.free_port();
+        config.ports.push(homeostat_spec::PublishedPort {
+            host_ip: None,
+            host_port,
+            container_port: 80,
+            protocol: homeostat_spec::Protocol::Tcp,
+        });
+        let key = run(&engine, &world, "server", config).await;
+        wait_for_log(&engine, &key, "ready").await;
+        let address = observe(&engine, &key).await.address;
+        drop(engine);
+        wait_for_hello(host_port).await;
+
+        let engine = host.open().await;
+        assert_eq!(observe(&engine, &key).await.address, address);
+        wait_for_hello(host_port).await;
+        engine.stop_container(&key, None, Duration::ZERO).await.unwrap();
+        tokio::net::TcpStream::connect(("127.0.0.1", host_port)).await.unwrap_err();
+        // The address is the container's own at the next start too.
+        engine.start_container(&key).await.unwrap();
+        assert_eq!(observe(&engine, &key).await.address, address);
+        wait_for_hello(host_port).await;
+        remove_everything(&engine).await;
+    });
+}
+
+/// Asks until the server of that test answers: between two connections it does not listen for a moment.
+async fn wait_for_hello(port: u16) {
+    let answered = async {
+        let mut answer = String::new();
+        while answer != "hello\n" {
+            answer.clear();
+            if let Ok(mut stream) = tokio::net::TcpStream::connect(("127.0.0.1", port)).await {
+                // A connection that is reset is tried again as well.
+                let _ = tokio::io::AsyncReadExt::read_to_string(&mut stream, &mut answer).await;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(homeostat_conformance::PATIENCE, answered).await.expect("the port answers");
+}
+
+#[test]
+fn a_monitor_that_dies_at_once_is_told_and_leaves_the_container_as_it_was() {
+    on_host(async |host| {
+        let engine = host.open().await;
+        let world = host.prepare(&engine).await;
+        let key = create(&engine, &world, "unlucky", shell("exit 0")).await;
+        drop(engine);
+        let config = homeostat_embedded::EmbeddedConfig { program: "/bin/false".into(), ..host.config() };
+        let engine = Embedded::open(config).await.unwrap();
+        let error = engine.start_container(&key).await.unwrap_err();
+        assert!(error.to_string().contains("monitor has died"), "{error}");
+        assert_eq!(error.kind, ErrorKind::Transient);
+        assert_eq!(state(&engine, &key).await, ContainerState::Created);
+        drop(engine);
+        let engine = host.open().await;
+        engine.start_container(&key).await.unwrap();
+        assert_eq!(wait_exited(&engine, &key).await.code, Some(0));
         remove_everything(&engine).await;
     });
 }
