@@ -1,6 +1,5 @@
-//! Ten thousand histories. `HOMEOSTAT_SIM_SEED=N cargo nextest run -p homeostat-sim one_seed` runs a single one again.
-
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+//! Ten thousand histories. `HOMEOSTAT_SIM_SEED=N cargo nextest run -p homeostat-sim one_seed` runs a single one again;
+//! `HOMEOSTAT_SIM_FIRST=N` starts the parts at another seed.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -8,9 +7,14 @@ use homeostat_sim::run;
 
 const SEEDS_OF_A_PART: u64 = 1250;
 
-fn part(number: u64) {
-    let directory = tempfile::tempdir().unwrap();
-    for seed in number * SEEDS_OF_A_PART..(number + 1) * SEEDS_OF_A_PART {
+fn number(variable: &str) -> u64 {
+    std::env::var(variable).map_or(0, |text| text.parse().expect("a seed is a number"))
+}
+
+fn part(index: u64) {
+    let directory = tempfile::tempdir().expect("a directory for the test");
+    let first = number("HOMEOSTAT_SIM_FIRST") + index * SEEDS_OF_A_PART;
+    for seed in first..first + SEEDS_OF_A_PART {
         let result = catch_unwind(AssertUnwindSafe(|| run(seed, directory.path())));
         assert!(
             result.is_ok(),
@@ -21,10 +25,8 @@ fn part(number: u64) {
 
 #[test]
 fn one_seed() {
-    let seed =
-        std::env::var("HOMEOSTAT_SIM_SEED").map_or(0, |text| text.parse().expect("a seed is a number"));
-    let directory = tempfile::tempdir().unwrap();
-    run(seed, directory.path());
+    let directory = tempfile::tempdir().expect("a directory for the test");
+    run(number("HOMEOSTAT_SIM_SEED"), directory.path());
 }
 
 #[test]
