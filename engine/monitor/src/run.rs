@@ -243,7 +243,7 @@ fn write_names(directory: &Path, request: &RunRequest) -> Result<Vec<Bind>, Fail
         let path = directory.join(name);
         fs::write(&path, content).or_fail(FailureKind::Runtime, "write the container's names")?;
         let target = Path::new("/etc").join(name);
-        Ok(Bind { source: Some(path), target, read_only: request.rootfs.read_only })
+        Ok(Bind { source: Some(path), target, read_only: request.rootfs.read_only, devices: false })
     };
     files.into_iter().map(write).collect()
 }

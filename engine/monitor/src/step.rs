@@ -117,7 +117,12 @@ fn places(
     let write = |(name, content): (&str, String)| {
         let path: PathBuf = bundle.join(name);
         fs::write(&path, content).or_fail(FailureKind::Runtime, "write the step's names")?;
-        Ok(Bind { source: Some(path), target: Path::new("/etc").join(name), read_only: false })
+        Ok(Bind {
+            source: Some(path),
+            target: Path::new("/etc").join(name),
+            read_only: false,
+            devices: false,
+        })
     };
     let names: Vec<_> = files.into_iter().map(write).collect::<Result<_, Failure>>()?;
     mounts::place(root, &request.mounts, names, created)
