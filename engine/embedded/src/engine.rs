@@ -21,6 +21,7 @@ use crate::instance::Instance;
 use crate::layout::{CONTAINER_FILE, Layout};
 use crate::monitor::{self, Monitor};
 use crate::networks::Networks;
+use crate::program::Program;
 use crate::record::ContainerRecord;
 use crate::staging::{discard, sweep};
 use crate::volumes::keys_beneath;
@@ -55,7 +56,7 @@ pub struct Embedded {
 
 #[derive(Debug)]
 pub(crate) struct Inner {
-    pub(crate) program: PathBuf,
+    pub(crate) program: Arc<Program>,
     pub(crate) layout: Layout,
     pub(crate) instance: Instance,
     pub(crate) images: ImageStore,
@@ -107,7 +108,7 @@ impl Inner {
         let instance = Instance::of(layout.data());
         let (events, _) = broadcast::channel(EVENTS_KEPT);
         let inner = Self {
-            program: config.program.clone(),
+            program: Arc::new(Program::open(&config.program)?),
             images: ImageStore::open(layout.images())?,
             networks: Networks::load(&layout, &instance)?,
             events,

@@ -52,8 +52,8 @@ impl Inner {
             timeout_millis: Some(request.timeout.as_millis().try_into().unwrap_or(u64::MAX)),
         };
         let document = serde_json::to_vec(&document).map_err(|error| failed(error.into()))?;
-        let mut command = Command::new(&self.program);
-        command.args(["monitor", "exec"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut command = Command::from(self.program.monitor("exec"));
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.kill_on_drop(true).spawn().map_err(failed)?;
         finish(&mut child, &document, request.timeout).await.map_err(failed)
     }

@@ -368,3 +368,18 @@ fn a_monitor_that_dies_at_once_is_told_and_leaves_the_container_as_it_was() {
         remove_everything(&engine).await;
     });
 }
+
+#[test]
+fn no_container_can_write_to_the_program_of_its_monitor() {
+    on_host(async |host| {
+        let engine = host.open().await;
+        let world = host.prepare(&engine).await;
+        let key = run(&engine, &world, "attacker", shell("sleep infinity")).await;
+        // The mount that the program was started through decides, for whoever comes to it over `/proc/PID/exe`
+        // (CVE-2019-5736). That the file is busy is no protection: it is only as long as it runs.
+        let program = format!("/proc/{}/exe", monitor_of(&engine, &key).await);
+        let writable = nix::unistd::access(program.as_str(), nix::unistd::AccessFlags::W_OK);
+        assert_eq!(writable, Err(nix::errno::Errno::EROFS));
+        remove_everything(&engine).await;
+    });
+}
