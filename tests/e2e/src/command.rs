@@ -26,7 +26,11 @@ impl From<Output> for Outcome {
 
 impl Outcome {
     /// The same, if the exit code is this one.
-    #[expect(clippy::return_self_not_must_use, clippy::must_use_candidate, reason = "often only the code counts")]
+    #[expect(
+        clippy::return_self_not_must_use,
+        clippy::must_use_candidate,
+        reason = "often only the code counts"
+    )]
     pub fn expect_code(self, code: i32) -> Self {
         let (out, err) = (&self.stdout, &self.stderr);
         assert_eq!(self.code, Some(code), "exit code\nstdout:\n{out}\nstderr:\n{err}");
