@@ -97,7 +97,9 @@ fn make(directory: &Path, request: RunRequest) -> Result<Running, Failure> {
     let granted = capabilities::granted(&request.security, controls_devices(&cgroup))?;
     let spec = specify(directory, &request, &rootfs, &cgroup, &granted)?;
     let (pipes, streams) = Pipes::new(&request.log, documents::read_rotation(directory))?;
+    let spared = isolation::spare_no_more()?;
     let init = runtime::start(&request.id, &spec, directory, &request.runtime_dir, streams, granted)?;
+    spared.again();
     let monitor =
         ProcessIdentity::of(std::process::id()).or_fail(FailureKind::Runtime, "find this process")?;
     let state = RunState { monitor, init, started_at: Timestamp::now() };

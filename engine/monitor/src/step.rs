@@ -51,6 +51,7 @@ fn begin(
     bundle: &Path,
     created: &mut Created,
 ) -> Result<ProcessIdentity, Failure> {
+    isolation::spare_no_more()?;
     isolation::leave_host(request.network == StepNetwork::None)?;
     if request.network == StepNetwork::None {
         homeostat_network::loopback_up().or_fail(FailureKind::Network, "set up the step's network")?;

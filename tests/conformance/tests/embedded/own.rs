@@ -7,7 +7,7 @@ use homeostat_conformance::{
     PATIENCE, create, key, log_lines, observe, run, shell, state, wait_exited, wait_for_log,
 };
 use homeostat_embedded::Embedded;
-use homeostat_reconciler::ports::Engine;
+use homeostat_reconciler::ports::{Engine, ExecRequest};
 use homeostat_reconciler::{ContainerState, ErrorKind};
 use homeostat_spec::{ContainerConfig, Network, NetworkMode};
 use nix::mount::MsFlags;
@@ -516,6 +516,23 @@ fn rules_that_a_restart_of_the_firewall_has_flushed_are_back_with_the_next_obser
         nft(&["flush", "ruleset"]);
         engine.observe().await.unwrap();
         assert_eq!(nft(&["list", "ruleset"]), before);
+        remove_everything(&engine).await;
+    });
+}
+
+#[test]
+fn a_command_that_leaves_a_process_behind_has_ended_when_it_ends() {
+    on_host(async |host| {
+        let engine = host.open().await;
+        let world = host.prepare(&engine).await;
+        let key = run(&engine, &world, "daemon", shell("sleep infinity")).await;
+        let words = ["/bin/sh", "-c", "setsid sleep 1000 & echo told"];
+        let request =
+            ExecRequest { command: words.map(str::to_owned).to_vec(), timeout: Duration::from_secs(100) };
+        let began = Instant::now();
+        let outcome = engine.exec(&key, &request).await.unwrap();
+        assert_eq!((outcome.code, outcome.output.as_str()), (Some(0), "told\n"));
+        assert!(began.elapsed() < Duration::from_secs(50));
         remove_everything(&engine).await;
     });
 }
