@@ -55,6 +55,10 @@ impl Inner {
         filled: Vec<(Staged, PathBuf)>,
     ) -> Result<(), EmbeddedError> {
         let _changing = self.changing_volumes();
+        if self.find(&container.key).is_some() {
+            // Somebody else has created it meanwhile.
+            return Err(EmbeddedError::Different(container.key));
+        }
         let record = container.record();
         // A volume may have been removed meanwhile, or have got other content.
         self.mounts(&record, &container.directory)?;

@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::unix::pipe;
 
 use crate::EmbeddedError;
+use crate::program::Program;
 
 /// How long a monitor may take to say how a start went. Nothing in a start waits for anything but the disk.
 const START_LIMIT: Duration = Duration::from_mins(1);
@@ -111,11 +112,11 @@ impl Monitor {
 /// Starts `PROGRAM monitor run DIRECTORY`. It goes on without this process.
 ///
 /// Returns the monitor and the pipe that its [`Report`] comes through.
-pub(crate) fn spawn(program: &Path, directory: &Path) -> Result<(Monitor, OwnedFd), EmbeddedError> {
-    let failed = |source| EmbeddedError::Spawn { program: program.to_owned(), source };
+pub(crate) fn spawn(program: &Program, directory: &Path) -> Result<(Monitor, OwnedFd), EmbeddedError> {
+    let failed = |source| EmbeddedError::Spawn { program: program.path(), source };
     let complaints = fs::File::create(directory.join(COMPLAINTS_FILE))?.into_parts().0;
-    let mut child = Command::new(program)
-        .args(["monitor", "run"])
+    let mut child = program
+        .monitor("run")
         .arg(directory)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

@@ -37,7 +37,7 @@ impl Engine for Embedded {
     }
 
     async fn observe(&self) -> Result<Observed, PortError> {
-        self.call(Inner::observe).await
+        self.call(|inner| Ok(inner.observe())).await
     }
 
     fn events(&self) -> BoxStream<'static, EngineEvent> {
@@ -151,6 +151,6 @@ impl Engine for Embedded {
     }
 
     async fn usage(&self) -> Result<BTreeMap<ResourceKey, Usage>, PortError> {
-        self.call(Inner::usage).await
+        self.call(|inner| Ok(inner.usage())).await
     }
 }

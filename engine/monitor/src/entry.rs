@@ -18,6 +18,8 @@ use crate::{exec, isolation, run, step};
 /// its children, and forgets its environment.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     isolation::forget_inherited();
+    // Started through a descriptor, it would be called by that one's number.
+    let _ = nix::sys::prctl::set_name(c"homeostat");
     let arguments: Vec<_> = arguments.into_iter().collect();
     match arguments.as_slice() {
         [verb, directory] if verb == "run" => run::run(&PathBuf::from(directory)),

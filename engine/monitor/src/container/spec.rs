@@ -42,6 +42,8 @@ pub(crate) struct Bind {
     /// Where, in the root.
     pub(crate) target: PathBuf,
     pub(crate) read_only: bool,
+    /// Device files in it are devices.
+    pub(crate) devices: bool,
 }
 
 /// Parts of `/proc` and `/sys` that tell about, or change, the host.
@@ -179,6 +181,9 @@ fn bind_mount(bind: &Bind) -> Result<Mount, OciSpecError> {
     let mut options = vec!["rbind".to_owned(), "rprivate".to_owned()];
     if bind.read_only {
         options.extend(["ro".to_owned(), "rro".to_owned()]);
+    }
+    if !bind.devices {
+        options.extend(["nodev".to_owned(), "rnodev".to_owned()]);
     }
     MountBuilder::default().source(source).destination(&bind.target).typ("bind").options(options).build()
 }
