@@ -21,8 +21,7 @@ pub(crate) fn print(key: &ResourceKey, why: &Explanation) -> io::Result<()> {
         Some(container) => {
             println!("observed  {:?}, image {} ({})", container.state, container.image, short(&container.image_id));
             if let Some(exit) = &container.exit {
-                let code = exit.code.map_or_else(|| "unknown".to_owned(), |code| code.to_string());
-                println!("last exit code {code} at {:.0}", exit.finished_at);
+                println!("last run  {exit} at {:.0}", exit.finished_at);
             }
         }
         None => println!("observed  absent"),

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use crate::oom_score::OomScore;
 use crate::{exec, isolation, run, step};
 
 /// Does what the arguments after `homeostat monitor` say: `run DIRECTORY`, `step`, or `exec`.
@@ -21,8 +22,14 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<_> = arguments.into_iter().collect();
     match arguments.as_slice() {
         [verb, directory] if verb == "run" => run::run(&PathBuf::from(directory)),
-        [verb] if verb == "step" => step::step(),
-        [verb] if verb == "exec" => exec::exec(),
+        [verb] if verb == "step" => {
+            OomScore::give_up_protection();
+            step::step()
+        }
+        [verb] if verb == "exec" => {
+            OomScore::give_up_protection();
+            exec::exec()
+        }
         _ => {
             let usage = b"usage: homeostat monitor run DIRECTORY | step | exec\n";
             let _ = std::io::Write::write_all(&mut std::io::stderr(), usage);

@@ -29,6 +29,7 @@ mod foreground;
 mod identity;
 mod isolation;
 pub mod log;
+mod oom_score;
 mod pipes;
 mod remains;
 mod request;

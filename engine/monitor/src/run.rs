@@ -21,6 +21,7 @@ use crate::container::spec::{self, Bind};
 use crate::container::targets::{self, Created};
 use crate::container::{capabilities, executor, mounts, user};
 use crate::failure::OrFail as _;
+use crate::oom_score::OomScore;
 use crate::pipes::Pipes;
 use crate::supervise::{self, Ending};
 use crate::{
@@ -49,6 +50,8 @@ pub(crate) fn run(directory: &Path) -> ExitCode {
     let code = match begin(directory) {
         Ok(running) => {
             report(&Report::Ready(running.state.clone()));
+            // Nobody waits for this any more: the kernel takes its time for such a move.
+            let _ = running.cgroup.put_monitor_beside();
             isolation::give_back_memory();
             running.finish();
             ExitCode::SUCCESS
@@ -97,7 +100,10 @@ fn make(directory: &Path, request: RunRequest) -> Result<Running, Failure> {
     let granted = capabilities::granted(&request.security, controls_devices(&cgroup))?;
     let spec = specify(directory, &request, &rootfs, &cgroup, &granted)?;
     let (pipes, streams) = Pipes::new(&request.log, documents::read_rotation(directory))?;
+    let protection = OomScore::give_up_protection();
     let init = runtime::start(&request.id, &spec, directory, &request.runtime_dir, streams, granted)?;
+    // The container would end with its monitor.
+    protection.map(OomScore::restore);
     let monitor =
         ProcessIdentity::of(std::process::id()).or_fail(FailureKind::Runtime, "find this process")?;
     let state = RunState { monitor, init, started_at: Timestamp::now() };
