@@ -21,6 +21,7 @@ use tokio::time::Instant;
 use crate::compiled;
 use crate::executor::{Executor, Finished};
 use crate::files::SourceFiles;
+use crate::halt;
 use crate::hands::{Hands, Origin};
 use crate::probes::{ProbeResult, Probes};
 use crate::reader::Reader;
@@ -85,6 +86,8 @@ pub enum Command {
     Down,
     /// End; containers go on running.
     Stop,
+    /// The host goes down: stop the containers in order, then end. They start again with the host.
+    Halt,
 }
 
 /// See the module's documentation.
@@ -172,6 +175,7 @@ impl Controller {
         let mut engine_events = self.ports.engine.events().fuse();
         let mut source_changes = self.ports.source.changes().fuse();
         self.reader.request();
+        let mut host_goes_down = false;
         loop {
             if self.dirty {
                 self.look(&mut engine_events).await;
@@ -185,7 +189,8 @@ impl Controller {
             tokio::select! {
                 biased;
                 Some(command) = commands.recv() => {
-                    if command == Command::Stop {
+                    if matches!(command, Command::Stop | Command::Halt) {
+                        host_goes_down = command == Command::Halt;
                         break;
                     }
                     self.obey(command);
@@ -199,7 +204,23 @@ impl Controller {
             }
         }
         self.finish_steps().await;
+        if host_goes_down {
+            self.halt().await;
+        }
         self.save();
+    }
+
+    /// Stops what runs, and remembers that it did not end by itself.
+    async fn halt(&mut self) {
+        self.event(EventKind::Agent, "the host goes down: containers are stopped".to_owned());
+        match self.ports.engine.observe().await {
+            Ok(observed) => {
+                for key in halt::stop_all(self.ports.engine.as_ref(), &self.desired, &observed).await {
+                    self.record.stopped_with_host(&self.desired, &key);
+                }
+            }
+            Err(error) => tracing::error!("containers are not stopped in order: {}", chain(&error)),
+        }
     }
 
     fn obey(&mut self, command: Command) {
@@ -217,7 +238,7 @@ impl Controller {
                 });
                 self.unsaved = Some(self.desired.clone());
             }
-            Command::Look | Command::Stop => {}
+            Command::Look | Command::Stop | Command::Halt => {}
         }
         self.dirty = true;
     }

@@ -15,6 +15,7 @@ pub mod controller;
 pub mod executor;
 pub mod exposition;
 pub mod files;
+mod halt;
 pub mod hands;
 pub mod host;
 mod http_probe;

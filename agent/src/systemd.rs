@@ -7,6 +7,12 @@ use tokio::sync::watch;
 
 use crate::view::View;
 
+/// How long systemd may take to say how it is.
+const ANSWER_LIMIT: Duration = Duration::from_secs(5);
+
+/// The time that is asked for at once, in microseconds.
+const EXTENSION_MICROS: u32 = 30_000_000;
+
 /// Says `READY=1` at the first look and `STATUS=` at every change; answers the watchdog while the loop works.
 pub(crate) fn announce(view: watch::Receiver<Option<View>>) {
     if std::env::var_os("NOTIFY_SOCKET").is_none() {
@@ -32,6 +38,25 @@ async fn follow(mut view: watch::Receiver<Option<View>>) {
             changed = view.changed() => if changed.is_err() { return },
             () = tick => notify(&[NotifyState::Watchdog]),
         }
+    }
+}
+
+/// Whether systemd is about to halt, power off or reboot the host. It says so from the moment at which that was asked for.
+pub(crate) async fn host_goes_down() -> bool {
+    if std::env::var_os("NOTIFY_SOCKET").is_none() {
+        return false;
+    }
+    let asked =
+        tokio::process::Command::new("systemctl").arg("is-system-running").kill_on_drop(true).output();
+    let answer = tokio::time::timeout(ANSWER_LIMIT, asked).await;
+    answer.is_ok_and(|output| output.is_ok_and(|output| output.stdout.trim_ascii() == b"stopping"))
+}
+
+/// Asks systemd for time, again and again, beyond what the unit has to end.
+pub(crate) async fn take_time() {
+    loop {
+        notify(&[NotifyState::ExtendTimeoutUsec(EXTENSION_MICROS)]);
+        tokio::time::sleep(Duration::from_micros(EXTENSION_MICROS.into()) / 3).await;
     }
 }
 

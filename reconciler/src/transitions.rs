@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use homeostat_spec::{Container, DesiredState, HealthCheck, MountSource};
+use homeostat_spec::{Container, DesiredState, HealthCheck, MountSource, RestartPolicy};
 use jiff::Timestamp;
 
 use crate::backoff::{LONGEST, SHORT_RUN, later, retry_delay};
@@ -88,6 +88,19 @@ impl Record {
         let failure = Failure { attempts, retry_at, message, hint: error.hint.clone(), attempted };
         self.failures.insert(step.resource.clone(), failure);
         vec![event(step, EventKind::Failed, text, now)]
+    }
+
+    /// Takes in that a container was stopped because the host goes down. As after a power cut it is started when the host
+    /// is up again unless it is never restarted; also if it ended well, since that was not its own doing.
+    pub fn stopped_with_host(&mut self, desired: &Desired, key: &ResourceKey) {
+        let Some(known) = self.containers.get_mut(key) else { return };
+        known.counted_run = known.health.run;
+        known.short_runs = 0;
+        let restarted = desired.container(key).is_some_and(|declared| declared.restart != RestartPolicy::No);
+        let wanted = matches!(known.started_as, Some(DesiredState::Running | DesiredState::Paused));
+        if restarted && wanted {
+            known.started_as = Some(DesiredState::Created);
+        }
     }
 
     /// Takes in what a probe of a container told, `now` being when it ended. Returns an event if the

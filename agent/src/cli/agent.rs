@@ -125,7 +125,7 @@ async fn run_loop(
     Ok(())
 }
 
-/// SIGTERM and SIGINT end the loop, SIGHUP has it read the source.
+/// SIGTERM and SIGINT end the loop, SIGHUP has it read the source. SIGTERM while the host goes down also ends the containers.
 fn obey_signals(commands: mpsc::Sender<Command>) -> Result<(), CliError> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -133,7 +133,7 @@ fn obey_signals(commands: mpsc::Sender<Command>) -> Result<(), CliError> {
     tokio::spawn(async move {
         loop {
             let command = tokio::select! {
-                _ = terminate.recv() => Command::Stop,
+                _ = terminate.recv() => when_terminated().await,
                 _ = interrupt.recv() => Command::Stop,
                 _ = hangup.recv() => Command::Sync,
             };
@@ -143,6 +143,15 @@ fn obey_signals(commands: mpsc::Sender<Command>) -> Result<(), CliError> {
         }
     });
     Ok(())
+}
+
+/// SIGTERM comes when the agent is to end, and when the host goes down.
+async fn when_terminated() -> Command {
+    if systemd::host_goes_down().await {
+        tokio::spawn(systemd::take_time());
+        return Command::Halt;
+    }
+    Command::Stop
 }
 
 /// `agent --down`: by the agent that runs, or by this process.

@@ -27,8 +27,7 @@ pub(crate) fn print(key: &ResourceKey, why: &Explanation) -> io::Result<()> {
                 short(&container.image_id)
             )?;
             if let Some(exit) = &container.exit {
-                let code = exit.code.map_or_else(|| "unknown".to_owned(), |code| code.to_string());
-                writeln!(out, "last exit code {code} at {:.0}", exit.finished_at)?;
+                writeln!(out, "last run  {exit} at {:.0}", exit.finished_at)?;
             }
         }
         None => writeln!(out, "observed  absent")?,

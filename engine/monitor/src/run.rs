@@ -49,6 +49,8 @@ pub(crate) fn run(directory: &Path) -> ExitCode {
     let code = match begin(directory) {
         Ok(running) => {
             report(&Report::Ready(running.state.clone()));
+            // Nobody waits for this any more: the kernel takes its time for such a move.
+            let _ = running.cgroup.put_monitor_beside();
             isolation::give_back_memory();
             running.finish();
             ExitCode::SUCCESS

@@ -36,6 +36,10 @@ fn limits_are_applied_and_can_be_changed_and_lifted() {
     assert!(value(&container, "cpu", "cpu.cfs_quota_us", "cpu.max").starts_with("25000"));
     assert_eq!(container.cgroup().usage().unwrap().memory_limit, Some(32 * MIB));
 
+    if container.cgroup().version() == Version::V2 {
+        assert_eq!(value(&container, "memory", "", "memory.swap.max"), "0", "the limit is one with swap");
+    }
+
     for memory_limit in [64 * MIB, 16 * MIB, 128 * MIB] {
         let resources = Resources { memory: Some(memory_limit), cpu_millis: Some(1500), pids: Some(10) };
         container.cgroup().update(&resources).unwrap();
@@ -104,4 +108,20 @@ fn use_is_measured() {
     assert_eq!((usage.memory_limit, usage.oom_kills), (None, 0));
     until("two processes are counted", || cgroup.usage().unwrap().pids == 2);
     assert!(cgroup.processes().unwrap().contains(&state.init.pid));
+}
+
+#[test]
+fn a_program_may_have_1024_files_open_and_raise_that() {
+    let mut container = Container::new(shell("ulimit -Sn; ulimit -Hn"));
+    let (_, output) = container.run();
+    let limits: Vec<u64> = output.lines().filter_map(|line| line.parse().ok()).collect();
+    let own = hard_limit();
+    assert_eq!(limits, [own.min(1024), own]);
+}
+
+/// The hard limit of open files of this process.
+fn hard_limit() -> u64 {
+    let limits = fs::read_to_string("/proc/self/limits").unwrap();
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    line.split_whitespace().nth(4).unwrap().parse().unwrap()
 }

@@ -663,3 +663,31 @@ fn a_plan_survives_being_written_as_json() {
     let text = serde_json::to_string(&plan).unwrap();
     assert_eq!(serde_json::from_str::<Plan>(&text).unwrap(), plan);
 }
+
+#[test]
+fn after_an_orderly_stop_of_the_host_everything_starts_again_but_what_is_never_restarted() {
+    let with = |restart| {
+        let mut web = container("nginx");
+        web.restart = restart;
+        web
+    };
+    let mut agent = settled(desired([
+        app_with("a", [("x", with(RestartPolicy::No))]),
+        app_with("b", [("x", with(RestartPolicy::OnFailure))]),
+        app_with("c", [("x", with(RestartPolicy::Always))]),
+        app_with("d", [("x", in_state(DesiredState::Paused, container("nginx")))]),
+    ]));
+    for name in ["a/x", "b/x", "c/x", "d/x"] {
+        agent.world.exit(&key(name), Some(0));
+        agent.record.stopped_with_host(&agent.desired, &key(name));
+    }
+    let steps = [
+        "start container b/x: is exited, wanted running",
+        "start container c/x: is exited, wanted running",
+        "start container d/x: is exited, wanted paused",
+        "pause container d/x: is exited, wanted paused",
+    ];
+    assert_eq!(lines(&agent.step()), steps);
+    assert!(agent.plan().is_converged());
+    assert!(agent.record.containers.values().all(|known| known.restarts == 0));
+}

@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use fs_err as fs;
 use homeostat_spec::Resources;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -28,6 +29,9 @@ const CPU_PERIOD: u64 = 100_000;
 
 /// The smallest quota in microseconds that the kernel takes.
 const CPU_QUOTA_LEAST: u64 = 1_000;
+
+/// The control group of all monitors, beside those of their containers. No container has this name: theirs are digests.
+const MONITORS: &str = "monitors";
 
 /// How long frozen, thawed or killed processes may take to be so.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -100,6 +104,23 @@ impl Cgroup {
             write(&directory.join("cgroup.procs"), &pid.to_string())?;
         }
         Ok(())
+    }
+
+    /// Moves the calling process, the monitor of this container, beside the container.
+    ///
+    /// A service manager that started the agent would find the monitor left over in the agent's service at its next start,
+    /// and count it as the agent's. On cgroup v1 such a manager has a hierarchy of its own, which is left alone.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub(crate) fn put_monitor_beside(&self) -> Result<(), CgroupError> {
+        let Hierarchies::V2(root) = &self.hierarchies else { return Ok(()) };
+        let Some(parent) = self.path.parent().filter(|parent| *parent != Path::new("")) else {
+            return Ok(());
+        };
+        let monitors = root.join(parent).join(MONITORS);
+        fs::create_dir_all(&monitors)?;
+        write(&monitors.join("cgroup.procs"), "0")
     }
 
     /// Stops every process where it is; returns when all are stopped.

@@ -1,5 +1,6 @@
 //! The OCI runtime specification of a container, with Docker's defaults.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
@@ -8,8 +9,8 @@ use oci_spec::OciSpecError;
 use oci_spec::runtime::{
     Capabilities, Linux, LinuxBuilder, LinuxCpuBuilder, LinuxDeviceCgroupBuilder, LinuxMemoryBuilder,
     LinuxNamespace, LinuxNamespaceBuilder, LinuxNamespaceType, LinuxPidsBuilder, LinuxResources,
-    LinuxResourcesBuilder, Mount, MountBuilder, Process, ProcessBuilder, RootBuilder, Spec, SpecBuilder,
-    UserBuilder,
+    LinuxResourcesBuilder, Mount, MountBuilder, PosixRlimit, PosixRlimitBuilder, PosixRlimitType, Process,
+    ProcessBuilder, RootBuilder, Spec, SpecBuilder, UserBuilder,
 };
 
 use super::capabilities;
@@ -45,6 +46,9 @@ pub(crate) struct Bind {
     /// Device files in it are devices.
     pub(crate) devices: bool,
 }
+
+/// How many files a program of a container may have open unless it asks for more.
+const SOFT_OPEN_FILES: u64 = 1024;
 
 /// Parts of `/proc` and `/sys` that tell about, or change, the host.
 const MASKED: [&str; 12] = [
@@ -95,9 +99,21 @@ fn process(content: &Content<'_>) -> Result<Process, OciSpecError> {
         .capabilities(capabilities::sets(&capabilities::until_narrowed(content.granted)))
         .build()?;
     // Its own defaults would lower the limits of the host, and forbid set-uid programs.
-    process.set_rlimits(None);
+    process.set_rlimits(Some(vec![open_files()?]));
     process.set_no_new_privileges(content.no_new_privileges.then_some(true));
     Ok(process)
+}
+
+/// As systemd gives it to services: what needs more descriptors raises its limit, and what closes each that it could have
+/// does not do so a million times, whatever limit homeostat itself has.
+fn open_files() -> Result<PosixRlimit, OciSpecError> {
+    let own = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let hard = own.maximum.unwrap_or(u64::MAX);
+    PosixRlimitBuilder::default()
+        .typ(PosixRlimitType::RlimitNofile)
+        .soft(hard.min(SOFT_OPEN_FILES))
+        .hard(hard)
+        .build()
 }
 
 fn linux(content: &Content<'_>) -> Result<Linux, OciSpecError> {
@@ -140,6 +156,11 @@ fn resources(content: &Content<'_>) -> Result<LinuxResources, OciSpecError> {
         let mut memory = LinuxMemoryBuilder::default().limit(bytes);
         if content.cgroup.counts_swap() {
             memory = memory.swap(bytes);
+            if content.cgroup.version() == Version::V2 {
+                // There the limit of swap is one of its own, and the runtime takes zero for "not said".
+                resources =
+                    resources.unified(HashMap::from([("memory.swap.max".to_owned(), "0".to_owned())]));
+            }
         }
         resources = resources.memory(memory.build()?);
     }
