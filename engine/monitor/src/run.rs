@@ -103,7 +103,9 @@ fn make(directory: &Path, request: RunRequest) -> Result<Running, Failure> {
     let protection = OomScore::give_up_protection();
     let init = runtime::start(&request.id, &spec, directory, &request.runtime_dir, streams, granted)?;
     // The container would end with its monitor.
-    protection.map(OomScore::restore);
+    if let Some(protection) = protection {
+        protection.restore();
+    }
     let monitor =
         ProcessIdentity::of(std::process::id()).or_fail(FailureKind::Runtime, "find this process")?;
     let state = RunState { monitor, init, started_at: Timestamp::now() };
