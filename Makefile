@@ -18,7 +18,7 @@ build:
 ## Every test: unit, property, golden, simulation, conformance, end-to-end. Needs root.
 test:
 	./scripts/setup test
-	cargo nextest run --workspace --locked
+	./scripts/test
 
 ## The binary on a host with systemd and cgroup v2, which is an emulated machine: installed, rebooted, without power. Needs root.
 test-guest:

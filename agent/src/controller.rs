@@ -8,9 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
-use futures::stream::{BoxStream, StreamExt};
+use futures::stream::{BoxStream, Fuse, StreamExt};
 use homeostat_reconciler::ports::{Clock, Engine, EngineEvent, Event, EventKind, Snapshot, Source, Store};
-use homeostat_reconciler::{Desired, Observed, Plan, PortError, Record, WaitReason, Waiting, chain};
+use homeostat_reconciler::{
+    Desired, ErrorKind, Observed, Plan, PortError, Record, WaitReason, Waiting, chain,
+};
 use homeostat_spec::Node;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
@@ -27,8 +29,10 @@ use crate::retry::Retry;
 use crate::view::{SourceView, View};
 use crate::watcher::Watcher;
 
-/// A failed step that is tried again within this time is still worth waiting for.
+/// What failed and is tried again within this time is still worth waiting for.
 const WORTH_WAITING: Duration = Duration::from_secs(5);
+/// An engine that has not told by then what there is does not answer.
+const OBSERVING: Duration = Duration::from_secs(30);
 /// How long steps that are under way may take when the loop is told to end.
 const LAST_STEPS: Duration = Duration::from_secs(5);
 
@@ -93,8 +97,14 @@ pub struct Controller {
     desired: Arc<Desired>,
     observed: Arc<Observed>,
     record: Record,
+    /// What the store holds of the record.
     saved: Record,
+    /// What the store is still to be told of the last good state.
+    unsaved: Option<Arc<Desired>>,
     plan: Arc<Plan>,
+    /// When the plan lets something go on. Noted by the clock that nobody sets: if the host's is set back by hours,
+    /// nothing waits for hours.
+    plan_due: Option<Instant>,
     source: SourceView,
     source_retry: Retry,
     diagnostics: Arc<Vec<homeostat_spec::Diagnostic>>,
@@ -142,8 +152,10 @@ impl Controller {
             desired: Arc::new(desired),
             observed: Arc::default(),
             saved: stored.record,
+            unsaved: None,
             record,
             plan: Arc::default(),
+            plan_due: None,
             diagnostics: Arc::default(),
             engine_error: None,
             events: Vec::new(),
@@ -160,8 +172,8 @@ impl Controller {
         if let Some(snapshot) = self.ports.source.last_snapshot().await {
             self.executor.set_origin(Origin { source: self.ports.source.clone(), snapshot });
         }
-        let mut engine_events = self.ports.engine.events();
-        let mut source_changes = self.ports.source.changes();
+        let mut engine_events = self.ports.engine.events().fuse();
+        let mut source_changes = self.ports.source.changes().fuse();
         self.reader.request();
         let mut host_goes_down = false;
         loop {
@@ -172,6 +184,8 @@ impl Controller {
                 }
             }
             let wake = self.wake_at();
+            // The first that is ready is taken. Last come the events of the engine: containers that come and go all the
+            // time must not keep the loop from anything else.
             tokio::select! {
                 biased;
                 Some(command) = commands.recv() => {
@@ -181,12 +195,12 @@ impl Controller {
                     }
                     self.obey(command);
                 }
-                Some(finished) = self.executor.next_finished() => self.step_finished(&finished),
+                () = sleep_until(wake) => self.timer_fired(),
+                Some(()) = source_changes.next(), if !self.going_down => self.reader.request(),
                 snapshot = self.reader.next() => self.source_read(snapshot),
+                Some(finished) = self.executor.next_finished() => self.step_finished(&finished),
                 result = self.probes.next() => self.probed(result),
                 Some(event) = engine_events.next() => self.engine_event(&event),
-                Some(()) = source_changes.next(), if !self.going_down => self.reader.request(),
-                () = sleep_until(wake) => self.timer_fired(),
             }
         }
         self.finish_steps().await;
@@ -222,7 +236,7 @@ impl Controller {
                     allow_empty: true,
                     ..Desired::default()
                 });
-                self.save_applied();
+                self.unsaved = Some(self.desired.clone());
             }
             Command::Look | Command::Stop | Command::Halt => {}
         }
@@ -230,8 +244,7 @@ impl Controller {
     }
 
     fn timer_fired(&mut self) {
-        if self.source_retry.is_due() && !self.going_down {
-            self.source_retry.failed();
+        if self.source_retry.take_due() && !self.going_down {
             self.reader.request();
         }
         self.dirty = true;
@@ -265,15 +278,10 @@ impl Controller {
         if desired.revision != self.desired.revision {
             self.event(EventKind::Revision, format!("revision {}", desired.revision));
         }
+        let is_new = desired.revision != self.desired.revision || desired.apps != self.desired.apps;
         self.desired = Arc::new(desired);
-        self.save_applied();
-    }
-
-    /// Remembers what is desired, for a start without the source.
-    fn save_applied(&mut self) {
-        if let Err(error) = self.ports.store.save_applied(&self.desired.revision, &self.desired.apps) {
-            self.ports.watcher.store_failed();
-            self.event(EventKind::Agent, chain(&error));
+        if is_new {
+            self.unsaved = Some(self.desired.clone());
         }
     }
 
@@ -327,7 +335,7 @@ impl Controller {
     }
 
     /// Observes, plans, and offers the plan to the executor.
-    async fn look(&mut self, engine_events: &mut BoxStream<'static, EngineEvent>) {
+    async fn look(&mut self, engine_events: &mut Fuse<BoxStream<'static, EngineEvent>>) {
         // What these events tell is seen by the look that follows.
         while engine_events.next().now_or_never().flatten().is_some() {}
         self.dirty = false;
@@ -347,6 +355,8 @@ impl Controller {
                 }
                 self.engine_error = Some(message);
                 self.engine_retry.failed();
+                // What was planned before waits for the engine.
+                self.plan_due = None;
             }
         }
         self.publish();
@@ -361,6 +371,7 @@ impl Controller {
         let plan = homeostat_reconciler::plan(&self.desired, &observed, &self.record, now);
         self.probes.follow(&self.desired, &observed, &self.record, now);
         self.executor.offer(&plan);
+        self.plan_due = plan.due().map(|until| Instant::now() + duration_between(now, until));
         self.observed = Arc::new(observed);
         self.plan = Arc::new(plan);
     }
@@ -383,8 +394,10 @@ impl Controller {
     /// Nothing is under way, and nothing that is waited for is worth staying for.
     fn is_settled(&self) -> bool {
         let source_known = self.going_down || (self.source.reads > 0 && !self.reader.is_busy());
+        let looks_again = self.engine_retry.due().is_some_and(|due| due <= Instant::now() + WORTH_WAITING);
         let now = self.now();
         source_known
+            && !looks_again
             && self.executor.is_idle()
             && self.plan.steps.is_empty()
             && !self.plan.waiting.iter().any(|waiting| may_go_on(waiting, now))
@@ -399,14 +412,14 @@ impl Controller {
 
     /// The earliest time at which something is due.
     fn wake_at(&self) -> Option<Instant> {
-        let now = self.now();
-        let waiting = self.plan.due();
         let deadline = match self.options.until {
             Until::Stopped => None,
             Until::Settled(deadline) => Some(deadline),
         };
-        let retries = [self.source_retry.due(), self.engine_retry.due(), deadline];
-        waiting.map(|until| instant_of(until, now)).into_iter().chain(retries.into_iter().flatten()).min()
+        [self.plan_due, self.source_retry.due(), self.engine_retry.due(), deadline]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Lets steps that are under way end, for a while; those that do not are left as after a crash.
@@ -420,20 +433,36 @@ impl Controller {
         let _ = tokio::time::timeout(LAST_STEPS, all).await;
     }
 
+    /// Writes what has changed. What could not be written is written after a later look.
     fn save(&mut self) {
-        let events = std::mem::take(&mut self.events);
-        let mut result = Ok(());
-        if !events.is_empty() {
-            result = self.ports.store.append_events(&events);
-        }
-        if self.record != self.saved {
-            result = result.and(self.ports.store.save_record(&self.record));
-            self.saved = self.record.clone();
-        }
-        if let Err(error) = result {
+        let saved = [self.save_events(), self.save_applied(), self.save_record()];
+        for error in saved.into_iter().filter_map(Result::err) {
             self.ports.watcher.store_failed();
             tracing::error!(hint = error.hint, "{}", chain(&error));
         }
+    }
+
+    /// Those that cannot be written are given up: the log has them.
+    fn save_events(&mut self) -> Result<(), PortError> {
+        let events = std::mem::take(&mut self.events);
+        if events.is_empty() { Ok(()) } else { self.ports.store.append_events(&events) }
+    }
+
+    fn save_applied(&mut self) -> Result<(), PortError> {
+        if let Some(desired) = &self.unsaved {
+            self.ports.store.save_applied(&desired.revision, &desired.apps)?;
+            self.unsaved = None;
+        }
+        Ok(())
+    }
+
+    fn save_record(&mut self) -> Result<(), PortError> {
+        if !self.record.differs_lastingly(&self.saved) {
+            return Ok(());
+        }
+        self.ports.store.save_record(&self.record)?;
+        self.saved = self.record.clone();
+        Ok(())
     }
 
     /// Something happened that is about no single resource.
@@ -455,7 +484,8 @@ impl Controller {
 
 /// Everything that is there: what the engine reports, and the files of the source.
 async fn observe(ports: Ports) -> Result<Observed, PortError> {
-    let mut observed = ports.engine.observe().await?;
+    let silent = |_| PortError::new(ErrorKind::Transient, format!("no answer within {OBSERVING:?}"));
+    let mut observed = tokio::time::timeout(OBSERVING, ports.engine.observe()).await.map_err(silent)??;
     observed.files = ports.files.digests()?;
     Ok(observed)
 }
@@ -470,10 +500,6 @@ fn may_go_on(waiting: &Waiting, now: Timestamp) -> bool {
         // What these wait for is itself in the plan.
         WaitReason::Dependency { .. } | WaitReason::Blocked { .. } | WaitReason::Stalled { .. } => false,
     }
-}
-
-fn instant_of(time: Timestamp, now: Timestamp) -> Instant {
-    Instant::now() + duration_between(now, time)
 }
 
 /// The time from `now` to `time`, nothing if that is past.

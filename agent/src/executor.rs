@@ -1,16 +1,18 @@
 //! Runs the steps of plans, as many at once as makes sense.
 //!
-//! A plan can be offered while steps of an earlier one still run: the executor then takes only steps
-//! of resources that it has nothing to do with at the moment. A build that takes minutes holds up
+//! A plan can be offered while steps of an earlier one still run. It knows more than the earlier one did, so what had not
+//! begun by then is forgotten, and of the new plan all is taken but the steps of resources that are being worked on and
+//! what comes after those: once they are done, the next plan says how it goes on. A build that takes minutes holds up
 //! nothing but the containers that need its image.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, FutureExt};
 use futures::stream::{FuturesUnordered, StreamExt};
-use homeostat_reconciler::{Action, Plan, PortError, ResourceId, Step};
+use homeostat_reconciler::{Action, ErrorKind, Plan, PortError, ResourceId, Step};
 
 use crate::hands::{Hands, Origin};
 use crate::watcher::Watcher;
@@ -100,15 +102,12 @@ impl Executor {
         self.under_way.values().all(|(_, lane)| *lane != Lane::Quick)
     }
 
-    /// Takes the steps of a plan whose resources are free, and begins with those that can run.
-    /// Returns how many it took.
-    pub fn offer(&mut self, plan: &Plan) -> usize {
-        let busy: HashSet<ResourceId> = self
-            .pending
-            .values()
-            .map(|pending| pending.step.resource.clone())
-            .chain(self.under_way.values().map(|(resource, _)| resource.clone()))
-            .collect();
+    /// Takes the steps of a plan whose resources are free, in place of all that have not begun, and begins with those
+    /// that can run.
+    pub fn offer(&mut self, plan: &Plan) {
+        self.pending.clear();
+        let busy: HashSet<ResourceId> =
+            self.under_way.values().map(|(resource, _)| resource.clone()).collect();
         let mut taken: Vec<Option<u64>> = Vec::with_capacity(plan.steps.len());
         for step in &plan.steps {
             let after: Option<BTreeSet<u64>> = step.after.iter().map(|index| taken[*index]).collect();
@@ -120,7 +119,6 @@ impl Executor {
             taken.push(id);
         }
         self.start_ready();
-        taken.iter().flatten().count()
     }
 
     /// Forgets the steps that have not begun.
@@ -175,10 +173,17 @@ impl Executor {
         Box::pin(async move {
             let started = Instant::now();
             let progress = watcher.step_started(&step);
-            let result = hands.execute(&step, origin.as_ref(), progress.as_ref()).await;
+            let work = AssertUnwindSafe(hands.execute(&step, origin.as_ref(), progress.as_ref()));
+            // A bug that a hostile image or Dockerfile finds costs this step, not the loop.
+            let result = work.catch_unwind().await.unwrap_or_else(|_| Err(panicked()));
             let took = started.elapsed();
             watcher.step_finished(&step, &result, took);
             (id, Finished { step, result, took })
         })
     }
+}
+
+fn panicked() -> PortError {
+    PortError::new(ErrorKind::Internal, "the step panicked")
+        .with_hint("the log has the message; please report this bug")
 }

@@ -35,7 +35,8 @@ impl SourceFiles {
             counter: Arc::default(),
         };
         files.prepare().map_err(|e| {
-            PortError::new(ErrorKind::Config, "the directory for files of the source cannot be used").caused_by(e)
+            PortError::new(ErrorKind::Config, "the directory for files of the source cannot be used")
+                .caused_by(e)
         })?;
         Ok(files)
     }
@@ -112,7 +113,9 @@ impl SourceFiles {
             Ok(result) => result.map(drop).map_err(|e| {
                 PortError::new(ErrorKind::Transient, "a mounted file could not be removed").caused_by(e)
             }),
-            Err(panic) => Err(PortError::new(ErrorKind::Internal, "removing a file panicked").caused_by(panic)),
+            Err(panic) => {
+                Err(PortError::new(ErrorKind::Internal, "removing a file panicked").caused_by(panic))
+            }
         }
     }
 }

@@ -13,7 +13,11 @@ const GRACE: Duration = Duration::from_secs(10);
 /// Stops all containers: those that others depend on after these, else at once. Returns the ones that were stopped.
 ///
 /// One that cannot be stopped holds up nobody; the kernel ends it with the host.
-pub(crate) async fn stop_all(engine: &dyn Engine, desired: &Desired, observed: &Observed) -> Vec<ResourceKey> {
+pub(crate) async fn stop_all(
+    engine: &dyn Engine,
+    desired: &Desired,
+    observed: &Observed,
+) -> Vec<ResourceKey> {
     let runs = |state| matches!(state, ContainerState::Running | ContainerState::Paused);
     let running = observed.containers.iter().filter(|(_, container)| runs(container.state));
     let mut remaining: BTreeSet<_> = running.map(|(key, _)| key.clone()).collect();
@@ -55,7 +59,7 @@ mod tests {
 
     use homeostat_reconciler::ErrorKind;
     use homeostat_reconciler::fake::specs::{app_with, container, desired, key, name};
-    use homeostat_reconciler::fake::{Fault, FaultTime, FakeEngine, Operation};
+    use homeostat_reconciler::fake::{FakeEngine, Fault, FaultTime, Operation};
     use homeostat_spec::DependencyCondition;
 
     use super::*;

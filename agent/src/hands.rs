@@ -33,7 +33,12 @@ impl Hands {
     /// # Errors
     /// Those of the engine and the source; [`ErrorKind::Transient`] when files of the source are
     /// needed and it could not be read since the start.
-    pub async fn execute(&self, step: &Step, origin: Option<&Origin>, progress: &dyn Progress) -> Result<(), PortError> {
+    pub async fn execute(
+        &self,
+        step: &Step,
+        origin: Option<&Origin>,
+        progress: &dyn Progress,
+    ) -> Result<(), PortError> {
         match (&step.action, &step.resource) {
             (Action::BuildImage { reference, build }, _) => {
                 let context = self.files.context(origin, &build.context).await?;
@@ -47,14 +52,20 @@ impl Hands {
                 };
                 self.engine.build_image(&request, progress).await.map(drop)
             }
-            (Action::PullImage { reference }, _) => self.engine.pull_image(reference, progress).await.map(drop),
+            (Action::PullImage { reference }, _) => {
+                self.engine.pull_image(reference, progress).await.map(drop)
+            }
             (Action::RemoveImage { reference }, _) => self.engine.remove_image(reference).await,
             (Action::ExportFile { path }, _) => self.files.export(origin, path).await,
             (Action::RemoveFile { digest }, _) => self.files.remove(digest).await,
             (action, ResourceId::Declared(_, key)) => self.change(key, action).await,
             (_, ResourceId::Image(_) | ResourceId::File(_)) => Err(PortError::new(
                 ErrorKind::Internal,
-                format!("the plan has a step that does not fit its resource: {} {}", step.action.verb(), step.resource),
+                format!(
+                    "the plan has a step that does not fit its resource: {} {}",
+                    step.action.verb(),
+                    step.resource
+                ),
             )),
         }
     }
@@ -77,7 +88,9 @@ impl Hands {
                 engine.create_container(&request).await
             }
             Action::StartContainer => engine.start_container(key).await,
-            Action::StopContainer { signal, grace } => engine.stop_container(key, signal.as_deref(), *grace).await,
+            Action::StopContainer { signal, grace } => {
+                engine.stop_container(key, signal.as_deref(), *grace).await
+            }
             Action::PauseContainer => engine.pause_container(key).await,
             Action::ResumeContainer => engine.resume_container(key).await,
             Action::UpdateContainer { resources, log } => engine.update_container(key, resources, log).await,

@@ -54,7 +54,9 @@ impl Host {
         let unusable = |path: &PathBuf| {
             let message = format!("{} cannot be used", path.display());
             let hint = "run as root, or choose other places with --data-dir and --run-dir";
-            move |error: std::io::Error| PortError::new(ErrorKind::Config, message).caused_by(error).with_hint(hint)
+            move |error: std::io::Error| {
+                PortError::new(ErrorKind::Config, message).caused_by(error).with_hint(hint)
+            }
         };
         fs_err::create_dir_all(&directories.data).map_err(unusable(&directories.data))?;
         fs_err::create_dir_all(&directories.run).map_err(unusable(&directories.run))?;
@@ -66,7 +68,10 @@ impl Host {
         let opened = SledStore::open(&directories.data.join("store"))?;
         let notice = opened.moved_aside.map(|(path, error)| {
             let reason = chain(&error);
-            format!("the store could not be read ({reason}); it is now {} and a new one is begun", path.display())
+            format!(
+                "the store could not be read ({reason}); it is now {} and a new one is begun",
+                path.display()
+            )
         });
         let engine = Embedded::open(EmbeddedConfig {
             data_directory: directories.data.clone(),

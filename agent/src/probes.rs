@@ -54,7 +54,9 @@ impl Probes {
     pub fn follow(&mut self, desired: &Desired, observed: &Observed, record: &Record, now: Timestamp) {
         self.due.clear();
         for (key, wanted) in desired.containers() {
-            let (Some(check), Some(container)) = (&wanted.health, observed.containers.get(&key)) else { continue };
+            let (Some(check), Some(container)) = (&wanted.health, observed.containers.get(&key)) else {
+                continue;
+            };
             let Some(time) = record.next_probe_at(&key, check, container) else { continue };
             let Some(run) = container.started_at else { continue };
             if self.under_way.contains(&key) {
@@ -62,7 +64,8 @@ impl Probes {
             }
             let at = Instant::now() + duration_between(now, time);
             let address = address_of(container);
-            self.due.insert(key, Due { at, run, probe: check.probe.clone(), timeout: check.timeout, address });
+            self.due
+                .insert(key, Due { at, run, probe: check.probe.clone(), timeout: check.timeout, address });
         }
     }
 

@@ -1,10 +1,11 @@
 //! Reads the source, one reading at a time.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use futures::future::BoxFuture;
-use homeostat_reconciler::PortError;
+use futures::future::{BoxFuture, FutureExt};
 use homeostat_reconciler::ports::{Snapshot, Source};
+use homeostat_reconciler::{ErrorKind, PortError};
 
 /// See the module's documentation.
 pub struct Reader {
@@ -26,7 +27,10 @@ impl Reader {
             return;
         }
         let source = self.source.clone();
-        self.reading = Some(Box::pin(async move { source.snapshot().await }));
+        self.reading = Some(Box::pin(async move {
+            // A bug that a hostile repository finds costs this reading, not the loop.
+            AssertUnwindSafe(source.snapshot()).catch_unwind().await.unwrap_or_else(|_| Err(panicked()))
+        }));
     }
 
     /// A reading is under way.
@@ -35,6 +39,9 @@ impl Reader {
     }
 
     /// Waits for the reading that is under way; forever when there is none.
+    ///
+    /// # Errors
+    /// Those of the source.
     pub async fn next(&mut self) -> Result<Snapshot, PortError> {
         let Some(reading) = &mut self.reading else { return std::future::pending().await };
         let snapshot = reading.await;
@@ -44,4 +51,9 @@ impl Reader {
         }
         snapshot
     }
+}
+
+fn panicked() -> PortError {
+    PortError::new(ErrorKind::Internal, "reading the source panicked")
+        .with_hint("the log has the message; please report this bug")
 }

@@ -35,8 +35,12 @@ impl Retry {
         self.due
     }
 
-    /// The time to try again has come. Asking does not change anything.
-    pub fn is_due(&self) -> bool {
-        self.due.is_some_and(|due| due <= Instant::now())
+    /// Whether the time to try again has come. It comes once for each failure.
+    pub fn take_due(&mut self) -> bool {
+        let is_due = self.due.is_some_and(|due| due <= Instant::now());
+        if is_due {
+            self.due = None;
+        }
+        is_due
     }
 }

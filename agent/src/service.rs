@@ -9,7 +9,8 @@ use homeostat_reconciler::ports::{
     BuildRequest, Clock, Engine, EngineInfo, Event, ImagePrune, LogLine, LogQuery, Progress, Pruned, Store,
 };
 use homeostat_reconciler::{
-    Desired, ErrorKind, Observed, ObservedContainer, ObservedImage, Plan, PortError, ResourceId, ResourceKey, Waiting,
+    Desired, ErrorKind, Observed, ObservedContainer, ObservedImage, Plan, PortError, ResourceId, ResourceKey,
+    Waiting,
 };
 use homeostat_spec::{Container, Diagnostic, Name};
 use serde::{Deserialize, Serialize};
@@ -118,7 +119,11 @@ impl Service {
 
     async fn look(&self) -> Result<View, PortError> {
         let stored = self.store.load()?;
-        let desired = Desired { revision: stored.revision.unwrap_or_default(), apps: stored.apps, ..Desired::default() };
+        let desired = Desired {
+            revision: stored.revision.unwrap_or_default(),
+            apps: stored.apps,
+            ..Desired::default()
+        };
         let observed = self.observe().await?;
         let time = self.clock.now();
         let plan = homeostat_reconciler::plan(&desired, &observed, &stored.record, time);
@@ -147,7 +152,11 @@ impl Service {
     /// Those of [`Service::view`].
     pub async fn status(&self) -> Result<Status, PortError> {
         let view = self.view().await?;
-        Ok(Status::of(&view, &self.engine.info(), self.agent.as_ref().map(|_| view.source.description.clone())))
+        Ok(Status::of(
+            &view,
+            &self.engine.info(),
+            self.agent.as_ref().map(|_| view.source.description.clone()),
+        ))
     }
 
     /// The plan towards `desired`, from what is there now. A broken app is taken in its last good state.
@@ -187,7 +196,13 @@ impl Service {
             inspection,
             failure: view.record.failures.get(&resource).cloned(),
             steps: view.plan.redacted().steps.into_iter().filter(|step| step.resource == resource).collect(),
-            waiting: view.plan.waiting.iter().filter(|waiting| waiting.resource == resource).cloned().collect(),
+            waiting: view
+                .plan
+                .waiting
+                .iter()
+                .filter(|waiting| waiting.resource == resource)
+                .cloned()
+                .collect(),
             events,
         })
     }
@@ -200,9 +215,9 @@ impl Service {
         let view = self.view().await?;
         let keys = view.keys();
         if address.contains('/') {
-            let key: ResourceKey = address
-                .parse()
-                .map_err(|error| PortError::new(ErrorKind::User, format!("{address} is no container")).caused_by(error))?;
+            let key: ResourceKey = address.parse().map_err(|error| {
+                PortError::new(ErrorKind::User, format!("{address} is no container")).caused_by(error)
+            })?;
             return if keys.contains(&key) { Ok(key) } else { Err(unknown(address, &keys)) };
         }
         let app: Option<Name> = address.parse().ok();
@@ -210,8 +225,13 @@ impl Service {
         match (of_app.next(), of_app.next()) {
             (Some(key), None) => Ok(key.clone()),
             (None, _) => Err(unknown(address, &keys)),
-            (Some(_), Some(_)) => Err(PortError::new(ErrorKind::User, format!("app {address} has several containers"))
-                .with_hint(format!("say which: {}", list(keys.iter().filter(|key| Some(&key.app) == app.as_ref()))))),
+            (Some(_), Some(_)) => {
+                Err(PortError::new(ErrorKind::User, format!("app {address} has several containers"))
+                    .with_hint(format!(
+                        "say which: {}",
+                        list(keys.iter().filter(|key| Some(&key.app) == app.as_ref()))
+                    )))
+            }
         }
     }
 
@@ -224,7 +244,11 @@ impl Service {
     }
 
     /// `logs`.
-    pub fn logs(&self, key: &ResourceKey, query: &LogQuery) -> BoxStream<'static, Result<LogLine, PortError>> {
+    pub fn logs(
+        &self,
+        key: &ResourceKey,
+        query: &LogQuery,
+    ) -> BoxStream<'static, Result<LogLine, PortError>> {
         self.engine.logs(key, query)
     }
 
@@ -310,7 +334,8 @@ impl Agent {
         let reads = self.first_view().await?.source.reads;
         self.tell(Command::Sync).await?;
         let mut view = self.view.clone();
-        let settled = |view: &Option<View>| view.as_ref().is_some_and(|view| view.settled && view.source.reads > reads);
+        let settled =
+            |view: &Option<View>| view.as_ref().is_some_and(|view| view.settled && view.source.reads > reads);
         let known = view.wait_for(settled).await.map_err(|_| ended())?;
         known.clone().ok_or_else(ended)
     }

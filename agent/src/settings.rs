@@ -60,9 +60,13 @@ impl ConfigFile {
         let file = path.unwrap_or(Path::new(DEFAULT_FILE));
         let text = match fs_err::read_to_string(file) {
             Ok(text) => text,
-            Err(error) if path.is_none() && error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(error) if path.is_none() && error.kind() == std::io::ErrorKind::NotFound => {
+                return Ok(Self::default());
+            }
             Err(error) => {
-                return Err(PortError::new(ErrorKind::Config, "the configuration could not be read").caused_by(error));
+                return Err(
+                    PortError::new(ErrorKind::Config, "the configuration could not be read").caused_by(error)
+                );
             }
         };
         toml::from_str(&text).map_err(|error| {

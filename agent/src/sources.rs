@@ -58,9 +58,10 @@ fn mirror_name(url: &str) -> String {
 }
 
 fn credentials(settings: &GitCredentials) -> Result<Credentials, PortError> {
-    let password = settings.password_file.as_ref().map(fs_err::read_to_string).transpose().map_err(|error| {
-        PortError::new(ErrorKind::Config, "the git password cannot be read").caused_by(error)
-    })?;
+    let password =
+        settings.password_file.as_ref().map(fs_err::read_to_string).transpose().map_err(|error| {
+            PortError::new(ErrorKind::Config, "the git password cannot be read").caused_by(error)
+        })?;
     Ok(Credentials {
         username: settings.username.clone(),
         password: password.map(|text| text.trim_end().to_owned()),

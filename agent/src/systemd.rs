@@ -46,7 +46,8 @@ pub(crate) async fn host_goes_down() -> bool {
     if std::env::var_os("NOTIFY_SOCKET").is_none() {
         return false;
     }
-    let asked = tokio::process::Command::new("systemctl").arg("is-system-running").kill_on_drop(true).output();
+    let asked =
+        tokio::process::Command::new("systemctl").arg("is-system-running").kill_on_drop(true).output();
     let answer = tokio::time::timeout(ANSWER_LIMIT, asked).await;
     answer.is_ok_and(|output| output.is_ok_and(|output| output.stdout.trim_ascii() == b"stopping"))
 }

@@ -2,6 +2,7 @@
 //!
 //! Where stderr is no terminal, plain lines are written instead of moving ones.
 
+use std::io::Write as _;
 use std::time::Duration;
 
 use anstream::eprintln;
@@ -10,7 +11,7 @@ use homeostat_reconciler::{PortError, Step, chain};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::cli::Output;
-use crate::render::{DIM, GREEN, RED, YELLOW, short};
+use crate::render::{DIM, GREEN, RED, YELLOW, resource, short};
 use crate::watcher::Watcher;
 
 /// Shows the steps of `apply`.
@@ -36,12 +37,12 @@ impl TerminalWatcher {
 
 impl Watcher for TerminalWatcher {
     fn step_started(&self, step: &Step) -> Box<dyn Progress> {
-        let bar = self.bars.add(spinner(&format!("{} {}", step.action.verb(), step.resource)));
+        let bar = self.bars.add(spinner(&format!("{} {}", step.action.verb(), resource(step))));
         Box::new(BarProgress { bar })
     }
 
     fn step_finished(&self, step: &Step, result: &Result<(), PortError>, took: Duration) {
-        let (verb, resource) = (step.action.verb(), &step.resource);
+        let (verb, resource) = (step.action.verb(), resource(step));
         match result {
             Ok(()) => self.say(&format!("{GREEN}{verb}{GREEN:#} {resource} {DIM}{took:.0?}{DIM:#}")),
             Err(error) => {
@@ -57,8 +58,8 @@ impl Watcher for TerminalWatcher {
         match event.kind {
             EventKind::Applied | EventKind::Failed | EventKind::Revision => {}
             EventKind::Exited | EventKind::Health | EventKind::Source | EventKind::Agent => {
-                let resource = event.resource.as_ref().map(|key| format!("{key}: ")).unwrap_or_default();
-                self.say(&format!("{YELLOW}{resource}{}{YELLOW:#}", event.message));
+                let about = event.resource.as_ref().map(|key| format!("{key}: ")).unwrap_or_default();
+                self.say(&format!("{YELLOW}{about}{}{YELLOW:#}", event.message));
             }
         }
     }
@@ -125,18 +126,20 @@ impl BuildDisplay {
         self.bar.finish_and_clear();
     }
 
-    pub(crate) fn done(&self, reference: &str, id: &str) {
+    pub(crate) fn done(&self, reference: &str, id: &str) -> std::io::Result<()> {
         self.bar.finish_and_clear();
+        let mut out = anstream::stdout();
         match self.output {
-            Output::Text => anstream::println!("{reference} is {}", short(id)),
-            Output::Json => anstream::println!("{}", serde_json::json!({ "reference": reference, "id": id })),
+            Output::Text => writeln!(out, "{reference} is {}", short(id)),
+            Output::Json => writeln!(out, "{}", serde_json::json!({ "reference": reference, "id": id })),
         }
     }
 }
 
 fn spinner(message: &str) -> ProgressBar {
     // A spinner of indicatif turns only where stderr is a terminal.
-    let style = ProgressStyle::with_template("{spinner} {wide_msg} {elapsed}").unwrap_or_else(|_| ProgressStyle::default_spinner());
+    let style = ProgressStyle::with_template("{spinner} {wide_msg} {elapsed}")
+        .unwrap_or_else(|_| ProgressStyle::default_spinner());
     let bar = ProgressBar::new_spinner().with_style(style).with_message(message.to_owned());
     bar.enable_steady_tick(Duration::from_millis(120));
     bar

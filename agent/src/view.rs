@@ -23,7 +23,7 @@ pub struct View {
     pub diagnostics: Arc<Vec<Diagnostic>>,
     /// The source.
     pub source: SourceView,
-    /// Why the engine could not be looked at, if it could not; then `observed` is older.
+    /// Why the engine could not be looked at, if it could not; then `observed` and `plan` are older than the rest.
     pub engine_error: Option<String>,
     /// Nothing is under way, and nothing will change unless something happens or a failed step is tried again.
     pub settled: bool,

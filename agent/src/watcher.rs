@@ -6,6 +6,8 @@ use homeostat_reconciler::ports::{Event, EventKind, Progress};
 use homeostat_reconciler::{PortError, Step, chain};
 use homeostat_spec::Diagnostic;
 
+use crate::render::resource;
+
 /// Is told what the agent does. Never fails and never blocks for long.
 pub trait Watcher: Send + Sync {
     /// A step begins; the result is told how it goes on inside.
@@ -27,11 +29,11 @@ pub struct LogWatcher;
 
 impl Watcher for LogWatcher {
     fn step_started(&self, step: &Step) -> Box<dyn Progress> {
-        Box::new(LogProgress { resource: step.resource.to_string() })
+        Box::new(LogProgress { resource: resource(step) })
     }
 
     fn step_finished(&self, step: &Step, result: &Result<(), PortError>, took: Duration) {
-        let (verb, resource, ms) = (step.action.verb(), &step.resource, took.as_millis());
+        let (verb, resource, ms) = (step.action.verb(), resource(step), took.as_millis());
         match result {
             Ok(()) => tracing::info!(%resource, ms, "{verb}"),
             Err(error) => {

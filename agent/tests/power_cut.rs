@@ -3,6 +3,8 @@
 //! The store lies on an ext4 file system of its own, which is shut down without writing its journal
 //! (`FS_IOC_SHUTDOWN`), as when the plug is pulled, while another process saves one revision after the other.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::io::{BufRead, BufReader, Write};
 use std::os::fd::AsRawFd;
 use std::path::Path;
@@ -42,8 +44,12 @@ fn writer() {
     let store = SledStore::open(Path::new(&directory)).unwrap().store;
     let mut out = std::io::stdout();
     for number in 1u64.. {
-        let event =
-            Event { time: Timestamp::UNIX_EPOCH, kind: EventKind::Agent, resource: None, message: number.to_string() };
+        let event = Event {
+            time: Timestamp::UNIX_EPOCH,
+            kind: EventKind::Agent,
+            resource: None,
+            message: number.to_string(),
+        };
         let mut record = Record::default();
         let container = ContainerRecord { restarts: number, ..ContainerRecord::default() };
         record.containers.insert("web/web".parse().unwrap(), container);
@@ -111,7 +117,8 @@ fn write_until(store: &Path, count: usize) -> u64 {
         .spawn()
         .unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let numbers = lines.map_while(Result::ok).filter_map(|line| line.split_once("saved ")?.1.trim().parse().ok());
+    let numbers =
+        lines.map_while(Result::ok).filter_map(|line| line.split_once("saved ")?.1.trim().parse().ok());
     let last = numbers.take(count).last().expect("the writer saves something");
     child.kill().unwrap();
     child.wait().unwrap();

@@ -1,5 +1,7 @@
 //! What the agent remembers, and what becomes of a store that is damaged.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -65,7 +67,9 @@ fn what_was_saved_is_there_after_a_restart() {
 fn an_app_that_is_gone_is_forgotten_and_a_shorter_one_leaves_no_rest() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path());
-    store.save_applied("a", &BTreeMap::from([app("web", "x".repeat(200_000)), app("web-2", String::new())])).unwrap();
+    store
+        .save_applied("a", &BTreeMap::from([app("web", "x".repeat(200_000)), app("web-2", String::new())]))
+        .unwrap();
     let fewer = BTreeMap::from([app("web", "short".to_owned())]);
     store.save_applied("b", &fewer).unwrap();
     assert_eq!(store.load().unwrap().apps, fewer);

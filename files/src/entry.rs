@@ -136,15 +136,6 @@ impl Entry {
         Ok(handle)
     }
 
-    /// Moves what is here to another name on the same file system, replacing what is there as `rename(2)` does.
-    ///
-    /// # Errors
-    /// When the kernel refuses.
-    pub fn rename_to(&self, to: &Entry) -> Result<(), FileError> {
-        rustix::fs::renameat(&self.directory, &self.name, &to.directory, &to.name)
-            .map_err(|source| self.error("rename", source))
-    }
-
     /// Removes what is there, with everything beneath; says whether anything was.
     ///
     /// # Errors

@@ -8,7 +8,6 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
 
-use crate::durable::write_durably_with_mode;
 use crate::{FileError, write_durably};
 
 /// More than any state file has; a larger one is not read into memory.
@@ -59,19 +58,6 @@ pub enum StateError {
 pub fn write_json_durably<T: Serialize>(path: impl AsRef<Path>, value: &T) -> Result<(), StateError> {
     let path = path.as_ref();
     Ok(write_durably(path, &encode(path, value)?)?)
-}
-
-/// [`write_json_durably`] with another mode.
-///
-/// # Errors
-/// As [`write_json_durably`].
-pub fn write_json_durably_with_mode<T: Serialize>(
-    path: impl AsRef<Path>,
-    value: &T,
-    mode: u32,
-) -> Result<(), StateError> {
-    let path = path.as_ref();
-    Ok(write_durably_with_mode(path, &encode(path, value)?, mode)?)
 }
 
 /// Reads what [`write_json_durably`] saved; `None` when there is no such file.

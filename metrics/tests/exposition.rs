@@ -55,7 +55,7 @@ impl Situation {
                 ]),
                 ..Record::default()
             },
-            plan: Plan { steps: Vec::new(), waiting: vec![waiting] },
+            plan: Plan { steps: Vec::new(), waiting: vec![waiting], ..Plan::default() },
             synced: BTreeMap::from([("blog".parse().unwrap(), true), ("web".parse().unwrap(), false)]),
             usage: BTreeMap::from([(web, usage())]),
         }

@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use homeostat_spec::{
-    Container, ContainerConfig, LogRotation, Mount, MountSource, Network, NetworkMode, Protocol,
-    PublishedPort, Resources,
+    Container, ContainerConfig, LogRotation, Mount, MountSource, Network, NetworkMode, Resources,
 };
 use serde::Serialize;
 
@@ -121,7 +120,7 @@ impl Comparison {
         self.field("user", old.user.as_ref(), user.as_ref());
         self.field("hostname", old.hostname.as_ref(), hostname.as_ref());
         self.map("labels", &old.labels, labels, |value| rendered(&value));
-        self.set("ports", old.ports.iter().map(port), ports.iter().map(port));
+        self.set("ports", old.ports.iter().map(ToString::to_string), ports.iter().map(ToString::to_string));
         self.mounts(&old.mounts, mounts);
         self.field("network", Some(&network_mode(&old.network)), Some(&network_mode(network)));
         self.flag("read_only", old.read_only, *read_only);
@@ -185,36 +184,22 @@ fn with_id(reference: &str, id: Option<&str>) -> String {
     format!("{reference} ({hex})")
 }
 
-fn port(port: &PublishedPort) -> String {
-    let host = port.host_ip.map(|ip| format!("{ip}:")).unwrap_or_default();
-    let protocol = match port.protocol {
-        Protocol::Tcp => "",
-        Protocol::Udp => "/udp",
-    };
-    format!("{host}{}:{}{protocol}", port.host_port, port.container_port)
-}
-
+/// A file of the source also with its content, which may be all that changed.
 fn mount(mount: &Mount) -> String {
-    let mode = if mount.read_only { ":ro" } else { "" };
-    let target = &mount.target;
     match &mount.source {
-        MountSource::Volume(name) => format!("{name}:{target}{mode}"),
-        MountSource::Host(path) => format!("{path}:{target}{mode}"),
-        MountSource::Tmpfs => format!("tmpfs:{target}{mode}"),
         MountSource::Source(path) => {
             let digest: String = path.digest.chars().take(12).collect();
-            format!("./{}:{target}{mode} (content {digest})", path.path)
+            format!("{mount} (content {digest})")
         }
+        _ => mount.to_string(),
     }
 }
 
 fn network_mode(mode: &NetworkMode) -> String {
     match mode {
-        NetworkMode::Bridge => "bridge".to_owned(),
-        NetworkMode::Host => "host".to_owned(),
-        NetworkMode::None => "none".to_owned(),
         // A network could be named like a mode.
         NetworkMode::Named(name) => format!("network.{name}"),
+        mode => mode.to_string(),
     }
 }
 
@@ -270,7 +255,7 @@ mod tests {
             ("hostname: unset -> \"web\"", |c| c.config.hostname = Some("web".to_owned())),
             ("labels.a: unset -> \"b\"", |c| drop(c.config.labels.insert("a".to_owned(), "b".to_owned()))),
             ("ports: unset -> [\"80:80\"]", |c| c.config.ports.push(port(80))),
-            ("volumes./tmp: unset -> tmpfs:/tmp", |c| {
+            ("volumes./tmp: unset -> tmpfs /tmp", |c| {
                 let source = MountSource::Tmpfs;
                 c.config.mounts.push(Mount { source, target: "/tmp".to_owned(), read_only: false });
             }),

@@ -81,6 +81,13 @@ impl ExitStatus {
     pub fn success(&self) -> bool {
         self.code == Some(0)
     }
+
+    /// Whether it was cut off rather than ended by itself: by a power cut, or by a signal with which processes are
+    /// ended from outside, as when the host shuts down or homeostat stops it for another revision.
+    pub fn was_cut_off(&self) -> bool {
+        let by_signal = |code| matches!(code, 129 | 130 | 131 | 137 | 143); // HUP, INT, QUIT, KILL, TERM
+        self.error.is_none() && !self.oom_killed && self.code.is_none_or(by_signal)
+    }
 }
 
 impl fmt::Display for ExitStatus {

@@ -27,6 +27,19 @@ pub struct Record {
     pub seed: u64,
 }
 
+impl Record {
+    /// Whether anything differs that is worth being written down. When probes were last made is not: it changes all
+    /// the time, and without it a probe is made at once.
+    pub fn differs_lastingly(&self, other: &Self) -> bool {
+        let lasting = |record: &Self| {
+            let mut record = record.clone();
+            record.containers.values_mut().for_each(|known| known.health.probed_at = None);
+            record
+        };
+        self != other && lasting(self) != lasting(other)
+    }
+}
+
 /// What is remembered of a container.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContainerRecord {

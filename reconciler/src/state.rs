@@ -106,7 +106,7 @@ pub(crate) fn verbs_from_created(desired: DesiredState) -> &'static [Verb] {
 /// | created | create | keep | replace | replace | replace |
 /// | running | create, start | start | keep; stop and start if unhealthy | resume | by policy start |
 /// | paused | create, start, pause | start, pause | pause | keep | by policy start, pause |
-/// | exited | create, start | start | own run: let it end; else stop | own run: resume; else stop | keep |
+/// | exited | create, start | start | own run: let it end; else stop | own run: resume; else stop | keep; own run cut off: by policy start |
 pub(crate) fn verdict(desired: DesiredState, actual: Option<ContainerState>, facts: &Facts) -> Verdict {
     use ContainerState as Actual;
     use DesiredState as Want;
@@ -120,9 +120,8 @@ pub(crate) fn verdict(desired: DesiredState, actual: Option<ContainerState>, fac
         (Want::Exited, Actual::Running) if facts.may_be_run_of(Want::Exited) => Verdict::AwaitCompletion,
         (Want::Exited, Actual::Paused) if facts.may_be_run_of(Want::Exited) => step(&[Verb::Resume]),
         (Want::Exited, Actual::Running | Actual::Paused) => step(&[Verb::Stop]),
-        (Want::Created, Actual::Created)
-        | (Want::Paused, Actual::Paused)
-        | (Want::Exited, Actual::Exited) => Verdict::Keep,
+        (Want::Created, Actual::Created) | (Want::Paused, Actual::Paused) => Verdict::Keep,
+        (Want::Exited, Actual::Exited) => after_one_shot(facts),
         (Want::Running | Want::Paused | Want::Exited, Actual::Created) => step(verbs_from_created(desired)),
         (Want::Running | Want::Paused, Actual::Exited) => after_exit(desired, facts),
     }
@@ -163,6 +162,25 @@ fn after_exit(desired: DesiredState, facts: &Facts) -> Verdict {
         _ if facts.unhealthy => Verdict::Do(verbs, Cause::Unhealthy),
         Some(exit) => Verdict::Do(verbs, Cause::Restart(exit.clone())),
         None => Verdict::Do(verbs, state),
+    }
+}
+
+/// An exited container that is wanted exited. What a run that was cut off was to do is not done, and what depends
+/// on it would wait for ever.
+fn after_one_shot(facts: &Facts) -> Verdict {
+    match &facts.exit {
+        Some(exit)
+            if exit.was_cut_off()
+                && facts.may_be_run_of(DesiredState::Exited)
+                && facts.policy != RestartPolicy::No =>
+        {
+            if facts.is_due() {
+                Verdict::Do(&[Verb::Start], Cause::Restart(exit.clone()))
+            } else {
+                Verdict::AwaitRestart(facts.restart_at)
+            }
+        }
+        _ => Verdict::Keep,
     }
 }
 
@@ -357,11 +375,46 @@ mod tests {
     }
 
     #[test]
-    fn wanted_exited_and_exited_is_kept_however_it_ended() {
-        for code in [Some(0), Some(1), None] {
+    fn wanted_exited_and_exited_by_itself_is_kept_whatever_its_code() {
+        for code in [Some(0), Some(1)] {
             let facts = exited(DesiredState::Exited, RestartPolicy::Always, code);
             assert_eq!(verdict(DesiredState::Exited, Some(ContainerState::Exited), &facts), Verdict::Keep);
         }
+    }
+
+    #[test]
+    fn a_one_shot_that_was_cut_off_runs_again_unless_its_policy_says_no() {
+        use RestartPolicy::{Always, No, OnFailure};
+        let one_shot = |facts: &Facts| verdict(DesiredState::Exited, Some(ContainerState::Exited), facts);
+        for code in [None, Some(137), Some(143)] {
+            let again = Verdict::Do(&[Verb::Start], Cause::Restart(exit(code)));
+            for (policy, expected) in [(Always, &again), (OnFailure, &again), (No, &Verdict::Keep)] {
+                let facts = exited(DesiredState::Exited, policy, code);
+                assert_eq!(one_shot(&facts), *expected, "{policy} {code:?}");
+            }
+        }
+        let exit = Some(ExitStatus { oom_killed: true, ..exit(Some(137)) });
+        let out_of_memory = Facts { exit, ..exited(DesiredState::Exited, Always, None) };
+        assert_eq!(one_shot(&out_of_memory), Verdict::Keep);
+        let soon = later(Timestamp::UNIX_EPOCH, Duration::from_secs(1));
+        let backs_off = Facts { restart_at: soon, ..exited(DesiredState::Exited, Always, None) };
+        assert_eq!(one_shot(&backs_off), Verdict::AwaitRestart(soon));
+    }
+
+    #[test]
+    fn what_was_cut_off_while_it_was_wanted_running_is_not_run_as_a_one_shot() {
+        let facts = exited(DesiredState::Running, RestartPolicy::Always, None);
+        assert_eq!(verdict(DesiredState::Exited, Some(ContainerState::Exited), &facts), Verdict::Keep);
+    }
+
+    #[test]
+    fn a_one_shot_that_could_not_be_run_at_all_is_not_run_again() {
+        let error = Some("no such program".to_owned());
+        let facts = Facts {
+            exit: Some(ExitStatus { error, ..exit(None) }),
+            ..exited(DesiredState::Exited, RestartPolicy::Always, None)
+        };
+        assert_eq!(verdict(DesiredState::Exited, Some(ContainerState::Exited), &facts), Verdict::Keep);
     }
 
     #[test]

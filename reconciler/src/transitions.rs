@@ -12,8 +12,9 @@ use crate::ports::{Event, EventKind};
 use crate::stall;
 use crate::target::target;
 use crate::{
-    Action, Cause, ContainerRecord, ContainerState, Desired, Failure, Health, HealthStatus, Observed,
-    ObservedContainer, PortError, ProbeOutcome, Record, ResourceId, ResourceKey, ResourceKind, Step, chain,
+    Action, Cause, ContainerRecord, ContainerState, Desired, ExitStatus, Failure, Health, HealthStatus,
+    Observed, ObservedContainer, PortError, ProbeOutcome, Record, ResourceId, ResourceKey, ResourceKind,
+    Step, chain,
 };
 
 /// Time between probes until the first has passed, where the spec asks for none as frequent: a container that is
@@ -140,7 +141,7 @@ impl Record {
         let run = health.run?;
         let soon = check.interval.min(FIRST_PROBES);
         let Some(probed_at) = health.probed_at else { return Some(later(run, soon)) };
-        let starting = health.status == HealthStatus::Starting && probed_at < later(run, check.start_period);
+        let starting = health.status == HealthStatus::Starting && is_in_start_period(run, check, probed_at);
         Some(later(probed_at, if starting { soon } else { check.interval }))
     }
 
@@ -239,9 +240,14 @@ impl ContainerRecord {
         now: Timestamp,
     ) -> Option<String> {
         let run = actual.started_at?;
-        let wanted = |state| matches!(state, DesiredState::Running | DesiredState::Paused);
-        let wanted =
-            declared.is_some_and(|container| wanted(container.state)) && self.started_as.is_some_and(wanted);
+        let exit = actual.exit.as_ref();
+        let service = |state| matches!(state, DesiredState::Running | DesiredState::Paused);
+        let wanted = declared.zip(self.started_as).is_some_and(|(container, started_as)| {
+            // That a one-shot ends is what it is for, but for one that is cut off again and again.
+            let one_shot = exit.is_none_or(ExitStatus::was_cut_off)
+                && [container.state, started_as] == [DesiredState::Exited; 2];
+            one_shot || (service(container.state) && service(started_as))
+        });
         if actual.state != ContainerState::Exited {
             let works = !matches!(self.health.status, HealthStatus::Starting | HealthStatus::Unhealthy);
             if !wanted || (works && self.health.run == Some(run) && lasted(run, now)) {
@@ -253,10 +259,10 @@ impl ContainerRecord {
             return None;
         }
         let unhealthy = self.health.status == HealthStatus::Unhealthy && self.health.run == Some(run);
-        let ended = actual.exit.as_ref().map_or(run, |exit| exit.finished_at);
+        let ended = exit.map_or(run, |exit| exit.finished_at);
         let short = unhealthy || !lasted(run, ended);
         self.short_runs = if wanted && short { self.short_runs.saturating_add(1) } else { 0 };
-        Some(actual.exit.as_ref().map_or_else(|| "exited".to_owned(), ToString::to_string))
+        Some(exit.map_or_else(|| "exited".to_owned(), ToString::to_string))
     }
 
     fn follow_health(&mut self, declared: Option<&Container>, actual: &ObservedContainer, now: Timestamp) {
@@ -312,7 +318,7 @@ impl Health {
             }
             ProbeOutcome::Failed(message) => {
                 self.message = Some(message);
-                let starting = self.status != HealthStatus::Healthy && now < later(run, check.start_period);
+                let starting = self.status != HealthStatus::Healthy && is_in_start_period(run, check, now);
                 if !starting {
                     self.failures = self.failures.saturating_add(1);
                     if self.failures >= check.retries {
@@ -323,6 +329,12 @@ impl Health {
         }
         Some(())
     }
+}
+
+/// Whether `now` is in the start period of a run. With a clock that was set back far it is not: to be taken for
+/// unhealthy too soon costs a restart, to be taken for starting for hours costs hours.
+fn is_in_start_period(run: Timestamp, check: &HealthCheck, now: Timestamp) -> bool {
+    now < later(run, check.start_period) && run < later(now, check.start_period)
 }
 
 fn lasted(start: Timestamp, end: Timestamp) -> bool {

@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use homeostat_spec::{DependencyCondition, DesiredState};
-
 use crate::{Cause, ContainerState, FieldChange, HealthStatus, HoldReason, Step, WaitReason};
 
 impl fmt::Display for Step {
@@ -22,9 +20,7 @@ impl fmt::Display for Cause {
                 let fields: Vec<&str> = changes.iter().map(|change| change.field.as_str()).collect();
                 write!(f, "{} changed", fields.join(", "))
             }
-            Self::State { actual, desired } => {
-                write!(f, "is {actual}, wanted {}", desired_word(*desired))
-            }
+            Self::State { actual, desired } => write!(f, "is {actual}, wanted {desired}"),
             Self::Restart(exit) => exit.fmt(f),
             Self::Unhealthy => f.write_str("unhealthy"),
         }
@@ -41,14 +37,7 @@ impl fmt::Display for FieldChange {
 impl fmt::Display for WaitReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Dependency { on, condition } => {
-                let condition = match condition {
-                    DependencyCondition::Started => "run",
-                    DependencyCondition::Healthy => "be healthy",
-                    DependencyCondition::Completed => "complete",
-                };
-                write!(f, "waits for {on} to {condition}")
-            }
+            Self::Dependency { on, condition } => write!(f, "waits for {on} to be {condition}"),
             Self::BackOff { attempts, message } => write!(f, "backs off after attempt {attempts}: {message}"),
             Self::Blocked { by } => write!(f, "waits for {by}"),
             Self::Health => f.write_str("waits for the first result of its health check"),
@@ -87,14 +76,5 @@ impl fmt::Display for HealthStatus {
             Self::Healthy => "healthy",
             Self::Unhealthy => "unhealthy",
         })
-    }
-}
-
-fn desired_word(state: DesiredState) -> &'static str {
-    match state {
-        DesiredState::Created => "created",
-        DesiredState::Running => "running",
-        DesiredState::Paused => "paused",
-        DesiredState::Exited => "exited",
     }
 }

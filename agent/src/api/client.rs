@@ -89,7 +89,11 @@ impl Client {
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub async fn post<T: DeserializeOwned>(&mut self, path: &str, body: &impl Serialize) -> Result<T, ClientError> {
+    pub async fn post<T: DeserializeOwned>(
+        &mut self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, ClientError> {
         let body = serde_json::to_vec(body).map_err(ClientError::Answer)?;
         read(self.send(Method::POST, path, body.into()).await?).await
     }
@@ -147,18 +151,19 @@ fn broken(error: hyper::Error) -> ClientError {
 /// The JSON values of a body, one a line.
 fn lines<T: DeserializeOwned + 'static>(body: Incoming) -> BoxStream<'static, Result<T, ClientError>> {
     let frames = Box::pin(TryStreamExt::map_err(BodyStream::new(body), broken));
-    let values = stream::try_unfold((frames, Vec::new()), |(mut frames, mut rest): (_, Vec<u8>)| async move {
-        loop {
-            if let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
-                let line: Vec<u8> = rest.drain(..=end).collect();
-                let value = serde_json::from_slice(&line).map_err(ClientError::Answer)?;
-                return Ok(Some((value, (frames, rest))));
+    let values =
+        stream::try_unfold((frames, Vec::new()), |(mut frames, mut rest): (_, Vec<u8>)| async move {
+            loop {
+                if let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+                    let line: Vec<u8> = rest.drain(..=end).collect();
+                    let value = serde_json::from_slice(&line).map_err(ClientError::Answer)?;
+                    return Ok(Some((value, (frames, rest))));
+                }
+                match frames.try_next().await? {
+                    Some(frame) => rest.extend_from_slice(&frame.into_data().unwrap_or_default()),
+                    None => return Ok(None),
+                }
             }
-            match frames.try_next().await? {
-                Some(frame) => rest.extend_from_slice(&frame.into_data().unwrap_or_default()),
-                None => return Ok(None),
-            }
-        }
-    });
+        });
     Box::pin(values)
 }

@@ -35,7 +35,9 @@ impl IntoResponse for ApiError {
         let status = match self.kind {
             ErrorKind::User => StatusCode::BAD_REQUEST,
             ErrorKind::Transient => StatusCode::SERVICE_UNAVAILABLE,
-            ErrorKind::Config | ErrorKind::Terminal | ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            ErrorKind::Config | ErrorKind::Terminal | ErrorKind::Internal => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
         };
         (status, Json(self)).into_response()
     }

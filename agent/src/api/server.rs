@@ -105,9 +105,14 @@ fn observation_router(exposition: Arc<Exposition>) -> Router {
 ///
 /// # Errors
 /// When the socket cannot be made.
-pub async fn serve_socket(path: &Path, service: Service, exposition: Arc<Exposition>) -> Result<(), PortError> {
+pub async fn serve_socket(
+    path: &Path,
+    service: Service,
+    exposition: Arc<Exposition>,
+) -> Result<(), PortError> {
     let unusable = |e: std::io::Error| {
-        PortError::new(ErrorKind::Config, format!("the socket {} cannot be made", path.display())).caused_by(e)
+        PortError::new(ErrorKind::Config, format!("the socket {} cannot be made", path.display()))
+            .caused_by(e)
     };
     // Whoever holds the data directory's lock may replace a socket that a killed agent left.
     match fs_err::remove_file(path) {
@@ -211,7 +216,8 @@ async fn build(State(service): State<Service>, Json(request): Json<BuildRequest>
         // Nobody listens any more: the image is there all the same.
         let _ = sender.send(end).await;
     });
-    let events = futures::stream::unfold(receiver, |mut receiver| async { Some((receiver.recv().await?, receiver)) });
+    let events =
+        futures::stream::unfold(receiver, |mut receiver| async { Some((receiver.recv().await?, receiver)) });
     json_lines(events)
 }
 

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use tracing_subscriber::EnvFilter;
 
 use super::errors::CliError;
-use super::options::{seed, Resolved, SourceOptions};
+use super::options::{Resolved, SourceOptions, seed};
 use super::{DONE, FAILED};
 use crate::api::{Client, serve_socket, serve_tcp};
 use crate::clock::SystemClock;
@@ -69,7 +69,12 @@ impl Agent {
         if let Some(notice) = &host.notice {
             tracing::warn!("{notice}");
         }
-        let options = Options { allow_empty: self.allow_empty, node: global.node(), until: Until::Stopped, seed: seed() };
+        let options = Options {
+            allow_empty: self.allow_empty,
+            node: global.node(),
+            until: Until::Stopped,
+            seed: seed(),
+        };
         run_loop(&host, global, source, options, listen).await?;
         Ok(DONE)
     }
@@ -165,10 +170,14 @@ async fn take_down(global: &Resolved) -> Result<u8, CliError> {
         watcher: Arc::new(crate::watcher::LogWatcher),
     };
     let deadline = Instant::now() + super::apply::DEFAULT_TIMEOUT;
-    let options = Options { allow_empty: true, node: global.node(), until: Until::Settled(deadline), seed: seed() };
+    let options =
+        Options { allow_empty: true, node: global.node(), until: Until::Settled(deadline), seed: seed() };
     let (controller, view) = Controller::new(ports, options)?;
     let (commands, queue) = mpsc::channel(COMMAND_QUEUE);
-    commands.send(Command::Down).await.map_err(|_| PortError::new(ErrorKind::Internal, "the loop has ended"))?;
+    commands
+        .send(Command::Down)
+        .await
+        .map_err(|_| PortError::new(ErrorKind::Internal, "the loop has ended"))?;
     controller.run(queue).await;
     let down = view.borrow().as_ref().is_some_and(crate::view::View::is_converged);
     Ok(if down { DONE } else { FAILED })

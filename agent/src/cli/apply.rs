@@ -9,8 +9,10 @@ use homeostat_reconciler::{ErrorKind, PortError};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use homeostat_spec::parse_duration;
+
 use super::errors::{CliError, print_message};
-use super::options::{Output, Resolved, SourceOptions, parse_duration, seed};
+use super::options::{Output, Resolved, SourceOptions, seed};
 use super::{DONE, FAILED};
 use crate::api::Client;
 use crate::clock::SystemClock;
@@ -64,7 +66,9 @@ impl Apply {
         let sync = client.post("/v1/sync", &());
         match tokio::time::timeout(timeout, sync).await {
             Ok(status) => Ok(status?),
-            Err(_) => Err(PortError::new(ErrorKind::Transient, format!("not converged within {timeout:?}")).into()),
+            Err(_) => {
+                Err(PortError::new(ErrorKind::Transient, format!("not converged within {timeout:?}")).into())
+            }
         }
     }
 

@@ -8,9 +8,9 @@ use futures::stream::StreamExt;
 use homeostat_reconciler::ports::BuildRequest;
 use homeostat_reconciler::{ErrorKind, PortError};
 
+use super::DONE;
 use super::access::Access;
 use super::errors::CliError;
-use super::DONE;
 use super::options::Resolved;
 use crate::api::{BuildEvent, ClientError};
 use crate::terminal::BuildDisplay;
@@ -38,8 +38,9 @@ pub(super) struct Build {
 
 impl Build {
     pub(super) async fn run(self, global: &Resolved) -> Result<u8, CliError> {
-        let context = fs_err::canonicalize(&self.context)
-            .map_err(|error| PortError::new(ErrorKind::User, "the build context cannot be used").caused_by(error))?;
+        let context = fs_err::canonicalize(&self.context).map_err(|error| {
+            PortError::new(ErrorKind::User, "the build context cannot be used").caused_by(error)
+        })?;
         let request = BuildRequest {
             reference: self.tag,
             context,
@@ -61,7 +62,7 @@ impl Build {
                     return Err(ClientError::Api(error).into());
                 }
                 BuildEvent::Image(id) => {
-                    display.done(&request.reference, &id);
+                    display.done(&request.reference, &id)?;
                     return Ok(DONE);
                 }
             }

@@ -8,7 +8,7 @@ use crate::api::ClientError;
 
 /// A command failed.
 #[derive(Debug, thiserror::Error)]
-pub enum CliError {
+pub(super) enum CliError {
     /// An operation on this host failed.
     #[error(transparent)]
     Port(#[from] PortError),

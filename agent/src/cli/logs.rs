@@ -6,12 +6,13 @@ use anstyle::{AnsiColor, Style};
 use clap::Args;
 use futures::stream::StreamExt;
 use homeostat_reconciler::ports::{LogLine, LogStream};
+use homeostat_spec::parse_duration;
 use jiff::Timestamp;
 
 use super::DONE;
 use super::access::Access;
 use super::errors::CliError;
-use super::options::{Output, Resolved, parse_duration};
+use super::options::{Output, Resolved};
 
 #[derive(Args)]
 pub(super) struct Logs {
@@ -35,25 +36,17 @@ impl Logs {
     pub(super) async fn run(self, global: &Resolved) -> Result<u8, CliError> {
         let mut access = Access::open(global).await?;
         let key = access.resolve(&self.container).await?;
-        let mut path = format!("/v1/containers/{key}/logs?follow={}", self.follow);
-        if let Some(tail) = self.tail {
-            path.push_str(&format!("&tail={tail}"));
-        }
-        if let Some(since) = self.since {
-            path.push_str(&format!("&since={since}"));
-        }
-        let mut lines = Box::pin(access.client.get_lines::<Result<LogLine, crate::api::ApiError>>(&path).await?);
+        let tail = self.tail.map(|lines| format!("&tail={lines}")).unwrap_or_default();
+        let since = self.since.map(|time| format!("&since={time}")).unwrap_or_default();
+        let path = format!("/v1/containers/{key}/logs?follow={}{tail}{since}", self.follow);
+        let mut lines =
+            Box::pin(access.client.get_lines::<Result<LogLine, crate::api::ApiError>>(&path).await?);
         let mut out = anstream::stdout().lock();
         while let Some(line) = lines.next().await {
             let line = line?.map_err(crate::api::ClientError::Api)?;
-            let written = match global.output {
-                Output::Json => serde_json::to_writer(&mut out, &line).map_err(Into::into).and_then(|()| writeln!(out)),
-                Output::Text => self.print(&mut out, &line),
-            };
-            match written {
-                // The reader of a pipe has seen enough.
-                Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => break,
-                other => other?,
+            match global.output {
+                Output::Json => writeln!(out, "{}", serde_json::json!(line))?,
+                Output::Text => self.print(&mut out, &line)?,
             }
         }
         Ok(DONE)
@@ -77,6 +70,7 @@ fn parse_since(text: &str) -> Result<Timestamp, String> {
     if let Ok(time) = text.parse::<Timestamp>() {
         return Ok(time);
     }
-    let ago = parse_duration(text).map_err(|_| "neither a time as 2026-01-31T12:00:00Z nor a duration as 10m")?;
+    let ago =
+        parse_duration(text).map_err(|_| "neither a time as 2026-01-31T12:00:00Z nor a duration as 10m")?;
     Timestamp::now().checked_sub(ago).map_err(|error| error.to_string())
 }

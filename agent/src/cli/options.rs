@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use homeostat_reconciler::PortError;
-use homeostat_spec::Node;
+use homeostat_spec::{Node, parse_duration};
 
 use crate::host::Directories;
 use crate::settings::ConfigFile;
@@ -96,7 +96,10 @@ impl SourceOptions {
                 .with_hint("name a directory or git URL, or set `source` in the configuration file")
         })?;
         let configured = config.interval.as_deref().map(parse_duration).transpose().map_err(|message| {
-            PortError::new(homeostat_reconciler::ErrorKind::Config, format!("interval in the configuration: {message}"))
+            PortError::new(
+                homeostat_reconciler::ErrorKind::Config,
+                format!("interval in the configuration: {message}"),
+            )
         })?;
         Ok(SourceSettings {
             location,
@@ -107,11 +110,6 @@ impl SourceOptions {
             mirrors: global.directories.mirrors(),
         })
     }
-}
-
-/// Reads a time as specs write it.
-pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
-    homeostat_spec::parse_duration(text).map_err(|error| error.to_string())
 }
 
 /// A number that differs from process to process.

@@ -30,7 +30,8 @@ impl Plan {
         let answer = if self.source.is_none() && access.is_agent() {
             access.client.get("/v1/plan").await?
         } else {
-            let compiled = sources::compile(&self.options.settings(self.source, global)?, &global.node()).await?;
+            let compiled =
+                sources::compile(&self.options.settings(self.source, global)?, &global.node()).await?;
             let desired = Desired {
                 revision: compiled.revision,
                 apps: compiled.compiled.apps,

@@ -1,6 +1,7 @@
 //! `homeostat prune`.
 
-use anstream::println;
+use std::io::Write as _;
+
 use clap::Args;
 use homeostat_reconciler::ports::Pruned;
 
@@ -19,16 +20,17 @@ pub(super) struct Prune {
 
 impl Prune {
     pub(super) async fn run(self, global: &Resolved) -> Result<u8, CliError> {
+        let out = &mut anstream::stdout();
         let mut access = Access::open(global).await?;
         let pruned: Pruned = access.client.post(&format!("/v1/prune?dry_run={}", self.dry_run), &()).await?;
         match global.output {
             Output::Json => render::json(&pruned)?,
             Output::Text => {
                 for reference in &pruned.images {
-                    println!("{reference}");
+                    writeln!(out, "{reference}")?;
                 }
                 let verb = if self.dry_run { "would be freed" } else { "freed" };
-                println!("{} {verb}", render::size(pruned.bytes));
+                writeln!(out, "{} {verb}", render::size(pruned.bytes))?;
             }
         }
         Ok(DONE)

@@ -1,6 +1,7 @@
 //! `homeostat validate`.
 
-use anstream::println;
+use std::io::Write as _;
+
 use clap::Args;
 use homeostat_spec::Severity;
 
@@ -20,16 +21,22 @@ pub(super) struct Validate {
 
 impl Validate {
     pub(super) async fn run(self, global: &Resolved) -> Result<u8, CliError> {
+        let out = &mut anstream::stdout();
         let answer = sources::compile(&self.options.settings(self.source, global)?, &global.node()).await?;
         let compiled = answer.compiled;
-        let errors = compiled.diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count();
+        let errors =
+            compiled.diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error).count();
         match global.output {
             Output::Json => render::json(&compiled.diagnostics)?,
             Output::Text => {
                 render::diagnostics(&compiled.diagnostics)?;
                 let count = compiled.apps.len();
                 let apps = if count == 1 { "1 app is".to_owned() } else { format!("{count} apps are") };
-                println!("{apps} valid, {errors} {} found", if errors == 1 { "error" } else { "errors" });
+                writeln!(
+                    out,
+                    "{apps} valid, {errors} {} found",
+                    if errors == 1 { "error" } else { "errors" }
+                )?;
             }
         }
         Ok(if errors == 0 { DONE } else { FAILED })

@@ -10,6 +10,7 @@ pub(crate) mod why;
 use std::io::{self, IsTerminal, Write};
 
 use anstyle::{AnsiColor, Style};
+use homeostat_reconciler::{Action, ResourceId, Step};
 use homeostat_spec::Diagnostic;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -51,6 +52,15 @@ pub(crate) fn size(bytes: u64) -> String {
         unit = Some(name);
     }
     unit.map_or_else(|| format!("{bytes} B"), |unit| format!("{rest}.{tenths} {unit}"))
+}
+
+/// The resource of a step, files by their path instead of their digest where it is known.
+pub(crate) fn resource(step: &Step) -> String {
+    match (&step.action, &step.resource) {
+        (Action::ExportFile { path }, _) => format!("file {path}"),
+        (_, ResourceId::File(digest)) => format!("file {}", short(digest)),
+        (_, resource) => resource.to_string(),
+    }
 }
 
 /// How long ago, in one unit.

@@ -1,8 +1,7 @@
 //! `status` for people.
 
-use std::io;
+use std::io::{self, Write as _};
 
-use anstream::println;
 use anstyle::Style;
 use homeostat_reconciler::{AppStatus, ContainerStatus, HealthStatus, ShownState};
 use jiff::Timestamp;
@@ -13,23 +12,27 @@ use crate::service::Status;
 
 /// Prints apps and containers, then what is in error.
 pub(crate) fn print(status: &Status) -> io::Result<()> {
+    let out = &mut anstream::stdout().lock();
     let source = status.source.as_deref().map(|source| format!(" of {source}")).unwrap_or_default();
-    println!("engine {}, revision {}{source}", status.report.engine, short(&status.report.revision));
+    writeln!(out, "engine {}, revision {}{source}", status.report.engine, short(&status.report.revision))?;
     let rows: Vec<_> = status.report.apps.iter().flat_map(rows).collect();
     if !rows.is_empty() {
-        table::print(["CONTAINER", "DESIRED", "ACTUAL", "HEALTH", "RESTARTS", "STARTED", "IMAGE", "MESSAGE"], rows)?;
+        table::print(
+            ["CONTAINER", "DESIRED", "ACTUAL", "HEALTH", "RESTARTS", "STARTED", "IMAGE", "MESSAGE"],
+            rows,
+        )?;
     }
     for app in status.report.apps.iter().filter(|app| !app.synced) {
         if let Some(message) = &app.message {
-            println!("{YELLOW}{}: {message}{YELLOW:#}", app.name);
+            writeln!(out, "{YELLOW}{}: {message}{YELLOW:#}", app.name)?;
         }
     }
     for error in &status.errors {
-        println!("{RED}{error}{RED:#}");
+        writeln!(out, "{RED}{error}{RED:#}")?;
     }
     super::diagnostics(&status.diagnostics)?;
     if !status.agent {
-        println!("{DIM}no agent is running: nothing is healed until one is{DIM:#}");
+        writeln!(out, "{DIM}no agent is running: nothing is healed until one is{DIM:#}")?;
     }
     Ok(())
 }
@@ -74,13 +77,8 @@ fn state_style(container: &ContainerStatus) -> Style {
     }
 }
 
-fn health(health: HealthStatus) -> &'static str {
-    match health {
-        HealthStatus::None => "-",
-        HealthStatus::Starting => "starting",
-        HealthStatus::Healthy => "healthy",
-        HealthStatus::Unhealthy => "unhealthy",
-    }
+fn health(health: HealthStatus) -> String {
+    if health == HealthStatus::None { "-".to_owned() } else { health.to_string() }
 }
 
 fn health_style(health: HealthStatus) -> Style {

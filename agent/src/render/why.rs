@@ -1,8 +1,7 @@
 //! `why` for people.
 
-use std::io;
+use std::io::{self, Write as _};
 
-use anstream::println;
 use homeostat_reconciler::ResourceKey;
 
 use super::{BOLD, RED, YELLOW, plan, short};
@@ -10,43 +9,50 @@ use crate::service::Explanation;
 
 /// Prints who asks for a container, how it is, what it waits for and what happened.
 pub(crate) fn print(key: &ResourceKey, why: &Explanation) -> io::Result<()> {
-    println!("{BOLD}{key}{BOLD:#}");
+    let out = &mut anstream::stdout().lock();
+    writeln!(out, "{BOLD}{key}{BOLD:#}")?;
     match (&why.inspection.desired, &why.file) {
         (Some(container), Some(file)) => {
-            println!("desired   {:?} by {file} at {}", container.state, short(&why.revision));
+            writeln!(out, "desired   {} by {file} at {}", container.state, short(&why.revision))?;
         }
-        _ => println!("desired   not declared at {}", short(&why.revision)),
+        _ => writeln!(out, "desired   not declared at {}", short(&why.revision))?,
     }
     match &why.inspection.observed {
         Some(container) => {
-            println!("observed  {:?}, image {} ({})", container.state, container.image, short(&container.image_id));
+            writeln!(
+                out,
+                "observed  {}, image {} ({})",
+                container.state,
+                container.image,
+                short(&container.image_id)
+            )?;
             if let Some(exit) = &container.exit {
-                println!("last run  {exit} at {:.0}", exit.finished_at);
+                writeln!(out, "last run  {exit} at {:.0}", exit.finished_at)?;
             }
         }
-        None => println!("observed  absent"),
+        None => writeln!(out, "observed  absent")?,
     }
     if let Some(record) = &why.inspection.record {
-        println!("restarts  {}", record.restarts);
+        writeln!(out, "restarts  {}", record.restarts)?;
         if let Some(message) = &record.health.message {
-            println!("health    {:?}: {message}", record.health.status);
+            writeln!(out, "health    {}: {message}", record.health.status)?;
         }
     }
     if let Some(failure) = &why.failure {
-        println!("{RED}failed    {} times: {}{RED:#}", failure.attempts, failure.message);
+        writeln!(out, "{RED}failed    {} times: {}{RED:#}", failure.attempts, failure.message)?;
         if let Some(hint) = &failure.hint {
-            println!("hint      {hint}");
+            writeln!(out, "hint      {hint}")?;
         }
-        println!("retry at  {:.0}", failure.retry_at);
+        writeln!(out, "retry at  {:.0}", failure.retry_at)?;
     }
     for step in &why.steps {
-        println!("next      {} ({})", step.action.verb(), plan::cause(&step.cause));
+        writeln!(out, "next      {} ({})", step.action.verb(), step.cause)?;
     }
     for waiting in &why.waiting {
-        println!("{YELLOW}waiting   {}{YELLOW:#}", plan::reason(waiting));
+        writeln!(out, "{YELLOW}waiting   {}{YELLOW:#}", plan::reason(waiting))?;
     }
     if !why.events.is_empty() {
-        println!("events");
+        writeln!(out, "events")?;
         super::events::print(&why.events)?;
     }
     Ok(())

@@ -3,6 +3,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
+use nix::sys::prctl;
+
 use super::document;
 
 /// Key of the mark that every database of ours has; its value is the version of the layout.
@@ -45,13 +47,14 @@ pub(super) struct Database {
     directory: PathBuf,
     documents: sled::Tree,
     events: sled::Tree,
-    database: sled::Db,
+    sled: sled::Db,
 }
 
 impl Database {
     pub(super) fn open(directory: &Path) -> Result<Self, DatabaseError> {
         fs_err::create_dir_all(directory).map_err(DatabaseError::Files)?;
         let is_new = !directory.join("db").exists();
+        let _patience = Patience::begin();
         let opened = contained(|| {
             let database = sled::Config::new()
                 .path(directory)
@@ -63,7 +66,7 @@ impl Database {
                 directory: directory.to_owned(),
                 documents: database.open_tree("documents")?,
                 events: database.open_tree("events")?,
-                database,
+                sled: database,
             })
         })?;
         opened.check_mark(is_new)?;
@@ -75,8 +78,8 @@ impl Database {
     /// sled takes some damaged files for those of a new database. The mark tells them apart.
     fn check_mark(&self, is_new: bool) -> Result<(), DatabaseError> {
         if is_new {
-            contained(|| self.database.insert(MARK, b"1")).map(drop)
-        } else if contained(|| self.database.contains_key(MARK))? {
+            contained(|| self.sled.insert(MARK, b"1")).map(drop)
+        } else if contained(|| self.sled.contains_key(MARK))? {
             Ok(())
         } else {
             Err(DatabaseError::Emptied)
@@ -145,9 +148,34 @@ impl Database {
 
     /// Makes everything written so far survive a power cut.
     fn sync(&self) -> Result<(), DatabaseError> {
-        contained(|| self.database.flush())?;
+        contained(|| self.sled.flush())?;
         let file = fs_err::File::open(self.directory.join("db")).map_err(DatabaseError::Files)?;
         file.sync_all().map_err(DatabaseError::Files)
+    }
+}
+
+/// An hour, in nanoseconds.
+const LONG_SLACK: u64 = 3_600_000_000_000;
+
+/// Lets threads that are started meanwhile wake up late from sleep, up to an hour after their time.
+///
+/// sled's pool has seven threads that look for work each second for as long as the process lives; what wakes
+/// them for work wakes them at once, and so it can be as late as it likes without. A new thread takes over the timer slack of
+/// the one that starts it (`PR_SET_TIMERSLACK`, prctl(2)).
+struct Patience;
+
+impl Patience {
+    fn begin() -> Self {
+        // Without it the threads wake up more often, and that is all.
+        let _ = prctl::set_timerslack(LONG_SLACK);
+        Self
+    }
+}
+
+impl Drop for Patience {
+    fn drop(&mut self) {
+        // 0 is what the thread began with.
+        let _ = prctl::set_timerslack(0);
     }
 }
 

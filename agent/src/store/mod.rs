@@ -121,8 +121,7 @@ impl Store for SledStore {
     }
 
     fn events(&self, limit: usize) -> Result<Vec<Event>, PortError> {
-        let lines =
-            self.database.last_events(limit).map_err(|e| unusable("events could not be read", e))?;
+        let lines = self.database.last_events(limit).map_err(|e| unusable("events could not be read", e))?;
         // An event of a newer version that this one does not know is left out.
         Ok(lines.iter().filter_map(|line| serde_json::from_slice(line).ok()).collect())
     }
@@ -135,7 +134,7 @@ fn to_json<T: Serialize>(value: &T) -> Vec<u8> {
 /// Renames `directory` to the first free `DIRECTORY.bad-N`.
 fn move_aside(directory: &Path) -> Result<PathBuf, DatabaseError> {
     let name = directory.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let aside = (1u32..)
+    let aside = (1..=u32::MAX)
         .map(|n| directory.with_file_name(format!("{name}.bad-{n}")))
         .find(|path| !path.exists())
         .expect("some number is free");
@@ -144,9 +143,9 @@ fn move_aside(directory: &Path) -> Result<PathBuf, DatabaseError> {
 }
 
 fn unusable(message: &str, error: DatabaseError) -> PortError {
-    PortError::new(ErrorKind::Config, message)
-        .caused_by(error)
-        .with_hint("check the disk under the data directory (--data-dir): space, read-only mount, errors in dmesg")
+    PortError::new(ErrorKind::Config, message).caused_by(error).with_hint(
+        "check the disk under the data directory (--data-dir): space, read-only mount, errors in dmesg",
+    )
 }
 
 fn unwritable(message: &str, error: DatabaseError) -> PortError {

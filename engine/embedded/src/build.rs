@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, BufRead as _, BufReader, Read, Write as _};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::{Arc, mpsc};
 
 use homeostat_build::{BuildOptions, Reporter, RunError, RunStep, StepRunner, Stream};
@@ -15,6 +15,7 @@ use crate::EmbeddedError;
 use crate::engine::Inner;
 use crate::instance::Instance;
 use crate::networks::name_servers;
+use crate::program::Program;
 use crate::run::blocking;
 use crate::staging::random_id;
 
@@ -42,7 +43,7 @@ impl Inner {
     fn build(&self, request: BuildRequest, told: UnboundedSender<News>) -> Result<String, EmbeddedError> {
         let _building = self.building();
         let steps = Steps {
-            program: self.program.clone(),
+            program: Arc::clone(&self.program),
             instance: self.instance.clone(),
             runtime: self.layout.runtime(),
         };
@@ -104,7 +105,7 @@ impl Reporter for Telling {
 
 /// Runs `RUN` steps with `PROGRAM monitor step`.
 struct Steps {
-    program: PathBuf,
+    program: Arc<Program>,
     instance: Instance,
     runtime: PathBuf,
 }
@@ -113,8 +114,9 @@ impl StepRunner for Steps {
     fn run(&self, step: &RunStep, output: &mut dyn FnMut(Stream, &str)) -> Result<i32, RunError> {
         let request = serde_json::to_vec(&self.request(step)?)?;
         // The child is this thread's own, and so sees the step's root in the thread's mount namespace.
-        let mut child = Command::new(&self.program)
-            .args(["monitor", "step"])
+        let mut child = self
+            .program
+            .monitor("step")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

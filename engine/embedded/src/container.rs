@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use homeostat_files::{StateError, read_json, remove_tree, write_json_durably};
 use homeostat_monitor::cgroup::{Cgroup, CgroupError};
 use homeostat_monitor::{ExitRecord, RunState};
-use homeostat_reconciler::{ContainerState, ExitStatus, ResourceKey};
+use homeostat_reconciler::{ContainerState, ExitStatus, ResourceKey, chain};
 use jiff::Timestamp;
 use tokio::sync::watch;
 
@@ -33,6 +33,8 @@ pub(crate) struct Container {
     /// Its directory of the OCI runtime, which exists while it runs.
     runtime: PathBuf,
     state: Mutex<State>,
+    /// Held while the end of a run is settled, which may take long; the state can be looked at meanwhile.
+    settling: Mutex<()>,
 }
 
 /// What changes of a container.
@@ -88,6 +90,7 @@ impl Container {
             cgroup: Cgroup::at(instance.cgroup(id))?,
             runtime: layout.runtime().join(id),
             state: Mutex::new(State { record, run: Run::Never }),
+            settling: Mutex::default(),
         })
     }
 
@@ -117,7 +120,7 @@ impl Container {
             Run::Ended(_) => ContainerState::Exited,
             Run::Live(_) => ContainerState::Running,
         };
-        let paused = state == ContainerState::Running && self.is_frozen()?;
+        let paused = state == ContainerState::Running && self.is_frozen();
         Ok(if paused { ContainerState::Paused } else { state })
     }
 
@@ -129,15 +132,26 @@ impl Container {
         }
     }
 
-    /// Whether all of its processes are frozen.
-    pub(crate) fn is_frozen(&self) -> Result<bool, EmbeddedError> {
+    /// Whether it runs at this moment. Settles nothing, and waits for nothing.
+    pub(crate) fn runs_now(&self) -> bool {
+        match &self.lock().run {
+            Run::Live(live) => !live.monitor.has_ended(),
+            Run::Never | Run::Ended(_) => false,
+        }
+    }
+
+    /// Whether all of its processes are frozen. Where that cannot be told, they are not.
+    pub(crate) fn is_frozen(&self) -> bool {
         match self.cgroup.is_frozen() {
-            Ok(frozen) => Ok(frozen),
+            Ok(frozen) => frozen,
             // This host has no freezer to freeze with.
-            Err(CgroupError::Missing { .. }) => Ok(false),
-            // The run ends at this moment.
-            Err(_) if self.is_ending() => Ok(false),
-            Err(error) => Err(error.into()),
+            Err(CgroupError::Missing { .. }) => false,
+            Err(error) => {
+                if !self.is_ending() {
+                    tracing::debug!(container = %self.key, %error, "the freezer does not tell");
+                }
+                false
+            }
         }
     }
 
@@ -157,52 +171,86 @@ impl Container {
     /// Notices that the run has ended, and finds out how.
     ///
     /// Of a run whose monitor did not live to see its end, everything is ended and cleaned up that is left of it.
+    ///
+    /// # Errors
+    /// When that cannot be done: a process hangs in the kernel. It then counts as running.
     pub(crate) fn settle(&self) -> Result<(), EmbeddedError> {
-        let mut state = self.lock();
-        let Run::Live(live) = &state.run else { return Ok(()) };
-        if !live.monitor.has_ended() {
-            return Ok(());
-        }
-        live.monitor.reap();
-        let ended = self.end_of(&live.state)?;
-        state.run = Run::Ended(ended);
+        let _settling = self.settling.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(live) = self.ended_run() else { return Ok(()) };
+        let ended = match self.told_end(&live.state) {
+            Some(ended) => ended,
+            None => self.lost_end(&live.state)?,
+        };
+        self.set_run(Run::Ended(ended));
         Ok(())
     }
 
-    /// What is known on disk of the last run; `None` when there was none. A run that goes on is left out.
-    pub(crate) fn last_run(&self) -> Result<(Option<RunState>, Option<Ended>), EmbeddedError> {
-        if let Some(run) = RunState::load(&self.directory) {
-            if run.monitor.is_alive() {
-                return Ok((Some(run), None));
+    /// Does of [`settle`](Self::settle) what never takes long, so that one container does not hold up an observation
+    /// of all. The rest is on the task that watches the run.
+    pub(crate) fn settle_if_told(&self) {
+        let Ok(_settling) = self.settling.try_lock() else { return };
+        if let Some(live) = self.ended_run()
+            && let Some(ended) = self.told_end(&live.state)
+        {
+            self.set_run(Run::Ended(ended));
+        }
+    }
+
+    /// The run that counts as live though its monitor has ended.
+    fn ended_run(&self) -> Option<Live> {
+        match &self.lock().run {
+            Run::Live(live) if live.monitor.has_ended() => {
+                live.monitor.reap();
+                Some(live.clone())
             }
-            let ended = self.end_of(&run)?;
-            return Ok((None, Some(ended)));
+            Run::Never | Run::Live(_) | Run::Ended(_) => None,
         }
-        let exit = whole(ExitRecord::load(&self.directory))?;
-        Ok((None, exit.map(Ended::from)))
     }
 
-    /// How a run has ended: as its monitor says, else as nobody knows.
-    fn end_of(&self, run: &RunState) -> Result<Ended, EmbeddedError> {
-        let exit = whole(ExitRecord::load(&self.directory))?;
+    /// What is known on disk of the last run: that it goes on, or how it has ended.
+    ///
+    /// # Errors
+    /// As [`settle`](Self::settle).
+    pub(crate) fn last_run(&self) -> Result<(Option<RunState>, Option<Ended>), EmbeddedError> {
+        let Some(run) = RunState::load(&self.directory) else {
+            return Ok((None, self.exit_record().map(Ended::from)));
+        };
+        if run.monitor.is_alive() {
+            return Ok((Some(run), None));
+        }
+        let ended = match self.told_end(&run) {
+            Some(ended) => ended,
+            None => self.lost_end(&run)?,
+        };
+        Ok((None, Some(ended)))
+    }
+
+    /// How a run has ended, if its monitor has said so.
+    fn told_end(&self, run: &RunState) -> Option<Ended> {
+        let exit = self.exit_record()?;
         // A record without a start is of a later attempt that failed.
-        if let Some(exit) = exit.filter(|exit| exit.started_at.is_none_or(|start| start == run.started_at)) {
-            return Ok(exit.into());
-        }
-        self.clean_up()?;
-        let lost: Option<LostRun> = whole(read_json(self.directory.join(LOST_FILE)))?;
-        let lost = lost.filter(|lost| lost.started_at == run.started_at);
-        let lost = lost.map_or_else(|| self.record_loss(run), Ok)?;
-        Ok(Ended {
-            started_at: Some(lost.started_at),
-            status: ExitStatus { code: None, oom_killed: false, finished_at: lost.finished_at, error: None },
-        })
+        exit.started_at.is_none_or(|start| start == run.started_at).then(|| exit.into())
     }
 
-    fn record_loss(&self, run: &RunState) -> Result<LostRun, EmbeddedError> {
+    /// The end of a run whose monitor has said nothing: as nobody knows.
+    fn lost_end(&self, run: &RunState) -> Result<Ended, EmbeddedError> {
+        self.clean_up()?;
+        let lost = whole(read_json::<LostRun>(self.directory.join(LOST_FILE)));
+        let lost = lost.filter(|lost| lost.started_at == run.started_at);
+        Ok(lost.unwrap_or_else(|| self.record_loss(run)).into())
+    }
+
+    fn exit_record(&self) -> Option<ExitRecord> {
+        whole(ExitRecord::load(&self.directory))
+    }
+
+    /// Where it cannot be written, as on a full disk, the time is another one after the next opening; that is all.
+    fn record_loss(&self, run: &RunState) -> LostRun {
         let lost = LostRun { started_at: run.started_at, finished_at: Timestamp::now() };
-        write_json_durably(self.directory.join(LOST_FILE), &lost)?;
-        Ok(lost)
+        if let Err(error) = write_json_durably(self.directory.join(LOST_FILE), &lost) {
+            tracing::warn!(container = %self.key, error = chain(&error), "the end of a run cannot be noted");
+        }
+        lost
     }
 
     /// Ends and removes what a killed monitor has left: processes, control groups, the runtime's notes. Mounts and
@@ -229,10 +277,20 @@ impl From<ExitRecord> for Ended {
     }
 }
 
-/// A state file that a power cut has torn is as good as none: what it told of ended with the cut.
-fn whole<T>(read: Result<Option<T>, StateError>) -> Result<Option<T>, StateError> {
-    match read {
-        Err(StateError::Damaged { .. }) => Ok(None),
-        read => read,
+impl From<LostRun> for Ended {
+    fn from(lost: LostRun) -> Self {
+        Self {
+            started_at: Some(lost.started_at),
+            status: ExitStatus { code: None, oom_killed: false, finished_at: lost.finished_at, error: None },
+        }
     }
+}
+
+/// A state file that a power cut has torn, or that cannot be read for another reason, is as good as none: it tells of
+/// the past only.
+fn whole<T>(read: Result<Option<T>, StateError>) -> Option<T> {
+    read.unwrap_or_else(|error| {
+        tracing::warn!(error = chain(&error), "what is known of the end of a run cannot be read");
+        None
+    })
 }

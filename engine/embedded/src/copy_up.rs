@@ -6,10 +6,9 @@ use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 use homeostat_files::{FileKind, Metadata, NodeKind, Root, overlay, overlay::Overlay};
-use nix::mount::MsFlags;
-use nix::sched::CloneFlags;
 
 use crate::EmbeddedError;
+use crate::mount_namespace;
 
 /// One directory of an image to copy.
 #[derive(Debug)]
@@ -24,28 +23,14 @@ pub(crate) struct Copy {
 ///
 /// `layers` are the image's directories, the top one first; `view` is an empty directory.
 ///
-/// The image is mounted in a mount namespace that only the copying thread has, so that the mount ends with it, also
-/// when the whole process is killed.
+/// The image is mounted in a mount namespace that only the copying thread has.
 pub(crate) fn copy_up(layers: &[PathBuf], view: &Path, copies: &[Copy]) -> Result<(), EmbeddedError> {
-    std::thread::scope(|scope| {
-        scope
-            .spawn(|| {
-                leave_mount_namespace().map_err(EmbeddedError::MountNamespace)?;
-                let overlay = Overlay { lower: layers.to_vec(), upper: None };
-                overlay::mount(&overlay, view)?;
-                let image = Root::open(view)?;
-                copies.iter().try_for_each(|copy| copy_directory(&image, copy))
-            })
-            .join()
-            .unwrap_or_else(|_| Err(EmbeddedError::Panicked))
+    mount_namespace::run(|| {
+        let overlay = Overlay { lower: layers.to_vec(), upper: None };
+        overlay::mount(&overlay, view)?;
+        let image = Root::open(view)?;
+        copies.iter().try_for_each(|copy| copy_directory(&image, copy))
     })
-}
-
-fn leave_mount_namespace() -> io::Result<()> {
-    nix::sched::unshare(CloneFlags::CLONE_NEWNS)?;
-    let none = None::<&str>;
-    nix::mount::mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)?;
-    Ok(())
 }
 
 fn copy_directory(image: &Root, copy: &Copy) -> Result<(), EmbeddedError> {

@@ -40,10 +40,34 @@ impl Inner {
         let record = record(request, &image);
         self.check(&record)?;
         let staged = Staged::create(&self.layout)?;
-        self.fill(&staged, &record, &image)?;
+        let filled = self.fill(&staged, &record, &image)?;
         write_json_durably(staged.path().join(CONTAINER_FILE), &record)?;
         let container = Container::new(&self.layout, &self.instance, &id, record)?;
         fs::create_dir_all(self.layout.log(&request.key))?;
+        self.put(container, staged, filled)
+    }
+
+    /// Makes a container that is ready, and the content of its new volumes, known to all at once.
+    fn put(
+        &self,
+        container: Container,
+        staged: Staged,
+        filled: Vec<(Staged, PathBuf)>,
+    ) -> Result<(), EmbeddedError> {
+        let _changing = self.changing_volumes();
+        if self.find(&container.key).is_some() {
+            // Somebody else has created it meanwhile.
+            return Err(EmbeddedError::Different(container.key));
+        }
+        let record = container.record();
+        // A volume may have been removed meanwhile, or have got other content.
+        self.mounts(&record, &container.directory)?;
+        let still_new = self.new_volumes(&record)?;
+        for (volume, data) in filled {
+            if still_new.iter().any(|(_, new)| *new == data) {
+                volume.put(&data)?;
+            }
+        }
         staged.put(&container.directory)?;
         self.insert(Arc::new(container));
         Ok(())
@@ -61,11 +85,16 @@ impl Inner {
         }
     }
 
-    /// Makes the directories of a container, and gives new volumes what the image has in their place.
-    fn fill(&self, staged: &Staged, record: &ContainerRecord, image: &Image) -> Result<(), EmbeddedError> {
+    /// Makes the directories of a container, and of its new named volumes the content: what the image has in their
+    /// place.
+    fn fill(
+        &self,
+        staged: &Staged,
+        record: &ContainerRecord,
+        image: &Image,
+    ) -> Result<Vec<(Staged, PathBuf)>, EmbeddedError> {
         let layers = self.images.layer_directories(image)?;
         create_root(staged, layers.first())?;
-        let _changing = self.changing_volumes();
         let mut copies = Vec::new();
         for (number, target) in record.anonymous_volumes.iter().enumerate() {
             let destination = anonymous_volume(staged.path(), number);
@@ -81,15 +110,12 @@ impl Inner {
             filled.push((volume, data));
         }
         if copies.is_empty() {
-            return Ok(());
+            return Ok(filled);
         }
         let view = Staged::create(&self.layout)?;
         copy_up(&layers, view.path(), &copies)?;
         sync_file_system(self.layout.data())?;
-        for (volume, data) in filled {
-            volume.put(&data)?;
-        }
-        Ok(())
+        Ok(filled)
     }
 
     /// Where the named volumes of a container are mounted that are empty and used by no other, and their content.

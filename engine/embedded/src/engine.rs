@@ -1,6 +1,7 @@
 //! The engine: what it holds, and how it is opened.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,8 +12,9 @@ use homeostat_files::lock::{self, Lock};
 use homeostat_files::{StateError, read_json};
 use homeostat_image::ImageStore;
 use homeostat_monitor::cgroup::Cgroup;
-use homeostat_reconciler::ResourceKey;
+use homeostat_monitor::{ProcessIdentity, RunState};
 use homeostat_reconciler::ports::EngineEvent;
+use homeostat_reconciler::{PortError, ResourceKey, chain};
 use tokio::sync::broadcast;
 
 use crate::EmbeddedError;
@@ -21,6 +23,7 @@ use crate::instance::Instance;
 use crate::layout::{CONTAINER_FILE, Layout};
 use crate::monitor::{self, Monitor};
 use crate::networks::Networks;
+use crate::program::Program;
 use crate::record::ContainerRecord;
 use crate::staging::{discard, sweep};
 use crate::volumes::keys_beneath;
@@ -55,7 +58,7 @@ pub struct Embedded {
 
 #[derive(Debug)]
 pub(crate) struct Inner {
-    pub(crate) program: PathBuf,
+    pub(crate) program: Arc<Program>,
     pub(crate) layout: Layout,
     pub(crate) instance: Instance,
     pub(crate) images: ImageStore,
@@ -65,7 +68,7 @@ pub(crate) struct Inner {
     volumes: Mutex<BTreeSet<ResourceKey>>,
     /// How many builds go on.
     building: AtomicUsize,
-    /// Held while a volume is created, filled or removed: a container is being created with what is there.
+    /// Held while a volume is created, put in place or removed, or a container with volumes becomes known.
     changing_volumes: Mutex<()>,
     _lock: Lock,
 }
@@ -86,13 +89,16 @@ impl Embedded {
         }
         let resumed = Arc::clone(&inner);
         let resume = tokio::task::spawn_blocking(move || resumed.resume_networks());
-        resume.await.map_err(|_| EmbeddedError::Panicked)??;
+        if let Err(error) = resume.await.map_err(|_| EmbeddedError::Panicked)? {
+            // Containers that need no network can do without; the start of one that does tries again.
+            tracing::warn!(error = chain(&PortError::from(error)), "networks cannot be resumed");
+        }
         Ok(Self { inner })
     }
 }
 
 /// A container that runs, with its processes and its monitor.
-type Adopted = (Arc<Container>, homeostat_monitor::RunState, Monitor);
+type Adopted = (Arc<Container>, RunState, Monitor);
 
 impl Inner {
     fn open(config: &EmbeddedConfig) -> Result<(Self, Vec<Adopted>), EmbeddedError> {
@@ -103,11 +109,11 @@ impl Inner {
             // What is in containers and volumes is not for the host's other users: setuid programs, devices, secrets.
             fs::set_permissions(&directory, std::fs::Permissions::from_mode(0o700))?;
         }
-        sweep(&layout)?;
+        sweep(&layout);
         let instance = Instance::of(layout.data());
         let (events, _) = broadcast::channel(EVENTS_KEPT);
         let inner = Self {
-            program: config.program.clone(),
+            program: Arc::new(Program::open(&config.program)?),
             images: ImageStore::open(layout.images())?,
             networks: Networks::load(&layout, &instance)?,
             events,
@@ -124,7 +130,7 @@ impl Inner {
         Ok((inner, live))
     }
 
-    /// Reads all containers, and finds out how each runs.
+    /// Reads all containers, and finds out how each runs. One that is in trouble keeps no other from being adopted.
     fn load_containers(&self) -> Result<Vec<Adopted>, EmbeddedError> {
         let monitors = monitor::find_all(&self.layout.containers())?;
         let mut live = Vec::new();
@@ -132,23 +138,14 @@ impl Inner {
             let directory = entry?.path();
             let Some(container) = self.load_container(&directory)? else { continue };
             let container = Arc::new(container);
-            let (running, ended) = container.last_run()?;
             let of_it = monitors.iter().filter(|(path, _)| *path == directory).map(|(_, identity)| identity);
-            for identity in of_it {
-                if running.as_ref().is_none_or(|running| running.monitor != *identity) {
-                    // A start that was cut off before anybody knew of it is undone, so that none runs twice.
-                    monitor::end_stray(identity)?;
-                    container.clean_up()?;
-                }
-            }
-            if let Some(ended) = ended {
-                container.set_run(Run::Ended(ended));
-            }
-            if let Some(running) = running {
-                match Monitor::adopt(&running.monitor)? {
-                    Some(monitor) => live.push((Arc::clone(&container), running, monitor)),
-                    // It ended just now.
-                    None => container.set_run(container.last_run()?.1.map_or(Run::Never, Run::Ended)),
+            match adopt(&container, of_it) {
+                Ok(Some((running, monitor))) => live.push((Arc::clone(&container), running, monitor)),
+                Ok(None) => {}
+                Err(error) => {
+                    // The next start of it ends it, or says why that cannot be.
+                    let error = chain(&PortError::from(error));
+                    tracing::warn!(container = %container.key, error, "what is left of a run cannot be ended");
                 }
             }
             self.insert(container);
@@ -158,19 +155,28 @@ impl Inner {
 
     fn load_container(&self, directory: &Path) -> Result<Option<Container>, EmbeddedError> {
         let Some(id) = directory.file_name().and_then(|name| name.to_str()) else { return Ok(None) };
-        match read_json::<ContainerRecord>(directory.join(CONTAINER_FILE)) {
-            Ok(Some(record)) => Ok(Some(Container::new(&self.layout, &self.instance, id, record)?)),
-            // Nobody can say what it is, so it cannot be observed; what it should be, the specs say.
-            Ok(None) | Err(StateError::Damaged { .. }) => {
-                tracing::warn!(id, "what is known of a container is damaged; it is removed");
-                let cgroup = Cgroup::at(self.instance.cgroup(id))?;
-                cgroup.kill()?;
-                cgroup.remove()?;
-                discard(&self.layout, directory)?;
-                Ok(None)
+        let error = match read_json::<ContainerRecord>(directory.join(CONTAINER_FILE)) {
+            Ok(Some(record)) => {
+                return Ok(Some(Container::new(&self.layout, &self.instance, id, record)?));
             }
-            Err(error) => Err(error.into()),
+            Ok(None) => "it is not there".to_owned(),
+            Err(error) if is_lost(&error) => chain(&error),
+            Err(error) => return Err(error.into()),
+        };
+        // Nobody can say what it is, so it cannot be observed; what it should be, the specs say.
+        tracing::warn!(id, error, "what is known of a container cannot be read; it is removed");
+        if let Err(error) = self.remove_unknown(id, directory) {
+            let error = chain(&PortError::from(error));
+            tracing::warn!(id, error, "it cannot be removed; the next opening tries again");
         }
+        Ok(None)
+    }
+
+    fn remove_unknown(&self, id: &str, directory: &Path) -> Result<(), EmbeddedError> {
+        let cgroup = Cgroup::at(self.instance.cgroup(id))?;
+        cgroup.kill()?;
+        cgroup.remove()?;
+        discard(&self.layout, directory)
     }
 
     fn table(&self) -> MutexGuard<'_, BTreeMap<ResourceKey, Arc<Container>>> {
@@ -207,6 +213,58 @@ impl Inner {
     pub(crate) fn changing_volumes(&self) -> MutexGuard<'_, ()> {
         self.changing_volumes.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Finds out how a container runs that an earlier process of the engine may have started.
+fn adopt<'a>(
+    container: &Container,
+    monitors: impl Iterator<Item = &'a ProcessIdentity>,
+) -> Result<Option<(RunState, Monitor)>, EmbeddedError> {
+    let last = container.last_run();
+    let running = last.as_ref().ok().and_then(|(running, _)| running.clone());
+    for identity in monitors {
+        if running.as_ref().is_none_or(|running| running.monitor != *identity) {
+            // A start that was cut off before anybody knew of it is undone, so that none runs twice.
+            monitor::end_stray(identity)?;
+        }
+    }
+    let (_, ended) = last?;
+    if let Some(ended) = ended {
+        container.set_run(Run::Ended(ended));
+    }
+    let Some(running) = running else {
+        if container.cgroup.exists() {
+            container.clean_up()?;
+        }
+        return Ok(None);
+    };
+    if let Some(monitor) = Monitor::adopt(&running.monitor)? {
+        return Ok(Some((running, monitor)));
+    }
+    // It ended just now.
+    container.set_run(container.last_run()?.1.map_or(Run::Never, Run::Ended));
+    Ok(None)
+}
+
+/// Whether a record will never be read again: it is torn, of another version, or on a bad spot of the disk.
+pub(crate) fn is_lost(error: &StateError) -> bool {
+    match error {
+        StateError::Damaged { .. } | StateError::Unexpected { .. } => true,
+        StateError::Read { .. } | StateError::Write(_) | StateError::Serialize { .. } => is_bad_disk(error),
+    }
+}
+
+fn is_bad_disk(error: &(dyn Error + 'static)) -> bool {
+    // The number is the innermost error's: those around it, which name the file, have none.
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let number = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error);
+        if number == Some(nix::libc::EIO) {
+            return true;
+        }
+        next = error.source();
+    }
+    false
 }
 
 /// A build that goes on: its steps have control groups.

@@ -157,8 +157,11 @@ pub enum EmbeddedError {
     #[error("cannot understand the container's monitor")]
     Report(#[source] io::Error),
     /// The monitor ended without a word.
-    #[error("the container's monitor has died at the start")]
-    MonitorDied,
+    #[error("the container's monitor has died at the start; what it said is in {}", complaints.display())]
+    MonitorDied {
+        /// The file that its stderr went to.
+        complaints: PathBuf,
+    },
     /// The monitor says nothing.
     #[error("the container's monitor has not started it in time")]
     StartTimeout,

@@ -2,9 +2,11 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::pin::pin;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use futures::future::{Either, select};
 use homeostat_monitor::{ExecRequest as MonitorRequest, Process};
 use homeostat_reconciler::ResourceKey;
 use homeostat_reconciler::ports::{ExecOutcome, ExecRequest};
@@ -25,6 +27,10 @@ const TIMED_OUT: i32 = 124;
 
 /// How long the monitor may take beyond the timeout to kill the command and say so.
 const KILL_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long output may still come after the command has ended. What it has left behind in the container may keep the
+/// streams open for ever.
+const OUTPUT_LIMIT: Duration = Duration::from_secs(1);
 
 impl Inner {
     /// Runs a command in a container that runs.
@@ -52,8 +58,8 @@ impl Inner {
             timeout_millis: Some(request.timeout.as_millis().try_into().unwrap_or(u64::MAX)),
         };
         let document = serde_json::to_vec(&document).map_err(|error| failed(error.into()))?;
-        let mut command = Command::new(&self.program);
-        command.args(["monitor", "exec"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut command = Command::from(self.program.monitor("exec"));
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.kill_on_drop(true).spawn().map_err(failed)?;
         finish(&mut child, &document, request.timeout).await.map_err(failed)
     }
@@ -73,8 +79,16 @@ async fn finish(child: &mut Child, document: &[u8], timeout: Duration) -> io::Re
             written => written?,
         }
         drop(stdin);
-        output.gather(stdout, stderr).await?;
-        child.wait().await
+        let gathering = pin!(output.gather(stdout, stderr));
+        match select(gathering, pin!(child.wait())).await {
+            Either::Left((gathered, ending)) => gathered.and(ending.await),
+            Either::Right((status, gathering)) => {
+                if let Ok(gathered) = tokio::time::timeout(OUTPUT_LIMIT, gathering).await {
+                    gathered?;
+                }
+                status
+            }
+        }
     };
     let status = tokio::time::timeout(timeout.saturating_add(KILL_LIMIT), running).await;
     let code = if let Ok(status) = status {

@@ -5,9 +5,9 @@
 //!
 //! - `engine`: what is held in memory, and the opening of a data directory
 //! - `layout`, `record`, `staging`: what lies where on disk, and how it gets there and away as a whole
-//! - `container`, `monitor`: a container, how it runs, and the process that runs it
+//! - `container`, `monitor`, `program`: a container, how it runs, the process that runs it, and what that process runs
 //! - `create`, `run`, `update`, `exec`, `logs`, `observe`: what is done with containers
-//! - `process`, `mounts`, `copy_up`: what the image says and what the spec says, put together
+//! - `process`, `mounts`, `copy_up`, `mount_namespace`: what the image says and what the spec says, put together
 //! - `volumes`, `networks`, `images`, `build`: what containers need
 //! - `port`: all of it by the port's names
 
@@ -24,11 +24,13 @@ mod instance;
 mod layout;
 mod logs;
 mod monitor;
+mod mount_namespace;
 mod mounts;
 mod networks;
 mod observe;
 mod port;
 mod process;
+mod program;
 mod record;
 mod run;
 mod staging;

@@ -3,9 +3,9 @@
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fs_err as fs;
 use homeostat_monitor::{ProcessIdentity, Report};
@@ -16,9 +16,16 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::unix::pipe;
 
 use crate::EmbeddedError;
+use crate::program::Program;
 
 /// How long a monitor may take to say how a start went. Nothing in a start waits for anything but the disk.
 const START_LIMIT: Duration = Duration::from_mins(1);
+
+/// Name of the file in the container's directory that takes what a monitor says that fails in a way it cannot report.
+const COMPLAINTS_FILE: &str = "monitor.stderr";
+
+/// How long a killed process may take to end.
+const END_LIMIT: Duration = Duration::from_secs(10);
 
 /// More than any report has.
 const REPORT_LIMIT: u64 = 1 << 20;
@@ -26,6 +33,7 @@ const REPORT_LIMIT: u64 = 1 << 20;
 /// A monitor process, held by a descriptor that never means another process.
 #[derive(Debug)]
 pub(crate) struct Monitor {
+    pid: u32,
     pidfd: OwnedFd,
     /// Only of a monitor that this process has started: it must be reaped.
     child: Mutex<Option<Child>>,
@@ -42,13 +50,19 @@ impl Monitor {
         };
         // Looked at after the descriptor pins the process: what is true now stays true of the descriptor.
         let alive = identity.is_alive();
-        Ok(alive.then(|| Self { pidfd, child: Mutex::new(None) }))
+        Ok(alive.then(|| Self { pid: identity.pid, pidfd, child: Mutex::new(None) }))
     }
 
-    /// A monitor just started.
-    fn started(child: Child) -> io::Result<Self> {
-        let pidfd = rustix::process::pidfd_open(Pid::from_child(&child), PidfdFlags::NONBLOCK)?;
-        Ok(Self { pidfd, child: Mutex::new(Some(child)) })
+    /// A monitor just started. One that cannot be watched is ended.
+    fn started(mut child: Child) -> io::Result<Self> {
+        match rustix::process::pidfd_open(Pid::from_child(&child), PidfdFlags::NONBLOCK) {
+            Ok(pidfd) => Ok(Self { pid: child.id(), pidfd, child: Mutex::new(Some(child)) }),
+            Err(error) => {
+                child.kill()?;
+                child.wait()?;
+                Err(error.into())
+            }
+        }
     }
 
     pub(crate) fn pidfd(&self) -> BorrowedFd<'_> {
@@ -73,6 +87,19 @@ impl Monitor {
         let _ = rustix::process::pidfd_send_signal(&self.pidfd, rustix::process::Signal::KILL);
     }
 
+    /// Ends a start that is not to be: the monitor, and what it has begun to make a container of.
+    pub(crate) fn end_start(&self) -> io::Result<()> {
+        self.kill();
+        let deadline = Instant::now() + END_LIMIT;
+        let mut ended = self.ended_within(END_LIMIT);
+        while ended && end_session(self.pid)? {
+            ended = Instant::now() < deadline;
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let late = || io::Error::new(io::ErrorKind::TimedOut, format!("monitor {} does not end", self.pid));
+        if ended { Ok(()) } else { Err(late()) }
+    }
+
     /// Takes a monitor that has ended out of the process table, if that is on us.
     pub(crate) fn reap(&self) {
         let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
@@ -85,14 +112,15 @@ impl Monitor {
 /// Starts `PROGRAM monitor run DIRECTORY`. It goes on without this process.
 ///
 /// Returns the monitor and the pipe that its [`Report`] comes through.
-pub(crate) fn spawn(program: &Path, directory: &Path) -> Result<(Monitor, OwnedFd), EmbeddedError> {
-    let failed = |source| EmbeddedError::Spawn { program: program.to_owned(), source };
-    let mut child = Command::new(program)
-        .args(["monitor", "run"])
+pub(crate) fn spawn(program: &Program, directory: &Path) -> Result<(Monitor, OwnedFd), EmbeddedError> {
+    let failed = |source| EmbeddedError::Spawn { program: program.path(), source };
+    let complaints = fs::File::create(directory.join(COMPLAINTS_FILE))?.into_parts().0;
+    let mut child = program
+        .monitor("run")
         .arg(directory)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
+        .stderr(complaints)
         .current_dir("/")
         .spawn()
         .map_err(failed)?;
@@ -101,8 +129,8 @@ pub(crate) fn spawn(program: &Path, directory: &Path) -> Result<(Monitor, OwnedF
     Ok((monitor, stdout.into()))
 }
 
-/// Waits for the report of a monitor that was just started.
-pub(crate) async fn report(pipe: OwnedFd) -> Result<Report, EmbeddedError> {
+/// Waits for the report of a monitor that was just started in `directory`.
+pub(crate) async fn report(pipe: OwnedFd, directory: &Path) -> Result<Report, EmbeddedError> {
     let receiver = pipe::Receiver::from_owned_fd(pipe).map_err(EmbeddedError::Report)?;
     let mut text = Vec::new();
     let mut receiver = receiver.take(REPORT_LIMIT);
@@ -112,7 +140,7 @@ pub(crate) async fn report(pipe: OwnedFd) -> Result<Report, EmbeddedError> {
         Ok(read) => read.map_err(EmbeddedError::Report)?,
     };
     if text.is_empty() {
-        return Err(EmbeddedError::MonitorDied);
+        return Err(EmbeddedError::MonitorDied { complaints: directory.join(COMPLAINTS_FILE) });
     }
     serde_json::from_slice(&text).map_err(|error| EmbeddedError::Report(error.into()))
 }
@@ -142,12 +170,35 @@ fn run_directory(arguments: &[u8]) -> Option<PathBuf> {
     is_run.then(|| words.next().map(|word| PathBuf::from(std::ffi::OsStr::from_bytes(word)))).flatten()
 }
 
-/// Ends monitors of a cut-off start.
+/// Ends the monitor of a cut-off start, and what it has begun to make a container of.
 pub(crate) fn end_stray(identity: &ProcessIdentity) -> io::Result<()> {
-    let Some(monitor) = Monitor::adopt(identity)? else { return Ok(()) };
-    identity.signal(Signal::SIGKILL)?;
-    if monitor.ended_within(Duration::from_secs(10)) {
-        return Ok(());
+    match Monitor::adopt(identity)? {
+        Some(monitor) => monitor.end_start(),
+        None => Ok(()),
     }
-    Err(io::Error::new(io::ErrorKind::TimedOut, format!("monitor {} does not end", identity.pid)))
+}
+
+/// Kills the processes of the session that a monitor leads; says whether there were any. Its children leave the session
+/// only when they are in the container's control groups already.
+fn end_session(leader: u32) -> io::Result<bool> {
+    let leader = nix::unistd::Pid::from_raw(leader.cast_signed());
+    let mut found = false;
+    for entry in fs::read_dir("/proc")? {
+        let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else {
+            continue;
+        };
+        let pid = nix::unistd::Pid::from_raw(pid);
+        if nix::unistd::getsid(Some(pid)) == Ok(leader) && !is_zombie(pid) {
+            found = true;
+            // It may end by itself meanwhile.
+            let _ = nix::sys::signal::kill(pid, Signal::SIGKILL);
+        }
+    }
+    Ok(found)
+}
+
+/// Whether it has ended and only waits to be reaped.
+fn is_zombie(pid: nix::unistd::Pid) -> bool {
+    let alive = u32::try_from(pid.as_raw()).ok().and_then(|pid| ProcessIdentity::of(pid).ok());
+    alive.is_none_or(|identity| !identity.is_alive())
 }

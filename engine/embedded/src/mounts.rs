@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use homeostat_monitor::{Mount, MountSource};
 use homeostat_reconciler::ResourceKey;
-use homeostat_spec::{Mount as SpecMount, MountSource as SpecSource};
+use homeostat_spec::{Mount as SpecMount, MountSource as SpecSource, SourcePath};
 
 use crate::EmbeddedError;
 use crate::engine::Inner;
@@ -45,7 +45,12 @@ impl Inner {
         for mount in &record.config.mounts {
             let source = match &mount.source {
                 SpecSource::Tmpfs => MountSource::Tmpfs,
-                source => MountSource::Path(self.mount_source(record, source, &mount.target)?),
+                SpecSource::Volume(name) => {
+                    let key = ResourceKey::new(record.key.app.clone(), name.clone());
+                    MountSource::Volume(self.volume_data(&key)?)
+                }
+                SpecSource::Host(path) => MountSource::Path(host_path(path, &mount.target)?),
+                SpecSource::Source(file) => MountSource::Volume(source_file(record, file)?),
             };
             let of_source = matches!(mount.source, SpecSource::Source(_));
             mounts.push(Mount {
@@ -55,38 +60,25 @@ impl Inner {
             });
         }
         for (number, target) in record.anonymous_volumes.iter().enumerate() {
-            let source = MountSource::Path(anonymous_volume(directory, number));
+            let source = MountSource::Volume(anonymous_volume(directory, number));
             mounts.push(Mount { source, target: target.clone(), read_only: false });
         }
         Ok(mounts)
     }
+}
 
-    fn mount_source(
-        &self,
-        record: &ContainerRecord,
-        source: &SpecSource,
-        target: &str,
-    ) -> Result<PathBuf, EmbeddedError> {
-        match source {
-            SpecSource::Volume(name) => {
-                self.volume_data(&ResourceKey::new(record.key.app.clone(), name.clone()))
-            }
-            SpecSource::Host(path) => {
-                let path = PathBuf::from(path);
-                let missing = || EmbeddedError::NoHostPath { path: path.clone(), target: target.to_owned() };
-                if path.exists() { Ok(path) } else { Err(missing()) }
-            }
-            SpecSource::Source(file) => {
-                let path = record.files.join(&file.digest);
-                let plain = file.digest.bytes().all(|byte| byte.is_ascii_alphanumeric());
-                if plain && path.exists() {
-                    return Ok(path);
-                }
-                Err(EmbeddedError::NoSourceFile { path: file.path.clone(), expected: path })
-            }
-            SpecSource::Tmpfs => unreachable!("a tmpfs has no source"),
-        }
+fn host_path(path: &str, target: &str) -> Result<PathBuf, EmbeddedError> {
+    let path = PathBuf::from(path);
+    if path.exists() { Ok(path) } else { Err(EmbeddedError::NoHostPath { path, target: target.to_owned() }) }
+}
+
+fn source_file(record: &ContainerRecord, file: &SourcePath) -> Result<PathBuf, EmbeddedError> {
+    let path = record.files.join(&file.digest);
+    let plain = file.digest.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    if plain && path.exists() {
+        return Ok(path);
     }
+    Err(EmbeddedError::NoSourceFile { path: file.path.clone(), expected: path })
 }
 
 #[cfg(test)]

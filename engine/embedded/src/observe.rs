@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 use homeostat_reconciler::ports::Usage;
 use homeostat_reconciler::{ContainerState, Observed, ObservedContainer, ObservedImage, ResourceKey};
 
-use crate::EmbeddedError;
 use crate::container::{Container, Run};
 use crate::engine::Inner;
 
 impl Inner {
     /// Everything that exists now. Records are kept in memory: only the kernel is asked, about what runs.
-    pub(crate) fn observe(&self) -> Result<Observed, EmbeddedError> {
+    ///
+    /// Fails for nobody's sake: of a container that is in trouble, what was known last is told.
+    pub(crate) fn observe(&self) -> Observed {
+        self.heal_rules();
         let mut observed = Observed {
             volumes: self.volumes().clone(),
             networks: self.networks.observed(),
@@ -19,10 +21,9 @@ impl Inner {
             ..Observed::default()
         };
         for container in self.containers() {
-            let seen = self.observe_container(&container)?;
-            observed.containers.insert(container.key.clone(), seen);
+            observed.containers.insert(container.key.clone(), self.observe_container(&container));
         }
-        Ok(observed)
+        observed
     }
 
     fn observe_images(&self) -> BTreeMap<String, ObservedImage> {
@@ -35,8 +36,8 @@ impl Inner {
         images
     }
 
-    fn observe_container(&self, container: &Container) -> Result<ObservedContainer, EmbeddedError> {
-        container.settle()?;
+    fn observe_container(&self, container: &Container) -> ObservedContainer {
+        container.settle_if_told();
         let (record, run) = {
             let state = container.lock();
             let run = match &state.run {
@@ -48,13 +49,13 @@ impl Inner {
         };
         let (started_at, pid, exit) = run;
         let state = match (&pid, &exit) {
-            (Some(_), _) if container.is_frozen()? => ContainerState::Paused,
+            (Some(_), _) if container.is_frozen() => ContainerState::Paused,
             (Some(_), _) => ContainerState::Running,
             (None, Some(_)) => ContainerState::Exited,
             (None, None) => ContainerState::Created,
         };
         let address = pid.and_then(|_| self.networks.address(&container.key, &record.config.network));
-        Ok(ObservedContainer {
+        ObservedContainer {
             id: container.id.clone(),
             image: record.image,
             image_id: record.image_id,
@@ -64,24 +65,23 @@ impl Inner {
             started_at,
             exit,
             address,
-        })
+        }
     }
 
     /// What the containers that run use.
-    pub(crate) fn usage(&self) -> Result<BTreeMap<ResourceKey, Usage>, EmbeddedError> {
+    pub(crate) fn usage(&self) -> BTreeMap<ResourceKey, Usage> {
         let mut usage = BTreeMap::new();
         for container in self.containers() {
-            if container.live()?.is_none() {
+            if !container.runs_now() {
                 continue;
             }
             match container.cgroup.usage() {
                 Ok(now) => drop(usage.insert(container.key.clone(), convert(&now))),
-                // The run ends at this moment.
-                Err(_) if container.is_ending() => {}
-                Err(error) => return Err(error.into()),
+                // Mostly the run ends at this moment.
+                Err(error) => tracing::debug!(container = %container.key, %error, "its usage is not known"),
             }
         }
-        Ok(usage)
+        usage
     }
 }
 

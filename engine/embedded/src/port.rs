@@ -37,7 +37,7 @@ impl Engine for Embedded {
     }
 
     async fn observe(&self) -> Result<Observed, PortError> {
-        self.call(Inner::observe).await
+        self.call(|inner| Ok(inner.observe())).await
     }
 
     fn events(&self) -> BoxStream<'static, EngineEvent> {
@@ -101,7 +101,11 @@ impl Engine for Embedded {
     }
 
     async fn start_container(&self, key: &ResourceKey) -> Result<(), PortError> {
-        Ok(self.inner.start_container(key).await?)
+        // As a task of its own it is finished also when the caller waits no more: a monitor that nobody has heard
+        // out would run unwatched.
+        let (inner, key) = (Arc::clone(&self.inner), key.clone());
+        let started = tokio::spawn(async move { inner.start_container(&key).await });
+        Ok(started.await.map_err(|_| EmbeddedError::Panicked)??)
     }
 
     async fn stop_container(
@@ -147,6 +151,6 @@ impl Engine for Embedded {
     }
 
     async fn usage(&self) -> Result<BTreeMap<ResourceKey, Usage>, PortError> {
-        self.call(Inner::usage).await
+        self.call(|inner| Ok(inner.usage())).await
     }
 }

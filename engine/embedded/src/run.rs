@@ -1,11 +1,11 @@
 //! Starting, watching, pausing and stopping.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use homeostat_monitor::{Log, Report, Rootfs, RunRequest, RunState, Security};
 use homeostat_reconciler::ports::EngineEvent;
-use homeostat_reconciler::{ContainerState, ResourceKey};
+use homeostat_reconciler::{ContainerState, PortError, ResourceKey, chain};
 use nix::sys::signal::Signal;
 use tokio::sync::watch;
 
@@ -29,7 +29,7 @@ impl Inner {
         let container = self.require(key)?;
         let (inner, prepared) = (Arc::clone(self), Arc::clone(&container));
         let Some((monitor, pipe)) = blocking(move || inner.launch(&prepared)).await? else { return Ok(()) };
-        let report = match monitor::report(pipe).await {
+        let report = match monitor::report(pipe, &container.directory).await {
             Ok(report) => report,
             Err(error) => {
                 blocking(move || abandon(&container, &monitor)).await?;
@@ -116,32 +116,15 @@ impl Inner {
         let (inner, container) = (Arc::downgrade(self), Arc::clone(container));
         tokio::spawn(async move {
             wait_for_end(&monitor).await;
-            let Some(inner) = inner.upgrade() else { return };
-            inner.settle(&container).await;
+            while !settled_by(&inner, &container).await {
+                tokio::time::sleep(SETTLE_AGAIN).await;
+            }
             // Nobody may be waiting.
             let _ = settled.send(true);
-            let _ = inner.events.send(EngineEvent::ContainerExited(container.key.clone()));
-        });
-    }
-
-    async fn settle(self: &Arc<Self>, container: &Arc<Container>) {
-        loop {
-            let (inner, ended) = (Arc::clone(self), Arc::clone(container));
-            let settled = blocking(move || {
-                ended.settle()?;
-                let has_ports = !ended.lock().record.config.ports.is_empty();
-                if has_ports { inner.sync_rules() } else { Ok(()) }
-            });
-            match settled.await {
-                Ok(()) => return,
-                Err(error) => {
-                    let error = homeostat_reconciler::PortError::from(error);
-                    let error = homeostat_reconciler::chain(&error);
-                    tracing::warn!(container = %container.key, error, "the end of a run cannot be settled yet");
-                    tokio::time::sleep(SETTLE_AGAIN).await;
-                }
+            if let Some(inner) = inner.upgrade() {
+                let _ = inner.events.send(EngineEvent::ContainerExited(container.key.clone()));
             }
-        }
+        });
     }
 
     /// Leads published ports to a container that has just started. One that cannot be reached is no success.
@@ -213,7 +196,7 @@ impl Inner {
 fn ask_to_stop(container: &Container, signal: Signal) -> Result<Option<Live>, EmbeddedError> {
     let Some(live) = container.live()? else { return Ok(None) };
     live.state.init.signal(signal)?;
-    if container.is_frozen()? {
+    if container.is_frozen() {
         container.cgroup.thaw()?;
     }
     Ok(Some(live))
@@ -249,10 +232,24 @@ async fn wait_for_end(monitor: &Arc<Monitor>) {
     }
 }
 
+/// Settles the end of a run; says whether there is nothing left to do.
+async fn settled_by(engine: &Weak<Inner>, container: &Arc<Container>) -> bool {
+    let Some(engine) = engine.upgrade() else { return true };
+    let ended = Arc::clone(container);
+    let settled = blocking(move || {
+        ended.settle()?;
+        let has_ports = !ended.lock().record.config.ports.is_empty();
+        if has_ports { engine.sync_rules() } else { Ok(()) }
+    });
+    let Err(error) = settled.await else { return true };
+    let error = chain(&PortError::from(error));
+    tracing::warn!(container = %container.key, error, "the end of a run cannot be settled yet");
+    false
+}
+
 /// Ends a start whose monitor does not answer.
 fn abandon(container: &Container, monitor: &Monitor) -> Result<(), EmbeddedError> {
-    monitor.kill();
-    monitor.ended_within(END_LIMIT);
+    monitor.end_start()?;
     monitor.reap();
     container.clean_up()?;
     let (_, ended) = container.last_run()?;

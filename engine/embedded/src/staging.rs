@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 use homeostat_files::{remove_tree, rename_durably, sync_directory};
+use homeostat_reconciler::chain;
 
 use crate::EmbeddedError;
 use crate::layout::Layout;
@@ -43,7 +44,7 @@ impl Drop for Staged {
     }
 }
 
-/// Moves `path` out of the way at once, then removes it; a cut between the two leaves only trash.
+/// Moves `path` out of the way at once, which counts, then removes it; a cut between the two leaves only trash.
 pub(crate) fn discard(layout: &Layout, path: &Path) -> Result<(), EmbeddedError> {
     let trash = layout.trash().join(random_id()?);
     match rename_durably(path, &trash) {
@@ -54,18 +55,26 @@ pub(crate) fn discard(layout: &Layout, path: &Path) -> Result<(), EmbeddedError>
     if let Some(parent) = path.parent() {
         sync_directory(parent)?;
     }
-    remove_tree(&trash)?;
+    remove(&trash);
     Ok(())
 }
 
 /// Removes what a cut-off creation or removal has left.
-pub(crate) fn sweep(layout: &Layout) -> Result<(), EmbeddedError> {
+pub(crate) fn sweep(layout: &Layout) {
     for directory in [layout.staging(), layout.trash()] {
-        for entry in fs::read_dir(&directory)? {
-            remove_tree(entry?.path())?;
+        let entries = fs::read_dir(&directory).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+        match entries {
+            Ok(entries) => entries.iter().for_each(|entry| remove(&entry.path())),
+            Err(error) => tracing::warn!(%error, "what is left over cannot be listed"),
         }
     }
-    Ok(())
+}
+
+/// A file that cannot be removed (one that was made immutable, a bad disk) costs room, and nothing else.
+fn remove(path: &Path) {
+    if let Err(error) = remove_tree(path) {
+        tracing::warn!(error = chain(&error), "trash stays until the next opening");
+    }
 }
 
 fn create_directory_durably(path: &Path) -> Result<(), EmbeddedError> {

@@ -4,7 +4,6 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::oom_score::OomScore;
 use crate::{exec, isolation, run, step};
 
 /// Does what the arguments after `homeostat monitor` say: `run DIRECTORY`, `step`, or `exec`.
@@ -19,17 +18,13 @@ use crate::{exec, isolation, run, step};
 /// its children, and forgets its environment.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     isolation::forget_inherited();
+    // Started through a descriptor, it would be called by that one's number.
+    let _ = nix::sys::prctl::set_name(c"homeostat");
     let arguments: Vec<_> = arguments.into_iter().collect();
     match arguments.as_slice() {
         [verb, directory] if verb == "run" => run::run(&PathBuf::from(directory)),
-        [verb] if verb == "step" => {
-            OomScore::give_up_protection();
-            step::step()
-        }
-        [verb] if verb == "exec" => {
-            OomScore::give_up_protection();
-            exec::exec()
-        }
+        [verb] if verb == "step" => step::step(),
+        [verb] if verb == "exec" => exec::exec(),
         _ => {
             let usage = b"usage: homeostat monitor run DIRECTORY | step | exec\n";
             let _ = std::io::Write::write_all(&mut std::io::stderr(), usage);

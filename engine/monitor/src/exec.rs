@@ -20,7 +20,7 @@ use crate::container::user::{self, User};
 use crate::failure::OrFail as _;
 use crate::foreground::{self, Caller};
 use crate::runtime::{self, Streams};
-use crate::{ExecRequest, Failure, FailureKind, RunRequest, RunState, documents};
+use crate::{ExecRequest, Failure, FailureKind, RunRequest, RunState, documents, isolation};
 
 /// Runs the command and returns its exit code.
 pub(crate) fn exec() -> ExitCode {
@@ -31,6 +31,7 @@ fn execute(request: &ExecRequest) -> Result<i32, Failure> {
     documents::check_id(&request.id)?;
     let caller = Caller::watch(request.parent)?;
     let target = Target::find(request)?;
+    isolation::spare_no_more()?;
     let pid = target.start(request)?;
     let time = request.timeout_millis.map(Duration::from_millis);
     let code = caller.wait(pid.as_raw().cast_unsigned(), time, || {

@@ -44,7 +44,7 @@ impl ProcessIdentity {
 }
 
 /// Whether `pid` runs now, started at `start_time` (clock ticks since boot) in the boot `boot_id`.
-pub fn process_is(pid: u32, start_time: u64, boot_id: &str) -> bool {
+fn process_is(pid: u32, start_time: u64, boot_id: &str) -> bool {
     self::boot_id().is_ok_and(|now| now == boot_id)
         && stat(pid).is_ok_and(|(state, started)| started == start_time && !matches!(state, 'Z' | 'X'))
 }
@@ -53,7 +53,7 @@ pub fn process_is(pid: u32, start_time: u64, boot_id: &str) -> bool {
 ///
 /// # Errors
 /// When `/proc` is not mounted.
-pub fn boot_id() -> io::Result<String> {
+fn boot_id() -> io::Result<String> {
     Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
 }
 

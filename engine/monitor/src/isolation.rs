@@ -9,6 +9,8 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use crate::failure::OrFail as _;
 use crate::{Failure, FailureKind};
 
+const OOM_SCORE: &str = "/proc/self/oom_score_adj";
+
 /// Gives this process a mount namespace of its own, and a network namespace if wanted.
 ///
 /// Mounts made here are seen here only and are gone with the process; what the host unmounts is unmounted here too, so that
@@ -52,6 +54,34 @@ pub(crate) fn give_back_memory() {
     // SAFETY: the allocator gives up pages that it knows to be free.
     unsafe {
         libc::malloc_trim(0);
+    }
+}
+
+/// How much the kernel spares this process when memory runs out: `oom_score_adj` of `proc_pid_oom_score_adj(5)`.
+#[derive(Debug)]
+pub(crate) struct Spared {
+    before: i32,
+}
+
+/// A service manager may have the agent spared. That is not for what runs in containers, or a leak there would have every
+/// other program of the host killed first; so what this process starts from now on is not.
+pub(crate) fn spare_no_more() -> Result<Spared, Failure> {
+    let attempted = "tell the kernel whom to spare when memory runs out";
+    let text = fs::read_to_string(OOM_SCORE).or_fail(FailureKind::Runtime, attempted)?;
+    let before = text.trim().parse().unwrap_or(0);
+    if before < 0 {
+        fs::write(OOM_SCORE, "0").or_fail(FailureKind::Runtime, attempted)?;
+    }
+    Ok(Spared { before })
+}
+
+impl Spared {
+    /// Has this process itself spared again.
+    pub(crate) fn again(self) {
+        if self.before < 0 {
+            // Takes CAP_SYS_RESOURCE. Without it a monitor is as much in danger as its container, and takes little.
+            let _ = fs::write(OOM_SCORE, self.before.to_string());
+        }
     }
 }
 

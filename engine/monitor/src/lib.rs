@@ -29,7 +29,6 @@ mod foreground;
 mod identity;
 mod isolation;
 pub mod log;
-mod oom_score;
 mod pipes;
 mod remains;
 mod request;
@@ -41,7 +40,6 @@ mod supervise;
 
 pub use documents::save_rotation;
 pub use entry::main;
-pub use identity::{boot_id, process_is};
 pub use remains::{RemainsError, remove as remove_remains};
 pub use request::*;
 pub use state::*;

@@ -100,8 +100,11 @@ pub struct Mount {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MountSource {
-    /// An absolute path of the host that exists.
+    /// An absolute path of the host that exists. Device files in it are devices.
     Path(PathBuf),
+    /// As [`Path`](Self::Path), but with content that images and containers bring: device files in it are none, and
+    /// it takes the place of none of the kernel's own file systems.
+    Volume(PathBuf),
     /// An empty file system in memory.
     Tmpfs,
 }

@@ -21,7 +21,6 @@ use crate::container::spec::{self, Bind};
 use crate::container::targets::{self, Created};
 use crate::container::{capabilities, executor, mounts, user};
 use crate::failure::OrFail as _;
-use crate::oom_score::OomScore;
 use crate::pipes::Pipes;
 use crate::supervise::{self, Ending};
 use crate::{
@@ -100,12 +99,9 @@ fn make(directory: &Path, request: RunRequest) -> Result<Running, Failure> {
     let granted = capabilities::granted(&request.security, controls_devices(&cgroup))?;
     let spec = specify(directory, &request, &rootfs, &cgroup, &granted)?;
     let (pipes, streams) = Pipes::new(&request.log, documents::read_rotation(directory))?;
-    let protection = OomScore::give_up_protection();
+    let spared = isolation::spare_no_more()?;
     let init = runtime::start(&request.id, &spec, directory, &request.runtime_dir, streams, granted)?;
-    // The container would end with its monitor.
-    if let Some(protection) = protection {
-        protection.restore();
-    }
+    spared.again();
     let monitor =
         ProcessIdentity::of(std::process::id()).or_fail(FailureKind::Runtime, "find this process")?;
     let state = RunState { monitor, init, started_at: Timestamp::now() };
@@ -251,7 +247,7 @@ fn write_names(directory: &Path, request: &RunRequest) -> Result<Vec<Bind>, Fail
         let path = directory.join(name);
         fs::write(&path, content).or_fail(FailureKind::Runtime, "write the container's names")?;
         let target = Path::new("/etc").join(name);
-        Ok(Bind { source: Some(path), target, read_only: request.rootfs.read_only })
+        Ok(Bind { source: Some(path), target, read_only: request.rootfs.read_only, devices: false })
     };
     files.into_iter().map(write).collect()
 }

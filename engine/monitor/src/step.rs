@@ -51,6 +51,7 @@ fn begin(
     bundle: &Path,
     created: &mut Created,
 ) -> Result<ProcessIdentity, Failure> {
+    isolation::spare_no_more()?;
     isolation::leave_host(request.network == StepNetwork::None)?;
     if request.network == StepNetwork::None {
         homeostat_network::loopback_up().or_fail(FailureKind::Network, "set up the step's network")?;
@@ -117,7 +118,12 @@ fn places(
     let write = |(name, content): (&str, String)| {
         let path: PathBuf = bundle.join(name);
         fs::write(&path, content).or_fail(FailureKind::Runtime, "write the step's names")?;
-        Ok(Bind { source: Some(path), target: Path::new("/etc").join(name), read_only: false })
+        Ok(Bind {
+            source: Some(path),
+            target: Path::new("/etc").join(name),
+            read_only: false,
+            devices: false,
+        })
     };
     let names: Vec<_> = files.into_iter().map(write).collect::<Result<_, Failure>>()?;
     mounts::place(root, &request.mounts, names, created)

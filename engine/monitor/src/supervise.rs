@@ -29,7 +29,7 @@ pub(crate) fn until_end(
 ) -> Ending {
     loop {
         wait_for_news(pipes, signals);
-        pipes.pass_on();
+        // First, so that limits hold for all that is written after they were set.
         while let Ok(Some(signal)) = signals.read_signal() {
             if signal.ssi_signo == Signal::SIGHUP as u32
                 && let Some(rotation) = rotation()
@@ -37,6 +37,7 @@ pub(crate) fn until_end(
                 pipes.set_rotation(rotation);
             }
         }
+        pipes.pass_on();
         if let Some(ending) = reap(init.pid) {
             pipes.drain();
             return ending;

@@ -282,3 +282,46 @@ fn a_working_directory_through_a_link_cannot_leave() {
     assert_eq!(container.run().1, "/victim/new\n");
     assert_untouched(&victim);
 }
+
+#[test]
+fn a_device_file_in_a_volume_is_none_and_one_that_the_host_mounts_is() {
+    let mut container = Container::new(shell(
+        "cat /volume/null || echo refused; cat /volume/deep/null || echo refused; cat /host/null",
+    ));
+    let volume = container.files.path().join("volume");
+    let deep = volume.join("deep");
+    fs::create_dir_all(&deep).unwrap();
+    // As one that is mounted beneath a volume.
+    nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNS).unwrap();
+    let none = None::<&str>;
+    let private = nix::mount::MsFlags::MS_REC | nix::mount::MsFlags::MS_PRIVATE;
+    nix::mount::mount(none, "/", none, private, none).unwrap();
+    nix::mount::mount(Some("deep"), &deep, Some("tmpfs"), nix::mount::MsFlags::empty(), none).unwrap();
+    for directory in [&volume, &deep] {
+        let null = nix::sys::stat::makedev(1, 3);
+        let mode = nix::sys::stat::Mode::from_bits_truncate(0o666);
+        nix::sys::stat::mknod(&directory.join("null"), nix::sys::stat::SFlag::S_IFCHR, mode, null).unwrap();
+    }
+    container.request.mounts = vec![
+        Mount { source: MountSource::Volume(volume.clone()), target: "/volume".into(), read_only: false },
+        Mount { source: MountSource::Path(volume), target: "/host".into(), read_only: false },
+    ];
+    assert_eq!(container.run().1, "refused\nrefused\n");
+}
+
+#[test]
+fn no_volume_takes_the_place_of_a_file_system_of_the_kernel() {
+    for target in ["/dev", "/proc", "/proc/sys", "/sys", "/sys/fs/cgroup", "/link", "/link/sys"] {
+        let mut container = Container::new(process(&["true"]));
+        symlink(if target == "/link" { "dev" } else { "proc" }, container.files.layer().join("link"))
+            .unwrap();
+        let volume = container.files.path().join("volume");
+        fs::create_dir(&volume).unwrap();
+        let source = MountSource::Volume(volume);
+        container.request.mounts = vec![Mount { source, target: target.into(), read_only: false }];
+        let refused = container.start().unwrap_err();
+        assert_eq!(refused.kind, FailureKind::InvalidRequest, "{target}: {refused}");
+        container.wait();
+        container.assert_nothing_left();
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -39,6 +39,13 @@ struct State {
     chaos: Option<Chaos>,
     calls: Vec<(Operation, String)>,
     listeners: Vec<UnboundedSender<EngineEvent>>,
+    /// Listeners did not get an event that they have to be made up for.
+    lost: bool,
+    tells_all: bool,
+    blind: bool,
+    builds_hang: bool,
+    hanging: Vec<Waker>,
+    starts: Vec<UnboundedSender<ResourceKey>>,
     exec: BTreeMap<ResourceKey, ExecOutcome>,
 }
 
@@ -51,6 +58,12 @@ impl FakeEngine {
             chaos: None,
             calls: Vec::new(),
             listeners: Vec::new(),
+            lost: false,
+            tells_all: false,
+            blind: false,
+            builds_hang: false,
+            hanging: Vec::new(),
+            starts: Vec::new(),
             exec: BTreeMap::new(),
         };
         Self { shared: Arc::new(Shared { clock, state: Mutex::new(state) }) }
@@ -66,9 +79,40 @@ impl FakeEngine {
         self.state().faults.push(fault);
     }
 
-    /// Makes calls fail at random, or no longer so. Faults that were injected go on.
+    /// Makes calls fail at random, or no longer so. Faults that were injected go on. Events that were lost until now
+    /// are made up for.
     pub fn set_chaos(&self, chaos: Option<Chaos>) {
-        self.state().chaos = chaos;
+        let mut state = self.state();
+        state.chaos = None;
+        if std::mem::take(&mut state.lost) {
+            state.tell(&EngineEvent::Changed);
+        }
+        state.chaos = chaos;
+    }
+
+    /// Makes it tell of everything that is done through the port too, as Docker does, or no longer.
+    pub fn set_tells_all(&self, tells_all: bool) {
+        self.state().tells_all = tells_all;
+    }
+
+    /// Makes every [`observe`](Engine::observe) fail, or no longer.
+    pub fn set_blind(&self, blind: bool) {
+        self.state().blind = blind;
+    }
+
+    /// Makes builds go on for ever, or lets those that do go on.
+    pub fn set_builds_hang(&self, builds_hang: bool) {
+        let mut state = self.state();
+        state.builds_hang = builds_hang;
+        state.hanging.drain(..).for_each(Waker::wake);
+    }
+
+    /// A stream of the containers that are started from now on, for tests that play what runs in them. Nothing
+    /// is lost of it.
+    pub fn starts(&self) -> BoxStream<'static, ResourceKey> {
+        let (sender, receiver) = unbounded();
+        self.state().starts.push(sender);
+        receiver.boxed()
     }
 
     /// Ends a container as a crash or a kill does, and tells of it.
@@ -117,20 +161,50 @@ impl FakeEngine {
             let mut state = self.state();
             let fault = state.fault(operation, &on);
             state.calls.push((operation, on.clone()));
-            match fault {
+            let result = match fault {
                 Some((FaultTime::Before, kind)) => Err(injected(operation, &on, kind)),
                 Some((FaultTime::After, kind)) => {
-                    effect(&mut state.world)?;
-                    Err(injected(operation, &on, kind))
+                    effect(&mut state.world).and_then(|_| Err(injected(operation, &on, kind)))
                 }
                 None => effect(&mut state.world),
+            };
+            // Also when the answer is lost.
+            if operation == Operation::StartContainer
+                && let Ok(key) = on.parse::<ResourceKey>()
+            {
+                state.starts.retain(|listener| listener.unbounded_send(key.clone()).is_ok());
             }
+            result
         };
-        if !matches!(operation, Operation::Observe | Operation::Usage | Operation::Exec) {
-            self.state().tell(&EngineEvent::Changed);
-        }
+        self.tell_of(operation, &on);
         pending_once().await;
         result
+    }
+
+    fn tell_of(&self, operation: Operation, on: &str) {
+        let mut state = self.state();
+        match operation {
+            Operation::Observe | Operation::Usage | Operation::Exec => {}
+            Operation::StopContainer => {
+                if let Ok(key) = on.parse() {
+                    state.tell(&EngineEvent::ContainerExited(key));
+                }
+            }
+            _ if state.tells_all => state.tell(&EngineEvent::Changed),
+            _ => {}
+        }
+    }
+
+    async fn unless_builds_hang(&self) {
+        futures::future::poll_fn(|context| {
+            let mut state = self.state();
+            if state.builds_hang {
+                state.hanging.push(context.waker().clone());
+                return Poll::Pending;
+            }
+            Poll::Ready(())
+        })
+        .await;
     }
 }
 
@@ -139,12 +213,16 @@ impl State {
         if let Some(chaos) = &mut self.chaos
             && chaos.random.per_mille(chaos.lost_per_mille)
         {
+            self.lost = true;
             return;
         }
         self.listeners.retain(|listener| listener.unbounded_send(event.clone()).is_ok());
     }
 
     fn fault(&mut self, operation: Operation, on: &str) -> Option<(FaultTime, ErrorKind)> {
+        if self.blind && operation == Operation::Observe {
+            return Some((FaultTime::Before, ErrorKind::Transient));
+        }
         let meant =
             |fault: &Fault| fault.operation == operation && fault.on.as_deref().is_none_or(|name| name == on);
         if let Some(fault) = self.faults.iter_mut().find(|fault| fault.times > 0 && meant(fault)) {
@@ -203,6 +281,7 @@ impl Engine for FakeEngine {
         progress: &dyn Progress,
     ) -> Result<String, PortError> {
         progress.step(1, 1, "FROM scratch");
+        self.unless_builds_hang().await;
         let bring = |world: &mut World| world.bring_image(&request.reference);
         self.call(Operation::BuildImage, request.reference.clone(), bring).await
     }

@@ -59,7 +59,7 @@ pub struct Chaos {
     pub before_per_mille: u32,
     /// So many calls of a thousand fail after they did what was asked.
     pub after_per_mille: u32,
-    /// So many events of a thousand are lost.
+    /// So many events of a thousand are lost, until the chaos ends; then one event makes up for them.
     pub lost_per_mille: u32,
 }
 

@@ -24,6 +24,10 @@ use crate::{
 pub struct World {
     observed: Observed,
     now: Timestamp,
+    /// How long it is up; unlike its clock this never goes back.
+    up: Duration,
+    /// When each container was last started, by `up`.
+    starts: BTreeMap<ResourceKey, Duration>,
     next_id: u64,
     /// What a build or pull of a reference gives, where that is not simply an image of its own.
     pub image_ids: BTreeMap<String, String>,
@@ -48,6 +52,8 @@ impl World {
         Self {
             observed: Observed::default(),
             now,
+            up: Duration::ZERO,
+            starts: BTreeMap::new(),
             next_id: 0,
             image_ids: BTreeMap::new(),
             unavailable: BTreeSet::new(),
@@ -70,29 +76,31 @@ impl World {
         &mut self.observed
     }
 
-    /// Lets time pass: containers whose time has come end. Returns those.
+    /// Lets time pass: containers whose time has come end. Returns those. With an earlier time the clock is set
+    /// back, and no time passes.
     pub fn advance_to(&mut self, now: Timestamp) -> Vec<ResourceKey> {
+        self.up += Duration::try_from(now.duration_since(self.now)).unwrap_or_default();
         self.now = now;
-        let mut ended = Vec::new();
-        for (key, behaviour) in self.behaviours.clone() {
-            let Some(container) = self.observed.containers.get(&key) else { continue };
-            let Some(started_at) = container.started_at else { continue };
-            let end = later(started_at, behaviour.ends_after);
-            if container.state == ContainerState::Running && end <= now {
-                self.end(&key, Some(behaviour.code), end);
-                ended.push(key);
-            }
+        let due: Vec<(ResourceKey, Duration)> = self.ends().filter(|(_, end)| *end <= self.up).collect();
+        for (key, end) in &due {
+            let ago = jiff::SignedDuration::try_from(self.up.saturating_sub(*end)).unwrap_or_default();
+            let at = now.saturating_sub(ago).unwrap_or(now);
+            self.end(key, Some(self.behaviours[key].code), at);
         }
-        ended
+        due.into_iter().map(|(key, _)| key).collect()
     }
 
     /// The next time at which a container ends by itself.
     pub fn next_end(&self) -> Option<Timestamp> {
+        self.ends().map(|(_, end)| later(self.now, end.saturating_sub(self.up))).min()
+    }
+
+    /// When each container that runs ends by itself, by `up`.
+    fn ends(&self) -> impl Iterator<Item = (ResourceKey, Duration)> {
         let running = self.observed.containers.iter().filter(|(_, c)| c.state == ContainerState::Running);
-        let ends = running.filter_map(|(key, container)| {
-            Some(later(container.started_at?, self.behaviours.get(key)?.ends_after))
-        });
-        ends.min()
+        running.filter_map(|(key, _)| {
+            Some((key.clone(), *self.starts.get(key)? + self.behaviours.get(key)?.ends_after))
+        })
     }
 
     /// Ends a container that runs or is paused, as a crash or a kill does.
@@ -325,6 +333,7 @@ impl World {
         container.started_at = Some(now);
         container.pid = pid;
         container.exit = None;
+        self.starts.insert(key.clone(), self.up);
         Ok(())
     }
 

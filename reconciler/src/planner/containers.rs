@@ -79,8 +79,12 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// Restarts a container that is going to be replaced later, as its policy says.
+    /// Restarts a service that is going to be replaced later, as its policy says. A one-shot only runs again
+    /// as what it is to be.
     fn keep_going(&mut self, key: &ResourceKey, container: &Container, subject: &Subject<'_>) {
+        if container.state == DesiredState::Exited {
+            return;
+        }
         match &subject.verdict {
             Verdict::Do(verbs, cause @ (Cause::Restart(_) | Cause::Unhealthy)) => {
                 let ports = subject.actual.map_or(&[][..], |actual| &actual.config.ports);

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use homeostat_spec::{
-    Container, ContainerConfig, DependencyCondition, DesiredState, Protocol, PublishedPort,
-};
+use homeostat_spec::{Container, ContainerConfig, DependencyCondition, Protocol, PublishedPort};
 
 use super::{Node, Planner};
 use crate::{ContainerState, ExitStatus, HealthStatus, Observed, ResourceId, ResourceKey, WaitReason};
@@ -125,11 +123,8 @@ impl Planner<'_> {
         let alive = matches!(actual.state, ContainerState::Running | ContainerState::Paused);
         let exited = actual.state == ContainerState::Exited;
         let met = match condition {
-            DependencyCondition::Started => {
-                let one_shot =
-                    subject.declared.is_some_and(|container| container.state == DesiredState::Exited);
-                alive || (exited && one_shot)
-            }
+            // One that has ended as its spec allows was started, and will not be again.
+            DependencyCondition::Started => alive || (exited && subject.is_left_alone()),
             DependencyCondition::Healthy => {
                 let health = self.record.containers.get(on).map(|known| &known.health);
                 alive

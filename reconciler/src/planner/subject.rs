@@ -26,6 +26,11 @@ impl Subject<'_> {
         self.actual
             .is_some_and(|actual| matches!(actual.state, ContainerState::Running | ContainerState::Paused))
     }
+
+    /// Whether it is as declared and in the state that it is to stay in.
+    pub(super) fn is_left_alone(&self) -> bool {
+        self.course == Course::Settle && self.verdict == Verdict::Keep
+    }
 }
 
 /// What is to become of a container.

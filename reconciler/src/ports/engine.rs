@@ -24,6 +24,8 @@ use crate::{Observed, PortError, ResourceKey};
 /// - Containers outlive the process that holds the engine; their logs and exit codes are not
 ///   lost meanwhile.
 /// - `observe` fails rather than leaving out what it cannot see.
+/// - Whoever looks after every event misses nothing for good: a run that ends by itself is told of, and where events
+///   got lost, [`EngineEvent::Changed`] makes up for them as soon as events come again.
 ///
 /// # Assumptions
 /// - One process at a time uses an engine for changes (the data directory's lock).
@@ -31,7 +33,8 @@ use crate::{Observed, PortError, ResourceKey};
 ///   same resource at once.
 ///
 /// # Caveats
-/// - Events are hints: they may be lost, doubled or late. Only `observe` tells the truth.
+/// - Events are hints: they may be doubled, late, or all that is left of many. Only `observe` tells the truth. What was
+///   asked for through this port need not be told of.
 #[async_trait]
 pub trait Engine: Send + Sync {
     /// Name and version, for status.

@@ -145,6 +145,29 @@ fn chaos_follows_from_its_seed() {
 }
 
 #[test]
+fn lost_events_are_made_up_for_when_the_chaos_ends() {
+    let (_, engine) = running();
+    let mut events = engine.events();
+    let random = Random::of(0);
+    let chaos = Chaos { random, before_per_mille: 0, after_per_mille: 0, lost_per_mille: 1000 };
+    engine.set_chaos(Some(chaos));
+    engine.exit_container(&key("web/web"), 1);
+    engine.set_chaos(None);
+    assert_eq!(run(events.next()), Some(EngineEvent::Changed));
+}
+
+#[test]
+fn a_clock_that_is_set_back_does_not_make_a_container_live_longer() {
+    let (clock, engine) = running();
+    let ends = Behaviour { ends_after: Duration::from_secs(5), code: 0 };
+    engine.with_world(|world| world.behaviours.insert(key("web/web"), ends));
+    clock.set(Timestamp::UNIX_EPOCH.checked_sub(Duration::from_hours(1)).unwrap());
+    assert_eq!(state(&engine), Some(ContainerState::Running));
+    clock.advance(Duration::from_secs(5));
+    assert_eq!(state(&engine), Some(ContainerState::Exited));
+}
+
+#[test]
 fn calls_are_noted() {
     let (_, engine) = running();
     let calls = engine.take_calls();

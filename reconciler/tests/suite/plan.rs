@@ -244,7 +244,7 @@ fn a_dependent_waits_until_health_or_completion_is_known() {
     );
     agent.advance(Duration::from_secs(1));
     agent.probe(&mut Random::of(0), 1000);
-    assert_eq!(reasons(&agent.plan())[1], "container web/web: waits for web/migrate to complete");
+    assert_eq!(reasons(&agent.plan())[1], "container web/web: waits for web/migrate to be completed");
     agent.advance(Duration::from_secs(4));
     assert_eq!(lines(&agent.step()), ["start container web/web: is created, wanted running"]);
     assert!(agent.plan().is_converged());
@@ -457,6 +457,51 @@ fn a_one_shot_runs_once_and_what_runs_for_another_state_is_stopped() {
     assert!(agent.plan().is_converged());
     agent.desired = one(in_state(DesiredState::Paused, container("job")));
     assert_eq!(agent.step().steps.len(), 2);
+    assert!(agent.plan().is_converged());
+}
+
+#[test]
+fn a_one_shot_that_was_cut_off_runs_again_for_those_that_wait_for_it() {
+    let mut web = container("nginx");
+    web.depends_on = BTreeMap::from([(name("migrate"), DependencyCondition::Completed)]);
+    let migrate = in_state(DesiredState::Exited, container("migrate"));
+    let mut agent = Loop::new(desired([app_with("web", [("web", web), ("migrate", migrate)])]));
+    agent.step();
+    agent.world.power_cut();
+    let plan = agent.step();
+    assert_eq!(lines(&plan), ["start container web/migrate: ended unseen"]);
+    assert_eq!(reasons(&plan), ["container web/web: waits for web/migrate to be completed"]);
+    agent.world.exit(&key("web/migrate"), Some(0));
+    agent.step();
+    assert!(agent.plan().is_converged());
+}
+
+#[test]
+fn an_old_one_shot_does_not_run_again_while_its_successor_is_waited_for() {
+    let mut agent = Loop::new(one(in_state(DesiredState::Exited, container("migrate"))));
+    agent.step();
+    agent.world.power_cut();
+    agent.desired = one(in_state(DesiredState::Exited, container("gone")));
+    agent.world.unavailable.insert("gone".to_owned());
+    agent.step();
+    assert!(agent.plan().steps.is_empty());
+}
+
+#[test]
+fn a_dependency_that_ended_as_its_spec_allows_was_started() {
+    let mut db = container("pg");
+    db.restart = RestartPolicy::OnFailure;
+    let mut web = container("nginx");
+    web.depends_on = BTreeMap::from([(name("db"), DependencyCondition::Started)]);
+    let mut agent = settled(desired([app_with("web", [("web", web), ("db", db)])]));
+    agent.world.exit(&key("web/db"), Some(0));
+    agent.world.exit(&key("web/web"), Some(1));
+    assert_eq!(lines(&agent.step()), ["start container web/web: exited with code 1"]);
+    // One that is to be started again is waited for.
+    agent.world.exit(&key("web/web"), Some(1));
+    agent.world.start_container(&key("web/db")).unwrap();
+    agent.world.exit(&key("web/db"), Some(1));
+    assert_eq!(lines(&agent.step())[0], "start container web/db: exited with code 1");
     assert!(agent.plan().is_converged());
 }
 

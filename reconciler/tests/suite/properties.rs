@@ -165,8 +165,11 @@ fn waits_for_the_user(agent: &Loop, plan: &Plan) -> BTreeSet<ResourceKey> {
         let observed = agent.world.observe();
         let container = agent.desired.container(on).unwrap();
         let actual = &observed.containers[on];
+        // One that ended for good was started; it just never gets healthy.
         let never_runs = container.state == DesiredState::Created
-            || (actual.state == ContainerState::Exited && container.restart != RestartPolicy::Always)
+            || (actual.state == ContainerState::Exited
+                && container.restart != RestartPolicy::Always
+                && *condition != DependencyCondition::Started)
             || (container.state == DesiredState::Paused && *condition == DependencyCondition::Healthy);
         let failed = *condition == DependencyCondition::Completed
             && actual.exit.as_ref().is_none_or(|exit| !exit.success());

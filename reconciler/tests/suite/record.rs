@@ -175,3 +175,49 @@ fn a_record_survives_being_written_as_json() {
     let text = serde_json::to_string(&record).unwrap();
     assert_eq!(serde_json::from_str::<Record>(&text).unwrap(), record);
 }
+
+#[test]
+fn a_one_shot_that_is_cut_off_again_and_again_backs_off_and_one_that_fails_is_left() {
+    let web = key("web/web");
+    let (mut world, mut desired, mut record) = running(None);
+    let one = desired.apps.get_mut(&web.app).unwrap().containers.get_mut(&web.name).unwrap();
+    one.state = DesiredState::Exited;
+    record.containers.get_mut(&web).unwrap().started_as = Some(DesiredState::Exited);
+    for cut in 1..4 {
+        world.exit(&web, None);
+        record.observe(&desired, &world.observe(), world.now());
+        assert_eq!(record.containers[&web].short_runs, cut);
+        world.advance_to(after(u64::from(cut)));
+        world.start_container(&web).unwrap();
+        record.observe(&desired, &world.observe(), world.now());
+    }
+    world.exit(&web, Some(1));
+    record.observe(&desired, &world.observe(), world.now());
+    assert_eq!(record.containers[&web].short_runs, 0);
+}
+
+#[test]
+fn a_clock_that_is_set_back_far_does_not_stretch_the_start_period_by_as_much() {
+    let check = HealthCheck { start_period: Duration::from_secs(30), retries: 1, ..health() };
+    let refused = || ProbeOutcome::Failed("refused".to_owned());
+    let before = |seconds| start().checked_sub(Duration::from_secs(seconds)).unwrap();
+    let probed = |now| {
+        let (_, _, mut record) = running(Some(check.clone()));
+        record.probe_result(&key("web/web"), &check, refused(), now).map(|event| event.message)
+    };
+    assert_eq!(probed(before(5)), None);
+    assert_eq!(probed(before(3600)).as_deref(), Some("unhealthy: refused"));
+}
+
+#[test]
+fn when_probes_were_made_is_not_worth_writing_down_and_what_they_told_is() {
+    let (_, _, record) = running(Some(health()));
+    let web = key("web/web");
+    let mut probed = record.clone();
+    probed.probe_result(&web, &health(), ProbeOutcome::Passed, after(1));
+    assert!(probed.differs_lastingly(&record));
+    let mut again = probed.clone();
+    again.probe_result(&web, &health(), ProbeOutcome::Passed, after(11));
+    assert_ne!(again, probed);
+    assert!(!again.differs_lastingly(&probed));
+}

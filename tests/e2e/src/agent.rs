@@ -18,9 +18,6 @@ pub struct Agent<'a> {
 
 impl<'a> Agent<'a> {
     /// Starts an agent and waits until it answers.
-    ///
-    /// # Panics
-    /// When it ends instead.
     pub fn start(host: &'a Host, source: &str, options: &[&str]) -> Self {
         let log = fs_err::OpenOptions::new().create(true).append(true).open(host.path("agent.log"));
         let child = host
@@ -46,9 +43,6 @@ impl<'a> Agent<'a> {
     }
 
     /// Its process id.
-    ///
-    /// # Panics
-    /// Never on Linux.
     pub fn pid(&self) -> i32 {
         i32::try_from(self.child.id()).expect("process ids are small")
     }
@@ -79,9 +73,6 @@ impl<'a> Agent<'a> {
     }
 
     /// Ends it with a signal and waits for its end.
-    ///
-    /// # Panics
-    /// When it cannot be signalled.
     pub fn end(mut self, signal: Signal) -> Option<i32> {
         kill(Pid::from_raw(self.pid()), signal).expect("the agent runs");
         self.child.wait().expect("a child").code()

@@ -26,10 +26,11 @@ impl From<Output> for Outcome {
 
 impl Outcome {
     /// The same, if the exit code is this one.
-    ///
-    /// # Panics
-    /// With both outputs, if it is another.
-    #[must_use]
+    #[expect(
+        clippy::return_self_not_must_use,
+        clippy::must_use_candidate,
+        reason = "often only the code counts"
+    )]
     pub fn expect_code(self, code: i32) -> Self {
         let (out, err) = (&self.stdout, &self.stderr);
         assert_eq!(self.code, Some(code), "exit code\nstdout:\n{out}\nstderr:\n{err}");
@@ -37,18 +38,13 @@ impl Outcome {
     }
 
     /// Standard output as JSON.
-    ///
-    /// # Panics
-    /// When it is none.
     pub fn json(&self) -> serde_json::Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}\n{}", self.stdout, self.stderr))
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {}\n{}", self.stdout, self.stderr))
     }
 }
 
 /// Runs a program of the system that has to succeed, and returns its output.
-///
-/// # Panics
-/// When it fails.
 pub fn run(program: &str, arguments: &[&str]) -> String {
     let outcome: Outcome = Command::new(program)
         .args(arguments)

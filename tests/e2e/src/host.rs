@@ -21,9 +21,6 @@ pub struct Host {
 impl Host {
     /// A host without anything. To be made on the thread of the test: its network namespace is that thread's,
     /// and that of every process the thread starts.
-    ///
-    /// # Panics
-    /// When the test does not run as root.
     #[expect(clippy::new_without_default, reason = "it changes the thread's namespace")]
     pub fn new() -> Self {
         unshare(CloneFlags::CLONE_NEWNET).expect("end-to-end tests run as root");
@@ -47,9 +44,6 @@ impl Host {
     }
 
     /// Writes a file of the source.
-    ///
-    /// # Panics
-    /// When it cannot be written.
     pub fn write(&self, name: &str, content: &str) {
         let path = self.source().join(name);
         fs_err::create_dir_all(path.parent().unwrap_or(Path::new("/"))).expect("a directory");
@@ -57,9 +51,6 @@ impl Host {
     }
 
     /// Removes a file of the source.
-    ///
-    /// # Panics
-    /// When it is not there.
     pub fn remove(&self, name: &str) {
         fs_err::remove_file(self.source().join(name)).expect("the file is there");
     }
@@ -83,9 +74,6 @@ impl Host {
     }
 
     /// Runs `homeostat` with arguments.
-    ///
-    /// # Panics
-    /// When it cannot be started.
     pub fn homeostat(&self, arguments: &[&str]) -> Outcome {
         self.command().args(arguments).output().expect("the binary can be run").into()
     }
@@ -111,9 +99,6 @@ impl Host {
     }
 
     /// The process id of a container.
-    ///
-    /// # Panics
-    /// When it does not run.
     pub fn pid(&self, key: &str) -> i32 {
         let status = self.container(key);
         let pid = status["pid"].as_i64().unwrap_or_else(|| panic!("{key} does not run: {status}"));
@@ -121,7 +106,7 @@ impl Host {
     }
 
     /// Starts an agent that follows the source directory.
-    pub fn agent(&self) -> Agent {
+    pub fn agent(&self) -> Agent<'_> {
         Agent::start(self, self.source().to_str().expect("a path in UTF-8"), &[])
     }
 }
@@ -130,7 +115,8 @@ impl Host {
 pub(crate) fn container_of(status: &Value, key: &str) -> Value {
     let (app, name) = key.split_once('/').expect("a key is APP/NAME");
     let apps = status["apps"].as_array().into_iter().flatten();
-    let containers = apps.filter(|found| found["name"] == app).flat_map(|found| found["containers"].as_array());
+    let containers =
+        apps.filter(|found| found["name"] == app).filter_map(|found| found["containers"].as_array());
     containers.flatten().find(|found| found["name"] == name).cloned().unwrap_or(Value::Null)
 }
 

@@ -45,7 +45,9 @@ impl Leaks {
     }
 
     fn empty_cgroups(&self) -> Vec<PathBuf> {
-        let is_empty = |path: &PathBuf| fs_err::read_to_string(path.join("cgroup.procs")).is_ok_and(|text| text.is_empty());
+        let is_empty = |path: &PathBuf| {
+            fs_err::read_to_string(path.join("cgroup.procs")).is_ok_and(|text| text.is_empty())
+        };
         cgroups().into_iter().filter(|path| !self.cgroups.contains(path) && is_empty(path)).collect()
     }
 }

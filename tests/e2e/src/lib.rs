@@ -1,5 +1,7 @@
 //! A host of its own for each end-to-end test: network namespace, directories, source, and the built binary.
 
+#![allow(clippy::missing_panics_doc, reason = "everything here panics to fail a test")]
+
 mod agent;
 mod command;
 mod host;

@@ -6,14 +6,12 @@ use crate::Host;
 const BUSYBOX: &str = "/bin/busybox";
 
 /// Puts a build context `./busybox` into the source: busybox with its commands, and nothing else.
-///
-/// # Panics
-/// When busybox-static is not installed.
 pub fn busybox_image(host: &Host) {
     let context = host.source().join("busybox");
     fs_err::create_dir_all(&context).expect("a directory");
     fs_err::copy(BUSYBOX, context.join("busybox")).expect("busybox-static is installed");
-    let dockerfile = "FROM scratch\nCOPY busybox /bin/busybox\nRUN [\"/bin/busybox\", \"--install\", \"-s\", \"/bin\"]\n";
+    let dockerfile =
+        "FROM scratch\nCOPY busybox /bin/busybox\nRUN [\"/bin/busybox\", \"--install\", \"-s\", \"/bin\"]\n";
     fs_err::write(context.join("Dockerfile"), dockerfile).expect("a Dockerfile");
 }
 

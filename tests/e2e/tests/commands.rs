@@ -28,7 +28,10 @@ fn metrics_are_what_prometheus_reads() {
     ] {
         assert!(text.contains(metric), "{metric} in\n{text}");
     }
-    assert!(text.contains("homeostat_container_state{app=\"one\",container=\"main\",state=\"running\"} 1"), "{text}");
+    assert!(
+        text.contains("homeostat_container_state{app=\"one\",container=\"main\",state=\"running\"} 1"),
+        "{text}"
+    );
     let mut promtool = Command::new("promtool")
         .args(["check", "metrics"])
         .stdin(Stdio::piped())
@@ -63,10 +66,17 @@ fn build_images_and_prune_work_by_hand() {
 fn logs_can_be_followed_and_cut() {
     let host = Host::new();
     busybox_image(&host);
-    host.write("one.toml", &sleeper("").replace("echo started;", "echo first; echo second >&2; sleep 1; echo third;"));
+    host.write(
+        "one.toml",
+        &sleeper("").replace("echo started;", "echo first; echo second >&2; sleep 1; echo third;"),
+    );
     host.apply().expect_code(0);
-    let mut follow =
-        host.command().args(["logs", "one", "--follow"]).stdout(Stdio::piped()).spawn().expect("the binary can be run");
+    let mut follow = host
+        .command()
+        .args(["logs", "one", "--follow"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the binary can be run");
     let lines = std::io::BufRead::lines(std::io::BufReader::new(follow.stdout.take().unwrap()));
     let seen: Vec<String> = lines.map_while(Result::ok).take(3).collect();
     follow.kill().unwrap();

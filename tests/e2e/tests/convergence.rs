@@ -9,7 +9,12 @@ fn plan_tells_what_apply_does_and_a_second_apply_changes_nothing() {
     host.write("web.toml", &web(8080, ""));
 
     let before = host.plan().expect_code(1);
-    for step in ["build image web/busybox", "create volume web/data", "create container web/web", "start container web/web"] {
+    for step in [
+        "build image web/busybox",
+        "create volume web/data",
+        "create container web/web",
+        "start container web/web",
+    ] {
         assert!(before.stdout.contains(step), "{step} in\n{}", before.stdout);
     }
     host.apply().expect_code(0);
@@ -22,7 +27,10 @@ fn plan_tells_what_apply_does_and_a_second_apply_changes_nothing() {
 
     let page = host.path("data/volumes/web/data/_data/index.html");
     fs_err::write(page, "hello").expect("the volume is there");
-    assert_eq!(run("curl", &["-sS", "--fail", "--max-time", "5", "http://127.0.0.1:8080/index.html"]), "hello");
+    assert_eq!(
+        run("curl", &["-sS", "--fail", "--max-time", "5", "http://127.0.0.1:8080/index.html"]),
+        "hello"
+    );
 }
 
 #[test]
@@ -113,7 +121,8 @@ fn a_container_can_be_created_paused_or_run_once() {
     busybox_image(&host);
     host.write("idle.toml", &sleeper("state = \"created\""));
     host.write("frozen.toml", &sleeper("state = \"paused\""));
-    let once = sleeper("state = \"exited\"").replace("echo started; trap 'exit 0' TERM; while true; do sleep 1000 & wait $!; done", "echo done");
+    let once = sleeper("state = \"exited\"")
+        .replace("echo started; trap 'exit 0' TERM; while true; do sleep 1000 & wait $!; done", "echo done");
     host.write("once.toml", &once);
     host.apply().expect_code(0);
     assert_eq!(host.container("idle/main")["actual"], "created");
@@ -173,4 +182,27 @@ fn changed_content_of_a_mounted_file_recreates_the_container() {
     host.apply().expect_code(0);
     assert_ne!(host.pid("app/main"), pid);
     assert_eq!(host.homeostat(&["logs", "app"]).expect_code(0).stdout, "one\ntwo\n");
+}
+
+#[test]
+fn http_and_tcp_probes_reach_a_container_by_its_address() {
+    let host = Host::new();
+    busybox_image(&host);
+    host.write("page.toml", &web(8082, "health = { http = \"http://:80/\", interval = \"1s\" }"));
+    host.write("port.toml", &web(8083, "health = { tcp = \":80\", interval = \"1s\" }"));
+    host.write(
+        "none.toml",
+        &web(8084, "restart = \"no\"\nhealth = { tcp = \":81\", interval = \"1s\", retries = 1 }"),
+    );
+    // httpd answers 404 as long as there is no page, which is not healthy.
+    let source = host.source();
+    let outcome = host.homeostat(&["apply", source.to_str().unwrap(), "--timeout", "3s"]).expect_code(2);
+    assert_eq!(host.container("port/web")["health"], "healthy", "{}", outcome.stderr);
+    assert_eq!(host.container("none/web")["health"], "unhealthy");
+    assert_ne!(host.container("page/web")["health"], "healthy");
+
+    fs_err::write(host.path("data/volumes/page/data/_data/index.html"), "hello").unwrap();
+    host.remove("none.toml");
+    host.apply().expect_code(0);
+    assert_eq!(host.container("page/web")["health"], "healthy");
 }

@@ -27,7 +27,10 @@ fn a_killed_container_runs_again_and_others_are_untouched() {
 fn containers_outlive_a_killed_agent_and_the_next_one_adopts_them() {
     let host = Host::new();
     busybox_image(&host);
-    let chatty = sleeper("").replace("while true; do sleep 1000 & wait $!; done", "i=0; while true; do i=$((i+1)); echo line $i; sleep 0.1; done");
+    let chatty = sleeper("").replace(
+        "while true; do sleep 1000 & wait $!; done",
+        "i=0; while true; do i=$((i+1)); echo line $i; sleep 0.1; done",
+    );
     host.write("one.toml", &chatty);
     host.write("two.toml", &sleeper(""));
     let agent = host.agent();
@@ -46,7 +49,8 @@ fn containers_outlive_a_killed_agent_and_the_next_one_adopts_them() {
     host.homeostat(&["plan", source.to_str().unwrap()]).expect_code(0);
     assert_eq!(host.container("one/main")["restarts"], 0);
     let lines = host.homeostat(&["logs", "one"]).expect_code(0).stdout;
-    let numbers: Vec<u32> = lines.lines().filter_map(|line| line.strip_prefix("line ")?.parse().ok()).collect();
+    let numbers: Vec<u32> =
+        lines.lines().filter_map(|line| line.strip_prefix("line ")?.parse().ok()).collect();
     assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1), "no line is lost: {numbers:?}");
 }
 

@@ -35,7 +35,11 @@ fn a_spec_that_is_broken_by_an_edit_leaves_what_runs_and_the_rest_converges() {
     assert!(status.stderr.contains("one.toml"), "the file is named:\n{}", status.stderr);
     let source = host.source();
     let validate = host.homeostat(&["validate", source.to_str().unwrap()]).expect_code(2);
-    assert!(validate.stderr.contains("did you mean") && validate.stderr.contains("image"), "{}", validate.stderr);
+    assert!(
+        validate.stderr.contains("did you mean") && validate.stderr.contains("image"),
+        "{}",
+        validate.stderr
+    );
 
     // It is still healed, from its last good state.
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL).unwrap();

@@ -2,11 +2,17 @@
 //! all that happens follows from a seed.
 //!
 //! A run ([`run`]) lets the loop work through a random history of edits, broken specs, crashes of
-//! containers, lost answers and events, power cuts and kills of the agent. Every plan on the way has to be
-//! free of lint. Then the world is quiet, and the host has to become what the last specs say, and stay so.
+//! containers, failing health checks, lost answers and events, an engine that does not answer, builds that hang, clocks
+//! that are set, full disks, power cuts and kills of the agent. Every plan on the way has to be free of lint. Then the
+//! world is quiet, and the host has to become what the last specs say, and stay so without anybody waking.
 
 mod clock;
 mod history;
+mod machine;
+mod polls;
+mod processes;
+#[cfg(test)]
+mod promises;
 mod run;
 mod source;
 mod specs;

@@ -2,283 +2,230 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
-use homeostat::controller::{Command, Controller, Options, Ports, Until};
-use homeostat::files::SourceFiles;
 use homeostat::view::View;
-use homeostat::watcher::Watcher;
-use homeostat_reconciler::fake::{Behaviour, Chaos, FakeEngine, Operation, Random};
-use homeostat_reconciler::ports::{Clock, Event, Progress};
-use homeostat_reconciler::{ContainerState, Observed, PortError, ResourceKey, Step, lint};
-use homeostat_spec::{DesiredState, Node, compile};
-use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
+use homeostat_reconciler::fake::{Chaos, Operation, Random};
+use homeostat_reconciler::ports::{ExecOutcome, Store as _};
+use homeostat_reconciler::{
+    ContainerState, ExitStatus, HealthStatus, Observed, ObservedContainer, ResourceKey,
+};
+use homeostat_spec::{Container, DesiredState, RestartPolicy};
 
-use crate::clock::VirtualClock;
 use crate::history::{self, Happening};
-use crate::source::{Everything, MemorySource};
+use crate::machine::Machine;
 use crate::specs;
-use crate::store::MemoryStore;
 
 /// So many things happen in a run.
 const HAPPENINGS: u32 = 12;
-/// Longer than any back-off: by then a quiet world has settled.
-const SETTLING: Duration = Duration::from_mins(40);
-/// How long a settled world is watched.
-const WATCHING: Duration = Duration::from_mins(20);
+/// Longer than any back-off, and far shorter than the clock is set by: by then a quiet world has settled.
+const SETTLING: Duration = Duration::from_mins(20);
+/// How long a settled world is watched: longer than any back-off.
+const WATCHING: Duration = Duration::from_mins(6);
 
-/// Runs the history of a seed.
+/// Runs the history of a seed, with files in a directory of its own below `directory`.
 ///
 /// # Panics
 /// When a plan has lint, when the host does not become what the last specs say, or when it does not stay so.
 pub fn run(seed: u64, directory: &Path) {
+    let directory = directory.join(seed.to_string());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
         .build()
         .expect("a runtime without IO can be made");
-    runtime.block_on(async { Simulation::new(seed, directory).run().await });
+    runtime.block_on(async { Simulation::new(seed, &directory).run().await });
+    fs_err::remove_dir_all(directory).expect("a directory of the test can be removed");
 }
 
 struct Simulation {
     random: Random,
-    clock: Arc<dyn Clock>,
-    engine: FakeEngine,
-    source: Arc<MemorySource>,
-    store: Arc<MemoryStore>,
-    files: SourceFiles,
+    machine: Machine,
     specs: BTreeMap<String, String>,
-    agent: Option<Running>,
-}
-
-/// A loop that runs.
-struct Running {
-    task: JoinHandle<()>,
-    checks: JoinHandle<()>,
-    commands: mpsc::Sender<Command>,
-    view: watch::Receiver<Option<View>>,
+    /// What the last specs ask for, whether they were told of or not.
+    desired: BTreeMap<ResourceKey, Container>,
 }
 
 impl Simulation {
     fn new(seed: u64, directory: &Path) -> Self {
-        let clock: Arc<dyn Clock> = Arc::new(VirtualClock::start());
         let mut random = Random::of(seed);
-        let source = MemorySource::new();
+        let machine = Machine::new(directory);
+        machine.engine.set_tells_all(random.per_mille(500));
         let specs = specs::any(&mut random);
-        source.replace(specs.clone(), false);
-        Self {
-            engine: FakeEngine::new(clock.clone()),
-            source: Arc::new(source),
-            store: Arc::default(),
-            files: SourceFiles::open(directory).expect("a directory of the test"),
-            random,
-            clock,
-            specs,
-            agent: None,
-        }
+        machine.source.replace(specs.clone(), false);
+        let desired = machine.desired(&specs);
+        machine.play(&desired);
+        Self { random, machine, specs, desired }
     }
 
     async fn run(mut self) {
-        self.start();
+        self.machine.start();
         for _ in 0..HAPPENINGS {
             let (happening, pause) = history::next(&mut self.random);
             self.happen(happening).await;
             tokio::time::sleep(pause).await;
         }
-        self.calm_down().await;
-        self.settle().await;
+        let reads = self.machine.view().map_or(0, |view| view.source.reads);
+        self.calm_down();
+        self.settle(reads).await;
         self.stay().await;
-        self.stop().await;
-    }
-
-    fn start(&mut self) {
-        let ports = Ports {
-            engine: Arc::new(self.engine.clone()),
-            source: self.source.clone(),
-            store: self.store.clone(),
-            clock: self.clock.clone(),
-            files: self.files.clone(),
-            watcher: Arc::new(Silence),
-        };
-        let options = Options { allow_empty: false, node: Node::default(), until: Until::Stopped, seed: 1 };
-        let (controller, view) = Controller::new(ports, options).expect("the store in memory can be read");
-        let (commands, queue) = mpsc::channel(4);
-        let checks = tokio::spawn(check_plans(view.clone()));
-        self.agent = Some(Running { task: tokio::spawn(controller.run(queue)), checks, commands, view });
-    }
-
-    /// Kills the loop wherever it is.
-    async fn kill(&mut self) {
-        let Some(agent) = self.agent.take() else { return };
-        agent.task.abort();
-        if let Err(error) = agent.task.await
-            && error.is_panic()
-        {
-            std::panic::resume_unwind(error.into_panic());
-        }
-        if let Err(error) = agent.checks.await {
-            std::panic::resume_unwind(error.into_panic());
-        }
-    }
-
-    async fn stop(&mut self) {
-        let Some(agent) = self.agent.take() else { return };
-        agent.commands.send(Command::Stop).await.expect("the loop listens");
-        agent.task.await.expect("the loop does not panic");
-        agent.checks.await.expect("no plan has lint");
+        self.machine.stop().await;
     }
 
     async fn happen(&mut self, happening: Happening) {
         match happening {
-            Happening::Edit(tells) => {
-                self.specs = specs::any(&mut self.random);
-                self.set_behaviours();
-                self.source.replace(self.specs.clone(), tells);
+            Happening::Edit(tells) => self.edit(tells),
+            Happening::Break => {
+                let broken = specs::broken(&mut self.random, &self.specs);
+                self.machine.source.replace(broken, true);
             }
-            Happening::Break => self.source.replace(specs::broken(&mut self.random, &self.specs), true),
-            Happening::SourceFails(fails) => self.source.set_failing(fails),
+            Happening::Empty => self.machine.source.replace(BTreeMap::new(), true),
+            Happening::SourceFails(fails) => self.machine.source.set_failing(fails),
             Happening::Exit(code) => {
                 if let Some(key) = self.some_container() {
-                    self.engine.exit_container(&key, code);
+                    self.machine.engine.exit_container(&key, code);
                 }
             }
-            Happening::PowerCut => {
-                self.kill().await;
-                self.engine.power_cut();
-                self.start();
+            Happening::Sick(sick) => {
+                if let Some(key) = self.some_container() {
+                    self.set_sick(&key, sick);
+                }
             }
-            Happening::KillAgent => {
-                self.kill().await;
-                self.start();
-            }
-            Happening::LoseStore => {
-                self.kill().await;
-                self.store.lose();
-                self.start();
-            }
-            Happening::Chaos(on) => {
-                let random = Random::of(self.random.next_number());
-                let chaos = Chaos { random, before_per_mille: 100, after_per_mille: 100, lost_per_mille: 0 };
-                self.engine.set_chaos(on.then_some(chaos));
-            }
+            Happening::PowerCut | Happening::KillAgent | Happening::LoseStore => self.crash(happening).await,
+            Happening::FullDisk(full) => self.machine.store.set_full(full),
+            Happening::Chaos(on) => self.set_chaos(on),
+            Happening::Blind(blind) => self.machine.engine.set_blind(blind),
+            Happening::BuildsHang(hang) => self.machine.engine.set_builds_hang(hang),
+            Happening::SetClock(by) => self.machine.clock.set_by(by),
         }
+    }
+
+    fn edit(&mut self, tells: bool) {
+        if self.random.per_mille(250) {
+            self.machine.source.change_files(tells);
+        } else {
+            self.specs = specs::any(&mut self.random);
+            self.machine.source.replace(self.specs.clone(), tells);
+        }
+        self.desired = self.machine.desired(&self.specs);
+        self.machine.play(&self.desired);
+    }
+
+    async fn crash(&mut self, how: Happening) {
+        self.machine.kill().await;
+        match how {
+            Happening::PowerCut => self.machine.engine.power_cut(),
+            Happening::LoseStore => self.machine.store.lose(),
+            _ => {}
+        }
+        self.machine.start();
+    }
+
+    fn set_chaos(&mut self, on: bool) {
+        let random = Random::of(self.random.next_number());
+        let chaos = Chaos { random, before_per_mille: 100, after_per_mille: 100, lost_per_mille: 300 };
+        self.machine.engine.set_chaos(on.then_some(chaos));
+    }
+
+    fn set_sick(&self, key: &ResourceKey, sick: bool) {
+        let outcome = ExecOutcome { code: Some(i32::from(sick)), output: String::new() };
+        self.machine.engine.set_exec(key, outcome);
+    }
+
+    fn observed(&self) -> Observed {
+        self.machine.engine.with_world(|world| world.observe())
     }
 
     fn some_container(&mut self) -> Option<ResourceKey> {
-        let observed = self.engine.with_world(|world| world.observe());
-        let count = observed.containers.len() as u64;
-        let index = usize::try_from(self.random.below(count.max(1))).ok()?;
-        observed.containers.into_keys().nth(index)
-    }
-
-    /// Containers that are wanted exited end by themselves after a while.
-    fn set_behaviours(&mut self) {
-        let desired = self.desired();
-        let once = desired.into_iter().filter(|(_, state)| *state == DesiredState::Exited);
-        let ends = Behaviour { ends_after: Duration::from_secs(2), code: 0 };
-        self.engine.with_world(|world| world.behaviours = once.map(|(key, _)| (key, ends)).collect());
-    }
-
-    /// What the last specs ask for.
-    fn desired(&self) -> BTreeMap<ResourceKey, DesiredState> {
-        let files = self.specs.iter();
-        let files: Vec<_> = files
-            .map(|(path, text)| homeostat_spec::SpecFile { path: path.clone(), content: text.clone().into() })
-            .collect();
-        let compiled = compile(&files, &Everything, &Node::default());
-        assert!(!compiled.has_errors(), "random specs are valid: {:?}\n{:?}", compiled.diagnostics, self.specs);
-        let containers = compiled.apps.iter().flat_map(|(app, declared)| {
-            let key = |name: &homeostat_spec::Name| ResourceKey::new(app.clone(), name.clone());
-            declared.containers.iter().map(move |(name, container)| (key(name), container.state))
-        });
-        containers.collect()
+        let containers = self.observed().containers;
+        let index = self.random.below(containers.len().max(1) as u64);
+        containers.into_keys().nth(usize::try_from(index).ok()?)
     }
 
     /// From here on nothing goes wrong any more.
-    async fn calm_down(&mut self) {
-        self.engine.set_chaos(None);
-        self.set_behaviours();
-        self.source.set_failing(false);
-        self.source.replace(self.specs.clone(), true);
-        // An edit of which nobody was told before is found by a sync, as by the next poll.
-        if let Some(agent) = &self.agent {
-            agent.commands.send(Command::Sync).await.expect("the loop listens");
+    fn calm_down(&self) {
+        self.machine.engine.set_chaos(None);
+        self.machine.engine.set_blind(false);
+        self.machine.engine.set_builds_hang(false);
+        self.machine.store.set_full(false);
+        for key in self.desired.keys() {
+            self.set_sick(key, false);
         }
+        self.machine.source.set_failing(false);
+        // An edit of which nobody was told before is found now, as with the next poll.
+        self.machine.source.replace(self.specs.clone(), true);
     }
 
-    async fn settle(&mut self) {
-        let agent = self.agent.as_mut().expect("the loop runs");
-        let converged = |view: &Option<View>| view.as_ref().is_some_and(View::is_converged);
-        let settled = tokio::time::timeout(SETTLING, agent.view.wait_for(converged)).await.is_ok();
-        if !settled {
-            let view = agent.view.borrow();
-            let view = view.as_ref().expect("it has looked");
-            panic!("not converged: {:#?}\nsource: {:?}\n{:#?}", view.plan, view.source, self.specs);
+    /// Once it has been read more often than so, the source is as it stays. One that is unhealthy and not to be
+    /// restarted is as declared, and left to get well.
+    async fn settle(&mut self, reads: u64) {
+        let sick = |view: &View| {
+            let mut running =
+                view.observed.containers.iter().filter(|(_, c)| c.state == ContainerState::Running);
+            running.any(|(key, _)| view.record.containers[key].health.status == HealthStatus::Unhealthy)
+        };
+        let settled = |view: &View| view.is_converged() && view.source.reads > reads && !sick(view);
+        if !self.machine.sees(SETTLING, settled).await {
+            let view = self.machine.view().expect("it has looked");
+            let containers = self.observed().containers;
+            let ends: Vec<_> =
+                containers.iter().map(|(key, actual)| (key.to_string(), &actual.exit)).collect();
+            panic!("not converged: {:#?}\n{:?}\n{ends:?}\n{:#?}", view.plan, view.source, self.specs);
         }
         self.compare();
     }
 
     /// The host is as the specs say.
     fn compare(&self) {
-        let observed: Observed = self.engine.with_world(|world| world.observe());
-        let wanted = self.desired();
+        let observed = self.observed();
+        let wanted = &self.desired;
+        let record = self.machine.view().expect("it has looked").record;
         let there: BTreeSet<&ResourceKey> = observed.containers.keys().collect();
         assert_eq!(there, wanted.keys().collect(), "exactly what is declared is there");
-        for (key, state) in &wanted {
-            let actual = observed.containers[key].state;
-            let expected = match state {
-                DesiredState::Created => ContainerState::Created,
-                DesiredState::Running => ContainerState::Running,
-                DesiredState::Paused => ContainerState::Paused,
-                DesiredState::Exited => ContainerState::Exited,
-            };
-            // One that ended well under on-failure is as it should be.
-            let ended_well = actual == ContainerState::Exited
-                && observed.containers[key].exit.as_ref().is_some_and(homeostat_reconciler::ExitStatus::success);
-            assert!(actual == expected || ended_well, "{key} is {actual:?}, wanted {state:?}");
+        for (key, container) in wanted {
+            let actual = &observed.containers[key];
+            assert_eq!(actual.config, container.config, "{key}");
+            let state = (container.state, actual.state);
+            let started_as = record.containers[key].started_as;
+            let as_wanted = is_as_wanted(container, actual, started_as);
+            assert!(as_wanted, "{key} is not as wanted: {state:?}, {:?}, {started_as:?}", actual.exit);
         }
     }
 
-    /// Nothing is changed any more.
+    /// Nothing is changed or written any more, and where nothing is checked regularly nobody wakes.
     async fn stay(&mut self) {
-        self.engine.take_calls();
+        // Whatever came at the same moment as the last look.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        self.machine.engine.take_calls();
+        let (polls, writes) = (self.machine.polls(), self.machine.store.writes());
         tokio::time::sleep(WATCHING).await;
-        let calls = self.engine.take_calls();
-        let changes: Vec<_> =
-            calls.iter().filter(|(operation, _)| !matches!(operation, Operation::Observe | Operation::Exec)).collect();
-        assert!(changes.is_empty(), "a converged host is left alone: {changes:?}");
+        let calls = self.machine.engine.take_calls();
+        let changes: Vec<_> = calls.iter().filter(|(operation, _)| *operation != Operation::Exec).collect();
+        let last = self.machine.store.events(3);
+        assert!(changes.is_empty(), "a converged host is left alone: {changes:?}\n{last:?}");
+        assert_eq!(self.machine.store.writes(), writes, "what does not change is not written");
+        let checked = self.desired.values().any(|container| container.health.is_some());
+        assert!(checked || self.machine.polls() == polls, "nothing wakes the loop");
         self.compare();
     }
 }
 
-/// Every plan that the loop makes is free of lint.
-async fn check_plans(mut view: watch::Receiver<Option<View>>) {
-    while view.changed().await.is_ok() {
-        let Some(view) = view.borrow_and_update().clone() else { continue };
-        let found = lint(&view.plan, &view.desired, &view.observed, &view.record, view.time);
-        assert!(found.is_empty(), "{found:?}\n{:#?}", view.plan);
+fn is_as_wanted(container: &Container, actual: &ObservedContainer, started_as: Option<DesiredState>) -> bool {
+    match (container.state, actual.state) {
+        (DesiredState::Created, ContainerState::Created)
+        | (DesiredState::Running, ContainerState::Running)
+        | (DesiredState::Paused, ContainerState::Paused) => true,
+        (DesiredState::Exited, ContainerState::Exited) => {
+            // What ended before it was wanted as a one-shot has simply ended.
+            let of_its_own = started_as == Some(DesiredState::Exited);
+            let cut_off = actual.exit.as_ref().is_none_or(ExitStatus::was_cut_off);
+            !cut_off || !of_its_own || container.restart == RestartPolicy::No
+        }
+        (DesiredState::Running | DesiredState::Paused, ContainerState::Exited) => match container.restart {
+            RestartPolicy::Always => false,
+            RestartPolicy::OnFailure => actual.exit.as_ref().is_some_and(ExitStatus::success),
+            RestartPolicy::No => true,
+        },
+        _ => false,
     }
-}
-
-/// Nobody watches.
-struct Silence;
-
-impl Watcher for Silence {
-    fn step_started(&self, _: &Step) -> Box<dyn Progress> {
-        Box::new(Silence)
-    }
-
-    fn step_finished(&self, _: &Step, _: &Result<(), PortError>, _: Duration) {}
-
-    fn event(&self, _: &Event) {}
-}
-
-impl Progress for Silence {
-    fn step(&self, _: usize, _: usize, _: &str) {}
-
-    fn cached(&self) {}
-
-    fn output(&self, _: &str) {}
 }

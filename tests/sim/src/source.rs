@@ -11,14 +11,15 @@ use homeostat_reconciler::{ErrorKind, PortError};
 use homeostat_spec::{EntryKind, SourcePath, SpecFile, Tree, TreeEntry};
 use tokio::sync::watch;
 
-/// Specs in memory that can be edited, with every path of the tree there.
+/// A directory of specs in memory that can be edited. Every path but a Dockerfile is a directory beside them.
 pub(crate) struct MemorySource {
     state: Mutex<State>,
     edits: watch::Sender<u64>,
 }
 
 struct State {
-    files: BTreeMap<String, String>,
+    specs: BTreeMap<String, String>,
+    beside: Beside,
     revision: u64,
     fails: bool,
 }
@@ -26,25 +27,37 @@ struct State {
 impl MemorySource {
     /// A source without specs.
     pub(crate) fn new() -> Self {
-        let state = State { files: BTreeMap::new(), revision: 0, fails: false };
+        let state = State { specs: BTreeMap::new(), beside: Beside::default(), revision: 0, fails: false };
         Self { state: Mutex::new(state), edits: watch::channel(0).0 }
     }
 
     /// Replaces all specs; `tells` is false when nobody notices.
-    pub(crate) fn replace(&self, files: BTreeMap<String, String>, tells: bool) {
-        let mut state = self.state();
-        state.files = files;
-        state.revision += 1;
-        if tells {
-            self.edits.send_replace(state.revision);
-        }
+    pub(crate) fn replace(&self, specs: BTreeMap<String, String>, tells: bool) {
+        self.edit(tells, |state| state.specs = specs);
+    }
+
+    /// Changes the content of every path beside the specs; `tells` as above.
+    pub(crate) fn change_files(&self, tells: bool) {
+        self.edit(tells, |state| state.beside.0 += 1);
     }
 
     /// Makes readings fail, or succeed again.
     pub(crate) fn set_failing(&self, fails: bool) {
+        self.edit(true, |state| state.fails = fails);
+    }
+
+    /// What lies beside the specs now.
+    pub(crate) fn beside(&self) -> Beside {
+        self.state().beside
+    }
+
+    fn edit(&self, tells: bool, edit: impl FnOnce(&mut State)) {
         let mut state = self.state();
-        state.fails = fails;
-        self.edits.send_modify(|edits| *edits += 1);
+        edit(&mut state);
+        state.revision += 1;
+        if tells {
+            self.edits.send_replace(state.revision);
+        }
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
@@ -64,28 +77,44 @@ impl Source for MemorySource {
         if state.fails {
             return Err(PortError::new(ErrorKind::Transient, "the source does not answer"));
         }
-        let specs = state.files.iter().map(|(path, text)| SpecFile { path: path.clone(), content: text.clone().into() });
-        Ok(Snapshot { revision: format!("r{}", state.revision), specs: specs.collect(), tree: Arc::new(Everything) })
+        let specs = state
+            .specs
+            .iter()
+            .map(|(path, text)| SpecFile { path: path.clone(), content: text.clone().into() });
+        let revision = format!("r{}", state.revision);
+        Ok(Snapshot { revision, specs: specs.collect(), tree: Arc::new(state.beside) })
     }
 
-    async fn export(&self, _: &Snapshot, _: &SourcePath, destination: &Path) -> Result<(), PortError> {
-        fs_err::create_dir_all(destination)
+    async fn export(&self, _: &Snapshot, path: &SourcePath, destination: &Path) -> Result<(), PortError> {
+        tokio::task::yield_now().await;
+        if self.beside().digest(&path.path) != path.digest {
+            return Err(PortError::new(ErrorKind::Transient, "the path was edited meanwhile"));
+        }
+        fs_err::create_dir(destination)
             .map_err(|error| PortError::new(ErrorKind::Transient, "no directory").caused_by(error))
     }
 
     fn changes(&self) -> BoxStream<'static, ()> {
         let edits = self.edits.subscribe();
-        futures::stream::unfold(edits, |mut edits| async { edits.changed().await.ok().map(|()| ((), edits)) }).boxed()
+        futures::stream::unfold(edits, |mut edits| async { edits.changed().await.ok().map(|()| ((), edits)) })
+            .boxed()
     }
 }
 
-/// Every path is a directory; its digest follows from its name.
-pub(crate) struct Everything;
+/// What lies beside the specs, by how often it was edited: every path, with a digest that follows from its name.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Beside(u64);
 
-impl Tree for Everything {
+impl Beside {
+    fn digest(self, path: &str) -> String {
+        let name = path.bytes().fold(String::new(), |digest, byte| digest + &format!("{byte:02x}"));
+        format!("{name}{:04x}", self.0)
+    }
+}
+
+impl Tree for Beside {
     fn entry(&self, path: &str) -> Result<Option<TreeEntry>, String> {
         let kind = if path.ends_with("Dockerfile") { EntryKind::File } else { EntryKind::Directory };
-        let digest = path.bytes().fold(String::new(), |digest, byte| digest + &format!("{byte:02x}"));
-        Ok(Some(TreeEntry { kind, digest }))
+        Ok(Some(TreeEntry { kind, digest: self.digest(path) }))
     }
 }

@@ -7,7 +7,7 @@ use homeostat_reconciler::fake::Random;
 
 const APPS: [&str; 3] = ["one", "two", "three"];
 
-/// A random set of valid specs; never empty, so that nothing is held back.
+/// A random set of valid specs that can come true by themselves; never empty, so that nothing is held back.
 pub(crate) fn any(random: &mut Random) -> BTreeMap<String, String> {
     // Ports are dealt, so that no two containers want the same one and any two can swap theirs.
     let mut ports: Vec<u64> = (8000..8006).collect();
@@ -33,6 +33,22 @@ pub(crate) fn broken(random: &mut Random, files: &BTreeMap<String, String>) -> B
     files
 }
 
+/// What a container is to others.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    /// Nothing depends on it.
+    Leaf,
+    /// Others wait until it is so.
+    Needed(Condition),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Condition {
+    Started,
+    Healthy,
+    Completed,
+}
+
 fn app_text(random: &mut Random, ports: &mut Vec<u64>) -> String {
     let mut text = String::new();
     let builds = random.per_mille(400);
@@ -40,44 +56,50 @@ fn app_text(random: &mut Random, ports: &mut Vec<u64>) -> String {
         let _ = writeln!(text, "[image.app]\nbuild = {{ context = \"./app{}\" }}", random.below(2));
     }
     let _ = writeln!(text, "[volume.data]\nretain = {}", random.per_mille(700));
-    if random.per_mille(300) {
+    let network = random.per_mille(300);
+    if network {
         let _ = writeln!(text, "[network.front]\ninternal = {}", random.per_mille(500));
-        container(&mut text, random, "web", builds, ports, Some("front"));
-    } else {
-        container(&mut text, random, "web", builds, ports, None);
+    }
+    container(&mut text, random, "web", builds, ports, Role::Leaf);
+    if network {
+        text.push_str("network = \"front\"\n");
     }
     if random.per_mille(500) {
-        container(&mut text, random, "db", false, ports, None);
-        if random.per_mille(500) && text.contains("[container.db]") {
-            let condition = if text.contains("health = ") && text.rfind("health = ") > text.find("[container.db]") {
-                "healthy"
-            } else {
-                "started"
+        let condition = [Condition::Started, Condition::Healthy, Condition::Completed]
+            [usize::try_from(random.below(3)).unwrap_or(0)];
+        if random.per_mille(600) {
+            let word = match condition {
+                Condition::Started => "started",
+                Condition::Healthy => "healthy",
+                Condition::Completed => "completed",
             };
-            let depends = format!("[container.web]\ndepends_on = {{ db = \"{condition}\" }}");
-            text = text.replace("[container.web]", &depends);
+            let _ = writeln!(text, "depends_on = {{ db = \"{word}\" }}");
         }
+        container(&mut text, random, "db", false, ports, Role::Needed(condition));
     }
     text
 }
 
-fn container(text: &mut String, random: &mut Random, name: &str, builds: bool, ports: &mut Vec<u64>, network: Option<&str>) {
-    let state = match random.below(10) {
-        0 => "created",
-        1 => "paused",
-        2 => "exited",
-        _ => "running",
-    };
-    // A paused or stopped container would keep a dependent waiting for ever.
-    let state = if name == "db" { "running" } else { state };
-    let restart = ["always", "on-failure"][usize::from(random.per_mille(300))];
+fn container(
+    text: &mut String,
+    random: &mut Random,
+    name: &str,
+    builds: bool,
+    ports: &mut Vec<u64>,
+    role: Role,
+) {
+    let (state, restart) = state_and_restart(random, role);
     let image = if builds { "app".to_owned() } else { format!("registry.example/app:{}", random.below(3)) };
-    let _ = writeln!(text, "[container.{name}]\nimage = \"{image}\"\nstate = \"{state}\"\nrestart = \"{restart}\"");
+    let _ = writeln!(
+        text,
+        "[container.{name}]\nimage = \"{image}\"\nstate = \"{state}\"\nrestart = \"{restart}\""
+    );
     let _ = writeln!(text, "env = {{ VALUE = \"{}\" }}", random.below(3));
     let _ = writeln!(text, "resources = {{ pids = {} }}", 10 + random.below(3));
     let _ = writeln!(text, "stop = {{ grace = \"1s\" }}");
-    if let Some(network) = network {
-        let _ = writeln!(text, "network = \"{network}\"");
+    if role == Role::Needed(Condition::Completed) {
+        // What ran as a service does not complete by being declared a one-shot: this is another program.
+        let _ = writeln!(text, "command = [\"migrate\"]");
     }
     if random.per_mille(500) && !ports.is_empty() {
         let index = random.below(ports.len() as u64);
@@ -93,7 +115,32 @@ fn container(text: &mut String, random: &mut Random, name: &str, builds: bool, p
         }
         _ => {}
     }
-    if random.per_mille(400) {
-        let _ = writeln!(text, "health = {{ command = [\"true\"], interval = \"5s\" }}");
+    if role == Role::Needed(Condition::Healthy) || random.per_mille(250) {
+        let period = ["0s", "20s"][usize::from(random.per_mille(300))];
+        let _ = writeln!(
+            text,
+            "health = {{ command = [\"true\"], interval = \"5s\", start_period = \"{period}\" }}"
+        );
+    }
+}
+
+/// What others wait for has to come true by itself, whatever happened to it before.
+fn state_and_restart(random: &mut Random, role: Role) -> (&'static str, &'static str) {
+    let state = match random.below(10) {
+        0 => "created",
+        1 => "paused",
+        2 | 3 => "exited",
+        _ => "running",
+    };
+    let restart = match random.below(10) {
+        0 => "no",
+        1..4 => "on-failure",
+        _ => "always",
+    };
+    match role {
+        Role::Leaf => (state, restart),
+        Role::Needed(Condition::Started) => ("running", restart),
+        Role::Needed(Condition::Healthy) => ("running", "always"),
+        Role::Needed(Condition::Completed) => ("exited", if restart == "no" { "always" } else { restart }),
     }
 }

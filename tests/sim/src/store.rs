@@ -4,48 +4,74 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use homeostat_reconciler::ports::{Event, Store, Stored};
-use homeostat_reconciler::{PortError, Record};
+use homeostat_reconciler::{ErrorKind, PortError, Record};
 use homeostat_spec::{App, Name};
 
 /// A store in memory.
 #[derive(Default)]
-pub(crate) struct MemoryStore(Mutex<(Stored, Vec<Event>)>);
+pub(crate) struct MemoryStore(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    stored: Stored,
+    events: Vec<Event>,
+    writes: u64,
+    is_full: bool,
+}
 
 impl MemoryStore {
     /// Everything is lost.
     pub(crate) fn lose(&self) {
-        self.with(|state| *state = (Stored::default(), Vec::new()));
+        self.with(|state| (state.stored, state.events) = (Stored::default(), Vec::new()));
     }
 
-    fn with<T>(&self, change: impl FnOnce(&mut (Stored, Vec<Event>)) -> T) -> T {
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    /// Makes writes fail, or succeed again.
+    pub(crate) fn set_full(&self, is_full: bool) {
+        self.with(|state| state.is_full = is_full);
+    }
+
+    /// How often it was written to.
+    pub(crate) fn writes(&self) -> u64 {
+        self.with(|state| state.writes)
+    }
+
+    fn with<T>(&self, look: impl FnOnce(&mut State) -> T) -> T {
+        look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn write(&self, change: impl FnOnce(&mut State)) -> Result<(), PortError> {
+        self.with(|state| {
+            state.writes += 1;
+            if state.is_full {
+                return Err(PortError::new(ErrorKind::Transient, "no space left on device"));
+            }
+            change(state);
+            Ok(())
+        })
     }
 }
 
 impl Store for MemoryStore {
     fn load(&self) -> Result<Stored, PortError> {
-        Ok(self.with(|(stored, _)| stored.clone()))
+        Ok(self.with(|state| state.stored.clone()))
     }
 
     fn save_applied(&self, revision: &str, apps: &BTreeMap<Name, App>) -> Result<(), PortError> {
-        self.with(|(stored, _)| {
-            stored.revision = Some(revision.to_owned());
-            stored.apps = apps.clone();
-        });
-        Ok(())
+        self.write(|state| {
+            state.stored.revision = Some(revision.to_owned());
+            state.stored.apps = apps.clone();
+        })
     }
 
     fn save_record(&self, record: &Record) -> Result<(), PortError> {
-        self.with(|(stored, _)| stored.record = record.clone());
-        Ok(())
+        self.write(|state| state.stored.record = record.clone())
     }
 
     fn append_events(&self, events: &[Event]) -> Result<(), PortError> {
-        self.with(|(_, kept)| kept.extend_from_slice(events));
-        Ok(())
+        self.write(|state| state.events.extend_from_slice(events))
     }
 
     fn events(&self, limit: usize) -> Result<Vec<Event>, PortError> {
-        Ok(self.with(|(_, kept)| kept[kept.len().saturating_sub(limit)..].to_vec()))
+        Ok(self.with(|state| state.events[state.events.len().saturating_sub(limit)..].to_vec()))
     }
 }

@@ -1,4 +1,5 @@
-//! Ten thousand histories. `HOMEOSTAT_SIM_SEED=N cargo nextest run -p homeostat-sim one_seed` runs a single one again.
+//! Ten thousand histories. `HOMEOSTAT_SIM_SEED=N cargo nextest run -p homeostat-sim one_seed` runs a single one again;
+//! `HOMEOSTAT_SIM_FIRST=N` starts the parts at another seed.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -6,19 +7,26 @@ use homeostat_sim::run;
 
 const SEEDS_OF_A_PART: u64 = 1250;
 
-fn part(number: u64) {
-    let directory = tempfile::tempdir().unwrap();
-    for seed in number * SEEDS_OF_A_PART..(number + 1) * SEEDS_OF_A_PART {
+fn number(variable: &str) -> u64 {
+    std::env::var(variable).map_or(0, |text| text.parse().expect("a seed is a number"))
+}
+
+fn part(index: u64) {
+    let directory = tempfile::tempdir().expect("a directory for the test");
+    let first = number("HOMEOSTAT_SIM_FIRST") + index * SEEDS_OF_A_PART;
+    for seed in first..first + SEEDS_OF_A_PART {
         let result = catch_unwind(AssertUnwindSafe(|| run(seed, directory.path())));
-        assert!(result.is_ok(), "seed {seed} fails: HOMEOSTAT_SIM_SEED={seed} cargo nextest run -p homeostat-sim one_seed");
+        assert!(
+            result.is_ok(),
+            "seed {seed} fails: HOMEOSTAT_SIM_SEED={seed} cargo nextest run -p homeostat-sim one_seed"
+        );
     }
 }
 
 #[test]
 fn one_seed() {
-    let seed = std::env::var("HOMEOSTAT_SIM_SEED").map_or(0, |text| text.parse().expect("a seed is a number"));
-    let directory = tempfile::tempdir().unwrap();
-    run(seed, directory.path());
+    let directory = tempfile::tempdir().expect("a directory for the test");
+    run(number("HOMEOSTAT_SIM_SEED"), directory.path());
 }
 
 #[test]

@@ -90,8 +90,10 @@ impl Inner {
             let net = state.net(&network)?;
             net.up = existing.contains(&net.bridge);
             if net.up && on_it.is_empty() {
-                remove_bridge(&host, &net.bridge)?;
-                net.up = false;
+                match remove_bridge(&host, &net.bridge) {
+                    Ok(()) => net.up = false,
+                    Err(error) => tracing::warn!(%network, %error, "a bridge that nobody needs stays"),
+                }
             }
             let Some(addresses) = &mut net.addresses else { continue };
             let gone: Vec<String> =
@@ -99,8 +101,11 @@ impl Inner {
             for key in &gone {
                 addresses.release(key);
             }
-            if !gone.is_empty() {
-                net.save()?;
+            if !gone.is_empty()
+                && let Err(error) = net.save()
+            {
+                // On a full disk; the next opening gives them back again.
+                tracing::warn!(%network, %error, "addresses that were given back cannot be noted");
             }
         }
         rules::resume(&mut state, &containers)

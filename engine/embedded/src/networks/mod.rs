@@ -9,7 +9,7 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use homeostat_files::{StateError, read_json, write_json_durably};
+use homeostat_files::{read_json, write_json_durably};
 use homeostat_network::{Allocator, HostSocket, InterfaceName, Subnet, Table, remove_bridge};
 use homeostat_reconciler::ResourceKey;
 use homeostat_spec::{Network, NetworkMode};
@@ -19,7 +19,7 @@ pub(crate) use names::name_servers;
 
 use crate::EmbeddedError;
 use crate::container::Container;
-use crate::engine::Inner;
+use crate::engine::{Inner, is_lost};
 use crate::instance::Instance;
 use crate::layout::{Layout, NETWORK_FILE};
 use crate::record::NetworkRecord;
@@ -51,6 +51,15 @@ pub(crate) enum NetworkId {
     Default,
     /// One that was created.
     Named(ResourceKey),
+}
+
+impl std::fmt::Display for NetworkId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::Named(key) => write!(f, "{key}"),
+        }
+    }
 }
 
 impl NetworkId {
@@ -96,7 +105,7 @@ impl Net {
         let addresses = match read_json(&file) {
             Ok(addresses) => addresses,
             // What it told is chosen anew.
-            Err(StateError::Damaged { .. } | StateError::Unexpected { .. }) => None,
+            Err(error) if is_lost(&error) => None,
             Err(error) => return Err(error.into()),
         };
         Ok(Self { bridge, record, file, addresses, up: false })
@@ -169,12 +178,12 @@ fn load_named(layout: &Layout, instance: &Instance, key: &ResourceKey) -> Result
         Ok(Some(record)) => {
             Net::load(instance.bridge(key), Some(record), directory.join(ADDRESSES_FILE)).map(Some)
         }
-        Ok(None) | Err(StateError::Damaged { .. }) => {
+        Err(error) if !is_lost(&error) => Err(error.into()),
+        Ok(None) | Err(_) => {
             tracing::warn!(network = %key, "what is known of a network is damaged; it is forgotten");
             discard(layout, &directory)?;
             Ok(None)
         }
-        Err(error) => Err(error.into()),
     }
 }
 

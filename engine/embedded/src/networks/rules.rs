@@ -4,6 +4,7 @@ use std::net::SocketAddrV4;
 use std::sync::Arc;
 
 use homeostat_network::{BridgeRules, DesiredRules, HostPort};
+use homeostat_reconciler::{PortError, chain};
 
 use super::State;
 use crate::EmbeddedError;
@@ -15,6 +16,21 @@ impl Inner {
     pub(crate) fn sync_rules(&self) -> Result<(), EmbeddedError> {
         let containers = self.containers();
         apply(&mut self.networks.lock(), &containers)
+    }
+
+    /// Brings rules back that somebody else has changed or removed, as every restart of the host's firewall does.
+    /// Costs one message to the kernel when nobody has.
+    pub(crate) fn heal_rules(&self) {
+        let containers = self.containers();
+        let mut state = self.networks.lock();
+        if state.has_table
+            && let Err(error) = apply(&mut state, &containers)
+        {
+            tracing::warn!(
+                error = chain(&PortError::from(error)),
+                "the rules of published ports cannot be kept"
+            );
+        }
     }
 }
 
@@ -65,7 +81,7 @@ fn publish(
 ) -> Result<(), EmbeddedError> {
     let ports = container.lock().record.config.ports.clone();
     let Some(network) = container.network() else { return Ok(()) };
-    if ports.is_empty() || container.live()?.is_none() {
+    if ports.is_empty() || !container.runs_now() {
         return Ok(());
     }
     if let Some(address) = state.net(&network)?.address(&container.key) {

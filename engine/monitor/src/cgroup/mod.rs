@@ -115,7 +115,9 @@ impl Cgroup {
     /// When the kernel refuses.
     pub(crate) fn put_monitor_beside(&self) -> Result<(), CgroupError> {
         let Hierarchies::V2(root) = &self.hierarchies else { return Ok(()) };
-        let Some(parent) = self.path.parent().filter(|parent| *parent != Path::new("")) else { return Ok(()) };
+        let Some(parent) = self.path.parent().filter(|parent| *parent != Path::new("")) else {
+            return Ok(());
+        };
         let monitors = root.join(parent).join(MONITORS);
         fs::create_dir_all(&monitors)?;
         write(&monitors.join("cgroup.procs"), "0")

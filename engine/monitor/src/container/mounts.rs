@@ -1,6 +1,6 @@
 //! Where a container's mounts go, and in which order.
 
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 use homeostat_files::Root;
 
@@ -29,7 +29,15 @@ pub(crate) fn place(
         let inside = targets[..index].iter().any(|other| bind.target.starts_with(other));
         if !inside && !is_kernels(&bind.target) {
             let kind = if is_file(bind) { TargetKind::File } else { TargetKind::Directory };
-            bind.target = targets::ensure(root, &bind.target.to_string_lossy(), kind, created)?;
+            let asked = std::mem::take(&mut bind.target);
+            bind.target = targets::ensure(root, &asked.to_string_lossy(), kind, created)?;
+            if is_kernels(&bind.target) {
+                return Err(Failure::invalid(format!(
+                    "{} leads to {} through a link of the image; nothing can be mounted there",
+                    asked.display(),
+                    bind.target.display()
+                )));
+            }
         }
     }
     Ok(binds)
@@ -65,16 +73,33 @@ fn bind(mount: &Mount) -> Result<Bind, Failure> {
     if components.next().is_none() {
         return Err(Failure::invalid("nothing can be mounted over the root of the container"));
     }
+    // Without `.` and doubled slashes, so that targets compare.
+    let target: PathBuf = target.components().collect();
     let source = match &mount.source {
         MountSource::Tmpfs => None,
         MountSource::Path(path) => Some(checked(path)?),
+        MountSource::Volume(path) => {
+            refuse_kernels(&target)?;
+            Some(checked(path)?)
+        }
     };
-    // Without `.` and doubled slashes, so that targets compare.
-    let target = target.components().collect();
-    Ok(Bind { source, target, read_only: mount.read_only })
+    let devices = matches!(mount.source, MountSource::Path(_));
+    Ok(Bind { source, target, read_only: mount.read_only, devices })
 }
 
-fn checked(source: &Path) -> Result<std::path::PathBuf, Failure> {
+/// A volume in the place of `/dev` or `/proc` would have its devices, or what is masked and read-only there, made up by
+/// whoever filled it: an image that declares it.
+fn refuse_kernels(target: &Path) -> Result<(), Failure> {
+    let own = target == Path::new("/dev") || ["/proc", "/sys"].iter().any(|top| target.starts_with(top));
+    if !own {
+        return Ok(());
+    }
+    Err(Failure::invalid(format!("a volume cannot be mounted at {}", target.display())).with_hint(
+        "an image that declares such a volume is not run; for what the host has there, mount the host's path",
+    ))
+}
+
+fn checked(source: &Path) -> Result<PathBuf, Failure> {
     if !source.is_absolute() {
         return Err(Failure::invalid(format!("the mounted path {} is not absolute", source.display())));
     }

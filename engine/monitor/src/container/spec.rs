@@ -9,8 +9,8 @@ use oci_spec::OciSpecError;
 use oci_spec::runtime::{
     Capabilities, Linux, LinuxBuilder, LinuxCpuBuilder, LinuxDeviceCgroupBuilder, LinuxMemoryBuilder,
     LinuxNamespace, LinuxNamespaceBuilder, LinuxNamespaceType, LinuxPidsBuilder, LinuxResources,
-    LinuxResourcesBuilder, Mount, MountBuilder, PosixRlimit, PosixRlimitBuilder, PosixRlimitType, Process, ProcessBuilder, RootBuilder, Spec, SpecBuilder,
-    UserBuilder,
+    LinuxResourcesBuilder, Mount, MountBuilder, PosixRlimit, PosixRlimitBuilder, PosixRlimitType, Process,
+    ProcessBuilder, RootBuilder, Spec, SpecBuilder, UserBuilder,
 };
 
 use super::capabilities;
@@ -43,6 +43,8 @@ pub(crate) struct Bind {
     /// Where, in the root.
     pub(crate) target: PathBuf,
     pub(crate) read_only: bool,
+    /// Device files in it are devices.
+    pub(crate) devices: bool,
 }
 
 /// How many files a program of a container may have open unless it asks for more.
@@ -156,7 +158,8 @@ fn resources(content: &Content<'_>) -> Result<LinuxResources, OciSpecError> {
             memory = memory.swap(bytes);
             if content.cgroup.version() == Version::V2 {
                 // There the limit of swap is one of its own, and the runtime takes zero for "not said".
-                resources = resources.unified(HashMap::from([("memory.swap.max".to_owned(), "0".to_owned())]));
+                resources =
+                    resources.unified(HashMap::from([("memory.swap.max".to_owned(), "0".to_owned())]));
             }
         }
         resources = resources.memory(memory.build()?);
@@ -199,6 +202,9 @@ fn bind_mount(bind: &Bind) -> Result<Mount, OciSpecError> {
     let mut options = vec!["rbind".to_owned(), "rprivate".to_owned()];
     if bind.read_only {
         options.extend(["ro".to_owned(), "rro".to_owned()]);
+    }
+    if !bind.devices {
+        options.extend(["nodev".to_owned(), "rnodev".to_owned()]);
     }
     MountBuilder::default().source(source).destination(&bind.target).typ("bind").options(options).build()
 }

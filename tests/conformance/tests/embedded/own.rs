@@ -3,10 +3,13 @@
 use std::os::unix::process::ExitStatusExt as _;
 use std::time::{Duration, Instant};
 
-use homeostat_conformance::{create, key, log_lines, observe, run, shell, state, wait_exited, wait_for_log};
+use homeostat_conformance::{
+    PATIENCE, create, key, log_lines, observe, run, shell, state, wait_exited, wait_for_log,
+};
 use homeostat_embedded::Embedded;
-use homeostat_reconciler::ports::Engine;
+use homeostat_reconciler::ports::{Engine, ExecRequest};
 use homeostat_reconciler::{ContainerState, ErrorKind};
+use homeostat_spec::{ContainerConfig, Network, NetworkMode};
 use nix::mount::MsFlags;
 use nix::sched::CloneFlags;
 use nix::sys::signal::{Signal, kill};
@@ -229,10 +232,7 @@ fn a_start_that_was_cut_off_is_undone_when_the_engine_is_opened() {
 
 #[test]
 fn a_full_disk_refuses_what_is_new_keeps_what_runs_and_works_again_when_it_has_room() {
-    // Before there are other threads: the disk is seen by this test only.
-    nix::sched::unshare(CloneFlags::CLONE_NEWNS).unwrap();
-    let none = None::<&str>;
-    nix::mount::mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).unwrap();
+    leave_mount_namespace();
     on_host(async |host| {
         fs_err::create_dir(host.data()).unwrap();
         let size = Some("size=32m");
@@ -268,4 +268,271 @@ fn a_full_disk_refuses_what_is_new_keeps_what_runs_and_works_again_when_it_has_r
 fn fill(path: &std::path::Path) {
     let mut file = fs_err::File::create(path).unwrap();
     while std::io::Write::write_all(&mut file, &[0; 4096]).is_ok() {}
+}
+
+#[test]
+fn a_prune_removes_old_logs_of_containers_that_are_no_more() {
+    on_host(async |host| {
+        let engine = host.open().await;
+        let world = host.prepare(&engine).await;
+        for name in ["gone", "recent", "kept"] {
+            run(&engine, &world, name, shell("echo line")).await;
+            wait_exited(&engine, &key(name)).await;
+        }
+        for name in ["gone", "recent"] {
+            engine.remove_container(&key(name)).await.unwrap();
+        }
+        let long_ago = std::time::SystemTime::now() - Duration::from_hours(8 * 24);
+        for name in ["gone", "kept"] {
+            let directory = host.data().join("logs/case").join(name);
+            for path in [directory.join("current.log"), directory] {
+                fs_err::File::open(path).unwrap().file().set_modified(long_ago).unwrap();
+            }
+        }
+        let prune = homeostat_reconciler::ports::ImagePrune::default();
+        engine.prune_images(&prune).await.unwrap();
+        assert_eq!(log_lines(&engine, &key("gone")).await, Vec::<String>::new());
+        for name in ["recent", "kept"] {
+            assert_eq!(log_lines(&engine, &key(name)).await, ["line"]);
+        }
+        remove_everything(&engine).await;
+    });
+}
+
+#[test]
+fn a_published_port_stays_reachable_while_the_engine_is_closed_and_goes_with_its_container() {
+    on_host(async |host| {
+        let engine = host.open().await;
+        let world = host.prepare(&engine).await;
+        let mut config = shell("echo ready; while :; do echo hello | nc -l -p 80; done");
+        config.network = NetworkMode::Bridge;
+        let host_port = world.free_port();
+        config.ports.push(homeostat_spec::PublishedPort {
+            host_ip: None,
+            host_port,
+            container_port: 80,
+            protocol: homeostat_spec::Protocol::Tcp,
+        });
+        let key = run(&engine, &world, "server", config).await;
+        wait_for_log(&engine, &key, "ready").await;
+        let address = observe(&engine, &key).await.address;
+        drop(engine);
+        wait_for_hello(host_port).await;
+
+        let engine = host.open().await;
+        assert_eq!(observe(&engine, &key).await.address, address);
+        wait_for_hello(host_port).await;
+        engine.stop_container(&key, None, Duration::ZERO).await.unwrap();
+        tokio::net::TcpStream::connect(("127.0.0.1", host_port)).await.unwrap_err();
+        // The address is the container's own at the next start too.
+        engine.start_container(&key).await.unwrap();
+        assert_eq!(observe(&engine, &key).await.address, address);
+        wait_for_hello(host_port).await;
+        remove_everything(&engine).await;
+    });
+}
+
+/// Asks until the server of that test answers: between two connections it does not listen for a moment.
+async fn wait_for_hello(port: u16) {
+    let answered = async {
+        let mut answer = String::new();
+        while answer != "hello\n" {
+            answer.clear();
+            if let Ok(mut stream) = tokio::net::TcpStream::connect(("127.0.0.1", port)).await {
+                // A connection that is reset is tried again as well.
+                let _ = tokio::io::AsyncReadExt::read_to_string(&mut stream, &mut answer).await;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, answered).await.expect("the port answers");
+}
+
+#[test]
+fn a_monitor_that_dies_at_once_is_told_and_leaves_the_container_as_it_was() {
+    on_host(async |host| {
+        let engine = host.open().await;
+        let world = host.prepare(&engine).await;
+        let key = create(&engine, &world, "unlucky", shell("exit 0")).await;
+        drop(engine);
+        let config = homeostat_embedded::EmbeddedConfig { program: "/bin/false".into(), ..host.config() };
+        let engine = Embedded::open(config).await.unwrap();
+        let error = engine.start_container(&key).await.unwrap_err();
+        assert!(error.to_string().contains("monitor has died"), "{error}");
+        assert_eq!(error.kind, ErrorKind::Transient);
+        assert_eq!(state(&engine, &key).await, ContainerState::Created);
+        drop(engine);
+        let engine = host.open().await;
+        engine.start_container(&key).await.unwrap();
+        assert_eq!(wait_exited(&engine, &key).await.code, Some(0));
+        remove_everything(&engine).await;
+    });
+}
+
+#[test]
+fn no_container_can_write_to_the_program_of_its_monitor() {
+    on_host(async |host| {
+        let engine = host.open().await;
+        let world = host.prepare(&engine).await;
+        let key = run(&engine, &world, "attacker", shell("sleep infinity")).await;
+        // The mount that the program was started through decides, for whoever comes to it over `/proc/PID/exe`
+        // (CVE-2019-5736). That the file is busy is no protection: it is only as long as it runs.
+        let program = format!("/proc/{}/exe", monitor_of(&engine, &key).await);
+        let writable = nix::unistd::access(program.as_str(), nix::unistd::AccessFlags::W_OK);
+        assert_eq!(writable, Err(nix::errno::Errno::EROFS));
+        remove_everything(&engine).await;
+    });
+}
+
+/// Gives this process, before it has other threads, mounts that nobody else sees.
+fn leave_mount_namespace() {
+    nix::sched::unshare(CloneFlags::CLONE_NEWNS).unwrap();
+    let none = None::<&str>;
+    nix::mount::mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).unwrap();
+}
+
+#[test]
+fn a_container_that_cannot_be_cleaned_up_holds_up_no_other() {
+    leave_mount_namespace();
+    on_host(async |host| {
+        let engine = host.open().await;
+        let world = host.prepare(&engine).await;
+        let stuck = run(&engine, &world, "stuck", shell("sleep infinity")).await;
+        let other = run(&engine, &world, "other", shell("sleep infinity")).await;
+        // A directory that is busy cannot be removed, as a process that hangs in the kernel cannot.
+        let busy = host.run_directory().join("oci").join(observe(&engine, &stuck).await.id).join("busy");
+        fs_err::create_dir(&busy).unwrap();
+        nix::mount::mount(Some("busy"), &busy, Some("tmpfs"), MsFlags::empty(), None::<&str>).unwrap();
+        kill(monitor_of(&engine, &stuck).await, Signal::SIGKILL).unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        while engine.stop_container(&other, None, Duration::ZERO).await.is_err() {
+            assert!(Instant::now() < deadline);
+        }
+        assert_eq!(state(&engine, &other).await, ContainerState::Exited);
+        engine.start_container(&other).await.unwrap();
+        drop(engine);
+
+        let engine = host.open().await;
+        assert_eq!(state(&engine, &other).await, ContainerState::Running);
+        nix::mount::umount(&busy).unwrap();
+        engine.start_container(&stuck).await.unwrap();
+        assert_eq!(state(&engine, &stuck).await, ContainerState::Running);
+        remove_everything(&engine).await;
+    });
+}
+
+#[test]
+fn after_a_reboot_every_container_has_ended_and_starts_again() {
+    on_host(async |host| {
+        let engine = host.open().await;
+        let world = host.prepare(&engine).await;
+        let ran = run(&engine, &world, "ran", shell("sleep infinity")).await;
+        let bridged = ContainerConfig { network: NetworkMode::Bridge, ..shell("sleep infinity") };
+        let bridged = run(&engine, &world, "bridged", bridged).await;
+        let ended = run(&engine, &world, "ended", shell("exit 5")).await;
+        wait_exited(&engine, &ended).await;
+        let pids: Vec<_> =
+            futures::future::join_all([&ran, &bridged].map(|key| monitor_of(&engine, key))).await;
+        let directories: Vec<_> =
+            futures::future::join_all([&ran, &bridged].map(|key| observe(&engine, key)))
+                .await
+                .into_iter()
+                .map(|seen| host.data().join("containers").join(seen.id))
+                .collect();
+        drop(engine);
+        // What a reboot leaves: no process, nothing in the run directory, another boot's id; and the ids of processes are used again.
+        for (pid, directory) in pids.iter().zip(&directories) {
+            kill(*pid, Signal::SIGKILL).unwrap();
+            nix::sys::wait::waitpid(*pid, None).unwrap();
+            let file = directory.join("run.json");
+            let mut run: serde_json::Value = serde_json::from_slice(&fs_err::read(&file).unwrap()).unwrap();
+            for process in ["monitor", "init"] {
+                let me = homeostat_monitor::ProcessIdentity::of(std::process::id()).unwrap();
+                run[process] = serde_json::to_value(me).unwrap();
+                run[process]["boot_id"] = "another".into();
+            }
+            fs_err::write(&file, run.to_string()).unwrap();
+        }
+        fs_err::remove_dir_all(host.run_directory()).unwrap();
+
+        let engine = host.open().await;
+        for key in [&ran, &bridged] {
+            let seen = observe(&engine, key).await;
+            assert_eq!((seen.state, seen.exit.unwrap().code), (ContainerState::Exited, None));
+            assert!(seen.started_at.is_some());
+        }
+        assert_eq!(observe(&engine, &ended).await.exit.unwrap().code, Some(5));
+        for key in [&ran, &bridged] {
+            engine.start_container(key).await.unwrap();
+            assert_eq!(state(&engine, key).await, ContainerState::Running);
+        }
+        remove_everything(&engine).await;
+    });
+}
+
+#[test]
+fn records_of_another_version_are_lost_and_nothing_else() {
+    on_host(async |host| {
+        let engine = host.open().await;
+        let world = host.prepare(&engine).await;
+        let container = run(&engine, &world, "future", shell("sleep infinity")).await;
+        let kept = run(&engine, &world, "kept", shell("sleep infinity")).await;
+        let network = Network { subnet: None, internal: false, labels: std::collections::BTreeMap::new() };
+        engine.create_network(&key("net"), &network).await.unwrap();
+        let monitor = monitor_of(&engine, &container).await;
+        let directory = host.data().join("containers").join(observe(&engine, &container).await.id);
+        let of_kept = host.data().join("containers").join(observe(&engine, &kept).await.id);
+        drop(engine);
+        let network = host.data().join("networks").join(key("net").app.as_str()).join("net/network.json");
+        for record in [directory.join("container.json"), network] {
+            assert!(record.exists(), "{}", record.display());
+            homeostat_files::write_json_durably(&record, &serde_json::json!({ "version": 2 })).unwrap();
+        }
+        fs_err::write(of_kept.join("exit.json"), "torn").unwrap();
+        let engine = host.open().await;
+        let observed = engine.observe().await.unwrap();
+        assert_eq!(observed.containers.keys().collect::<Vec<_>>(), [&kept]);
+        assert_eq!(state(&engine, &kept).await, ContainerState::Running);
+        assert!(observed.networks.is_empty() && !directory.exists());
+        nix::sys::wait::waitpid(monitor, None).unwrap();
+        remove_everything(&engine).await;
+    });
+}
+
+#[test]
+fn rules_that_a_restart_of_the_firewall_has_flushed_are_back_with_the_next_observation() {
+    on_host(async |host| {
+        let engine = host.open().await;
+        let world = host.prepare(&engine).await;
+        let bridged = ContainerConfig { network: NetworkMode::Bridge, ..shell("sleep infinity") };
+        run(&engine, &world, "bridged", bridged).await;
+        let nft = |arguments: &[&str]| {
+            let output = std::process::Command::new("/usr/sbin/nft").args(arguments).output().unwrap();
+            assert!(output.status.success());
+            String::from_utf8(output.stdout).unwrap()
+        };
+        let before = nft(&["list", "ruleset"]);
+        assert!(before.contains("table ip hs-"));
+        nft(&["flush", "ruleset"]);
+        engine.observe().await.unwrap();
+        assert_eq!(nft(&["list", "ruleset"]), before);
+        remove_everything(&engine).await;
+    });
+}
+
+#[test]
+fn a_command_that_leaves_a_process_behind_has_ended_when_it_ends() {
+    on_host(async |host| {
+        let engine = host.open().await;
+        let world = host.prepare(&engine).await;
+        let key = run(&engine, &world, "daemon", shell("sleep infinity")).await;
+        let words = ["/bin/sh", "-c", "setsid sleep 1000 & echo told"];
+        let request =
+            ExecRequest { command: words.map(str::to_owned).to_vec(), timeout: Duration::from_secs(100) };
+        let began = Instant::now();
+        let outcome = engine.exec(&key, &request).await.unwrap();
+        assert_eq!((outcome.code, outcome.output.as_str()), (Some(0), "told\n"));
+        assert!(began.elapsed() < Duration::from_secs(50));
+        remove_everything(&engine).await;
+    });
 }
