@@ -1,6 +1,6 @@
 # The commands of this project. Each installs what it needs on a Debian or Ubuntu machine with Rust.
 
-.PHONY: demo demo-down build test lint bench install
+.PHONY: demo demo-down build test test-guest lint bench install
 
 ## Builds homeostat and runs the quickstart example with it: an image, a container, a volume, a port.
 demo:
@@ -19,6 +19,12 @@ build:
 test:
 	./scripts/setup test
 	./scripts/test
+
+## The binary on a host with systemd and cgroup v2, which is an emulated machine: installed, rebooted, without power. Needs root.
+test-guest:
+	./scripts/setup guest
+	cargo build --locked -p homeostat
+	./scripts/guest
 
 ## Format, clippy with warnings denied, licences and sources of dependencies.
 lint:

@@ -79,5 +79,6 @@ finish() {
         echo "-- status"
         homeostat status
     fi
+    echo "NOTE $(cut -d' ' -f1 /proc/uptime) s after the kernel began all is checked"
     echo "END $failed"
 }
