@@ -196,7 +196,10 @@ fn start_log(format: LogFormat) {
         LogFormat::Json => log.json().init(),
         LogFormat::Text => {
             let color = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-            log.with_ansi(color).with_target(false).init();
+            let log = log.with_ansi(color).with_target(false);
+            // The journal has the time of each line, see `JOURNAL_STREAM` in systemd.exec(5).
+            let in_journal = std::env::var_os("JOURNAL_STREAM").is_some() && !std::io::stderr().is_terminal();
+            if in_journal { log.without_time().init() } else { log.init() }
         }
     }
 }

@@ -7,17 +7,8 @@ mod support;
 use std::os::unix::fs::symlink;
 
 use fs_err as fs;
-use homeostat_monitor::cgroup::{Cgroup, Version};
 use homeostat_monitor::{FailureKind, Mount, MountSource, Process};
 use support::{Container, process, shell};
-
-/// Docker's default set, as `CapBnd` of a container shows it; without `CAP_MKNOD` where devices are not controlled.
-fn default_capabilities() -> &'static str {
-    match Cgroup::at("any").unwrap().version() {
-        Version::V1 => "00000000a80425fb",
-        Version::V2 => "00000000a00425fb",
-    }
-}
 
 fn status(container: &mut Container) -> String {
     container.request.process = shell("grep -E '^(Cap|NoNewPrivs|Seccomp:)' /proc/self/status | tr -d '\\t'");
@@ -28,7 +19,7 @@ fn status(container: &mut Container) -> String {
 fn root_has_the_default_capabilities_and_a_seccomp_filter() {
     let mut container = Container::new(process(&[]));
     let found = status(&mut container);
-    let caps = default_capabilities();
+    let caps = support::default_capabilities();
     let none = "0000000000000000";
     let want = format!(
         "CapInh:{none}\nCapPrm:{caps}\nCapEff:{caps}\nCapBnd:{caps}\nCapAmb:{none}\nNoNewPrivs:0\nSeccomp:2\n"

@@ -15,7 +15,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use fs_err as fs;
-use homeostat_monitor::cgroup::Cgroup;
+use homeostat_monitor::cgroup::{Cgroup, Version};
 use homeostat_monitor::log::{LogQuery, LogReader, LogStream};
 use homeostat_monitor::{
     Dns, ExecRequest, ExitRecord, Failure, Log, Network, Process, Report, Rootfs, RunRequest, RunState,
@@ -31,6 +31,14 @@ pub fn monitor() -> Command {
     let test = std::env::current_exe().unwrap();
     let directory = test.parent().unwrap().parent().unwrap();
     Command::new(directory.join("examples/monitor"))
+}
+
+/// Docker's default set, as `CapBnd` of a container shows it; without `CAP_MKNOD` where devices are not controlled.
+pub fn default_capabilities() -> &'static str {
+    match Cgroup::at("any").unwrap().version() {
+        Version::V1 => "00000000a80425fb",
+        Version::V2 => "00000000a00425fb",
+    }
 }
 
 /// A directory with a busybox root file system that is not mounted anywhere.
