@@ -85,7 +85,7 @@ fn a_port_in_use_is_said_and_one_that_is_held_is_held() {
 #[test]
 fn the_limits_of_the_log_can_be_changed() {
     let mut container = Container::new(shell(
-        "trap : HUP; while :; do read line < /root/go && echo $line; sleep 0.002; done",
+        "trap : HUP; while :; do [ -e /root/go ] && read line < /root/go && echo $line; sleep 0.002; done",
     ));
     let state = container.start().unwrap();
     let rotation = LogRotation { max_size: 200, max_files: 2 };
