@@ -3,6 +3,7 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use homeostat_monitor::cgroup;
 use homeostat_monitor::{Log, Report, Rootfs, RunRequest, RunState, Security};
 use homeostat_reconciler::ports::EngineEvent;
 use homeostat_reconciler::{ContainerState, PortError, ResourceKey, chain};
@@ -27,6 +28,12 @@ impl Inner {
     /// Starts a container that does not run.
     pub(crate) async fn start_container(self: &Arc<Self>, key: &ResourceKey) -> Result<(), EmbeddedError> {
         let container = self.require(key)?;
+        // Beside the rest of the start, and nothing depends on it.
+        tokio::task::spawn_blocking(|| {
+            if let Err(error) = cgroup::expect_moves() {
+                tracing::debug!("starts take longer: {error}");
+            }
+        });
         let (inner, prepared) = (Arc::clone(self), Arc::clone(&container));
         let Some((monitor, pipe)) = blocking(move || inner.launch(&prepared)).await? else { return Ok(()) };
         let report = match monitor::report(pipe, &container.directory).await {

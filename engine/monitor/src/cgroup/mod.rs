@@ -6,6 +6,7 @@
 mod error;
 mod files;
 mod hierarchy;
+mod moves;
 mod usage;
 
 use std::collections::BTreeSet;
@@ -19,6 +20,7 @@ use nix::unistd::Pid;
 
 pub use error::CgroupError;
 pub use hierarchy::Version;
+pub use moves::expect_moves;
 pub use usage::Usage;
 
 use files::{wait_until, write};
