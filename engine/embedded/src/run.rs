@@ -21,8 +21,8 @@ use crate::process::{process, stop_signal};
 /// How long killed processes may take to be gone, and their monitor to say so.
 const END_LIMIT: Duration = Duration::from_secs(15);
 
-/// Time until a settlement that failed (a full disk) is tried again.
-const SETTLE_AGAIN: Duration = Duration::from_secs(1);
+/// Time until a settlement that failed is tried again: twice as long each time, between these.
+const SETTLE_AGAIN: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(10)];
 
 impl Inner {
     /// Starts a container that does not run.
@@ -123,8 +123,10 @@ impl Inner {
         let (inner, container) = (Arc::downgrade(self), Arc::clone(container));
         tokio::spawn(async move {
             wait_for_end(&monitor).await;
+            let [mut pause, longest] = SETTLE_AGAIN;
             while !settled_by(&inner, &container).await {
-                tokio::time::sleep(SETTLE_AGAIN).await;
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(longest);
             }
             // Nobody may be waiting.
             let _ = settled.send(true);
