@@ -137,12 +137,15 @@ impl Cgroup {
         done
     }
 
-    /// Lets every process go on.
+    /// Lets every process go on. Once they do they may end, and the control group be removed, before this is seen.
     ///
     /// # Errors
     /// As [`freeze`](Self::freeze).
     pub fn thaw(&self) -> Result<(), CgroupError> {
-        self.set_frozen(false)
+        match self.set_frozen(false) {
+            Err(error) if error.is_not_found() => Ok(()),
+            done => done,
+        }
     }
 
     /// Whether every process is stopped.
