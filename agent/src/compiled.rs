@@ -4,9 +4,7 @@ use std::collections::btree_map::Entry;
 
 use homeostat_reconciler::Desired;
 use homeostat_reconciler::ports::Snapshot;
-use homeostat_spec::{Diagnostic, compile};
-
-use crate::controller::Options;
+use homeostat_spec::{Diagnostic, Node, compile};
 
 /// What came of a snapshot.
 pub struct Outcome {
@@ -20,11 +18,11 @@ pub struct Outcome {
 
 /// Compiles a snapshot. An app whose file is broken keeps the state that `last` has of it, so that it
 /// goes on being healed.
-pub fn desired(snapshot: &Snapshot, last: &Desired, options: &Options) -> Outcome {
-    let compiled = compile(&snapshot.specs, snapshot.tree.as_ref(), &options.node);
+pub fn desired(snapshot: &Snapshot, last: &Desired, node: &Node, allow_empty: bool) -> Outcome {
+    let compiled = compile(&snapshot.specs, snapshot.tree.as_ref(), node);
     let diagnostics = compiled.diagnostics;
     let is_empty = compiled.apps.is_empty() && compiled.broken.is_empty();
-    if is_empty && !options.allow_empty && !last.apps.is_empty() {
+    if is_empty && !allow_empty && !last.apps.is_empty() {
         let refused = "the source has no specs any more; what runs is kept (--allow-empty removes it)";
         return Outcome { desired: None, diagnostics, refused: Some(refused.to_owned()) };
     }
@@ -32,7 +30,7 @@ pub fn desired(snapshot: &Snapshot, last: &Desired, options: &Options) -> Outcom
         revision: snapshot.revision.clone(),
         apps: compiled.apps,
         broken: compiled.broken,
-        allow_empty: options.allow_empty,
+        allow_empty,
     };
     keep_last_good(&mut desired, last);
     Outcome { desired: Some(desired), diagnostics, refused: None }

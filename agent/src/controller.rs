@@ -20,12 +20,14 @@ use tokio::time::Instant;
 
 use crate::compiled;
 use crate::executor::{Executor, Finished};
+use crate::files::Origin;
 use crate::files::SourceFiles;
 use crate::halt;
-use crate::hands::{Hands, Origin};
+use crate::hands::Hands;
 use crate::probes::{ProbeResult, Probes};
 use crate::reader::Reader;
 use crate::retry::Retry;
+use crate::timing::{duration_between, sleep_until};
 use crate::view::{SourceView, View};
 use crate::watcher::Watcher;
 
@@ -267,7 +269,8 @@ impl Controller {
         };
         self.source_retry.succeeded();
         self.source.read_at = Some(self.now());
-        let outcome = compiled::desired(&snapshot, &self.desired, &self.options);
+        let outcome =
+            compiled::desired(&snapshot, &self.desired, &self.options.node, self.options.allow_empty);
         self.note_new_diagnostics(&outcome.diagnostics);
         self.ports.watcher.source_read(Ok((&snapshot.revision, &outcome.diagnostics)));
         self.diagnostics = Arc::new(outcome.diagnostics);
@@ -500,18 +503,5 @@ fn may_go_on(waiting: &Waiting, now: Timestamp) -> bool {
         }
         // What these wait for is itself in the plan.
         WaitReason::Dependency { .. } | WaitReason::Blocked { .. } | WaitReason::Stalled { .. } => false,
-    }
-}
-
-/// The time from `now` to `time`, nothing if that is past.
-pub(crate) fn duration_between(now: Timestamp, time: Timestamp) -> Duration {
-    Duration::try_from(time.duration_since(now)).unwrap_or_default()
-}
-
-/// Sleeps until then; forever when there is no time.
-pub(crate) async fn sleep_until(time: Option<Instant>) {
-    match time {
-        Some(time) => tokio::time::sleep_until(time).await,
-        None => std::future::pending().await,
     }
 }

@@ -14,7 +14,8 @@ use futures::future::{BoxFuture, FutureExt};
 use futures::stream::{FuturesUnordered, StreamExt};
 use homeostat_reconciler::{Action, ErrorKind, Plan, PortError, ResourceId, Step};
 
-use crate::hands::{Hands, Origin};
+use crate::files::Origin;
+use crate::hands::Hands;
 use crate::watcher::Watcher;
 
 /// Sorts of steps that are limited apart from each other.

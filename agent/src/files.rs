@@ -10,10 +10,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use homeostat_reconciler::ports::{Snapshot, Source};
 use homeostat_reconciler::{ErrorKind, PortError};
 use homeostat_spec::SourcePath;
 
-use crate::hands::{Context, Origin, shown};
+/// Where the files of the desired state can be had: a source and the snapshot that was compiled.
+#[derive(Clone)]
+pub struct Origin {
+    /// The source.
+    pub source: Arc<dyn Source>,
+    /// Its snapshot.
+    pub snapshot: Snapshot,
+}
 
 /// See the module's documentation.
 #[derive(Clone)]
@@ -97,7 +105,7 @@ impl SourceFiles {
     pub async fn context(&self, origin: Option<&Origin>, path: &SourcePath) -> Result<Context, PortError> {
         let origin = need(origin, path)?;
         let destination = self.contexts.join(self.counter.fetch_add(1, Ordering::Relaxed).to_string());
-        let context = Context::new(destination.clone());
+        let context = Context { directory: destination.clone() };
         origin.source.export(&origin.snapshot, path, &destination).await?;
         Ok(context)
     }
@@ -133,4 +141,28 @@ fn need<'a>(origin: Option<&'a Origin>, path: &SourcePath) -> Result<&'a Origin,
         )
         .with_hint("this goes on by itself once the source can be reached")
     })
+}
+
+/// A build context on disk, removed when dropped.
+pub struct Context {
+    directory: PathBuf,
+}
+
+impl Context {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.directory
+    }
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        // Left over at worst until the next start, which empties the directory it is in.
+        let _ = fs_err::remove_dir_all(&self.directory);
+    }
+}
+
+/// A path of the source for messages.
+pub(crate) fn shown(path: &SourcePath) -> String {
+    if path.path.is_empty() { "the root of the source".to_owned() } else { format!("./{}", path.path) }
 }

@@ -1,13 +1,11 @@
 //! Carries out single steps: the only place that turns an [`Action`] into calls of the ports.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use homeostat_reconciler::ports::{BuildRequest, ContainerRequest, Engine, Progress, Snapshot, Source};
+use homeostat_reconciler::ports::{BuildRequest, ContainerRequest, Engine, Progress};
 use homeostat_reconciler::{Action, ErrorKind, PortError, ResourceId, ResourceKey, Step};
-use homeostat_spec::SourcePath;
 
-use crate::files::SourceFiles;
+use crate::files::{Origin, SourceFiles};
 
 /// What steps are carried out with.
 #[derive(Clone)]
@@ -16,15 +14,6 @@ pub struct Hands {
     pub engine: Arc<dyn Engine>,
     /// Files of the source that are mounted or built from.
     pub files: SourceFiles,
-}
-
-/// Where the files of the desired state can be had: a source and the snapshot that was compiled.
-#[derive(Clone)]
-pub struct Origin {
-    /// The source.
-    pub source: Arc<dyn Source>,
-    /// Its snapshot.
-    pub snapshot: Snapshot,
 }
 
 impl Hands {
@@ -102,31 +91,4 @@ impl Hands {
             | Action::RemoveFile { .. } => unreachable!("handled by execute, which is the only caller"),
         }
     }
-}
-
-/// A build context on disk, removed when dropped.
-pub struct Context {
-    directory: PathBuf,
-}
-
-impl Context {
-    pub(crate) fn new(directory: PathBuf) -> Self {
-        Self { directory }
-    }
-
-    fn path(&self) -> &std::path::Path {
-        &self.directory
-    }
-}
-
-impl Drop for Context {
-    fn drop(&mut self) {
-        // Left over at worst until the next start, which empties the directory it is in.
-        let _ = fs_err::remove_dir_all(&self.directory);
-    }
-}
-
-/// A path of the source for messages.
-pub(crate) fn shown(path: &SourcePath) -> String {
-    if path.path.is_empty() { "the root of the source".to_owned() } else { format!("./{}", path.path) }
 }

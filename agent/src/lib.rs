@@ -29,5 +29,6 @@ pub mod sources;
 pub mod store;
 mod systemd;
 mod terminal;
+mod timing;
 pub mod view;
 pub mod watcher;

@@ -13,8 +13,8 @@ use homeostat_spec::{NetworkMode, Probe};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use crate::controller::{duration_between, sleep_until};
 use crate::http_probe;
+use crate::timing::{duration_between, sleep_until};
 
 /// How a probe ended.
 pub struct ProbeResult {

@@ -10,7 +10,7 @@ use homeostat_reconciler::ports::{Event, EventKind, Progress};
 use homeostat_reconciler::{PortError, Step, chain};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::cli::Output;
+use crate::render::Output;
 use crate::render::{DIM, GREEN, RED, YELLOW, resource, short};
 use crate::watcher::Watcher;
 

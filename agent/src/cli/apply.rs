@@ -12,12 +12,12 @@ use tokio::time::Instant;
 use homeostat_spec::parse_duration;
 
 use super::errors::{CliError, print_message};
-use super::options::{Output, Resolved, SourceOptions, seed};
+use super::options::{Resolved, SourceOptions, seed};
 use super::{DONE, FAILED};
 use crate::api::Client;
 use crate::clock::SystemClock;
 use crate::controller::{Command, Controller, Options, Ports, Until};
-use crate::render;
+use crate::render::{self, Output};
 use crate::service::Status;
 use crate::sources;
 use crate::terminal::TerminalWatcher;

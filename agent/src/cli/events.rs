@@ -6,8 +6,8 @@ use homeostat_reconciler::ports::Event;
 use super::DONE;
 use super::access::Access;
 use super::errors::CliError;
-use super::options::{Output, Resolved};
-use crate::render;
+use super::options::Resolved;
+use crate::render::{self, Output};
 
 #[derive(Args)]
 pub(super) struct Events {

@@ -3,8 +3,8 @@
 use super::DONE;
 use super::access::Access;
 use super::errors::CliError;
-use super::options::{Output, Resolved};
-use crate::render;
+use super::options::Resolved;
+use crate::render::{self, Output};
 use crate::service::ImageListing;
 
 pub(super) async fn run(global: &Resolved) -> Result<u8, CliError> {

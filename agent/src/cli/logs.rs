@@ -12,7 +12,8 @@ use jiff::Timestamp;
 use super::DONE;
 use super::access::Access;
 use super::errors::CliError;
-use super::options::{Output, Resolved};
+use super::options::Resolved;
+use crate::render::Output;
 
 #[derive(Args)]
 pub(super) struct Logs {

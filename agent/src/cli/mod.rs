@@ -22,7 +22,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use errors::CliError;
-pub use options::{Global, Output, SourceOptions};
+use options::Global;
 
 /// Everything is as asked for.
 const DONE: u8 = 0;

@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use homeostat_reconciler::PortError;
 use homeostat_spec::{Node, parse_duration};
 
 use crate::host::Directories;
+use crate::render::Output;
 use crate::settings::ConfigFile;
 use crate::sources::SourceSettings;
 
@@ -16,7 +17,7 @@ const DEFAULT_INTERVAL: Duration = Duration::from_mins(1);
 
 /// Options of every command.
 #[derive(Args)]
-pub struct Global {
+pub(super) struct Global {
     /// Images, containers, volumes, logs [default: /var/lib/homeostat]
     #[arg(long, global = true, env = "HOMEOSTAT_DATA_DIR", value_name = "DIR")]
     data_dir: Option<PathBuf>,
@@ -31,23 +32,14 @@ pub struct Global {
     output: Output,
 }
 
-/// How results are printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Output {
-    /// For people.
-    Text,
-    /// For programs.
-    Json,
-}
-
 /// [`Global`] with the configuration file and the defaults taken in.
-pub struct Resolved {
+pub(super) struct Resolved {
     /// Where this host keeps what it has.
-    pub directories: Directories,
+    pub(super) directories: Directories,
     /// The configuration file.
-    pub config: ConfigFile,
+    pub(super) config: ConfigFile,
     /// How results are printed.
-    pub output: Output,
+    pub(super) output: Output,
 }
 
 impl Global {
@@ -55,7 +47,7 @@ impl Global {
     ///
     /// # Errors
     /// Those of [`ConfigFile::read`].
-    pub fn resolve(self) -> Result<Resolved, PortError> {
+    pub(super) fn resolve(self) -> Result<Resolved, PortError> {
         let config = ConfigFile::read(self.config.as_deref())?;
         let data = self.data_dir.or(config.data_dir.clone()).unwrap_or_else(|| "/var/lib/homeostat".into());
         let run = self.run_dir.or(config.run_dir.clone()).unwrap_or_else(|| "/run/homeostat".into());
@@ -65,14 +57,14 @@ impl Global {
 
 impl Resolved {
     /// The node that specs are compiled for.
-    pub fn node(&self) -> Node {
+    pub(super) fn node(&self) -> Node {
         Node { variables: self.config.variables.clone() }
     }
 }
 
 /// Options that say how a git source is read.
 #[derive(Args)]
-pub struct SourceOptions {
+pub(super) struct SourceOptions {
     /// Branch of a git source [default: the one that the server's HEAD names]
     #[arg(long, env = "HOMEOSTAT_BRANCH", value_name = "NAME")]
     branch: Option<String>,
@@ -89,7 +81,11 @@ impl SourceOptions {
     ///
     /// # Errors
     /// When neither says which source, or the configured interval is no time.
-    pub fn settings(self, source: Option<String>, global: &Resolved) -> Result<SourceSettings, PortError> {
+    pub(super) fn settings(
+        self,
+        source: Option<String>,
+        global: &Resolved,
+    ) -> Result<SourceSettings, PortError> {
         let config = &global.config;
         let location = source.or(config.source.clone()).ok_or_else(|| {
             PortError::new(homeostat_reconciler::ErrorKind::User, "no source is given")

@@ -6,10 +6,10 @@ use homeostat_spec::Severity;
 
 use super::access::Access;
 use super::errors::CliError;
-use super::options::{Output, Resolved, SourceOptions};
+use super::options::{Resolved, SourceOptions};
 use super::{CHANGES, DONE, FAILED};
 use crate::api::PlanAnswer;
-use crate::render;
+use crate::render::{self, Output};
 use crate::sources;
 
 #[derive(Args)]

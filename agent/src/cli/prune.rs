@@ -8,8 +8,8 @@ use homeostat_reconciler::ports::Pruned;
 use super::DONE;
 use super::access::Access;
 use super::errors::CliError;
-use super::options::{Output, Resolved};
-use crate::render;
+use super::options::Resolved;
+use crate::render::{self, Output};
 
 #[derive(Args)]
 pub(super) struct Prune {

@@ -2,9 +2,9 @@
 
 use super::access::Access;
 use super::errors::CliError;
-use super::options::{Output, Resolved};
+use super::options::Resolved;
 use super::{CHANGES, DONE};
-use crate::render;
+use crate::render::{self, Output};
 use crate::service::Status;
 
 pub(super) async fn run(global: &Resolved) -> Result<u8, CliError> {

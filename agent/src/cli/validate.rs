@@ -6,9 +6,10 @@ use clap::Args;
 use homeostat_spec::Severity;
 
 use super::errors::CliError;
-use super::options::{Output, Resolved, SourceOptions};
+use super::options::{Resolved, SourceOptions};
 use super::{DONE, FAILED};
-use crate::{render, sources};
+use crate::render::{self, Output};
+use crate::sources;
 
 #[derive(Args)]
 pub(super) struct Validate {

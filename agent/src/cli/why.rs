@@ -5,8 +5,8 @@ use clap::Args;
 use super::DONE;
 use super::access::Access;
 use super::errors::CliError;
-use super::options::{Output, Resolved};
-use crate::render;
+use super::options::Resolved;
+use crate::render::{self, Output};
 use crate::service::Explanation;
 
 #[derive(Args)]

@@ -10,6 +10,7 @@ pub(crate) mod why;
 use std::io::{self, IsTerminal, Write};
 
 use anstyle::{AnsiColor, Style};
+use clap::ValueEnum;
 use homeostat_reconciler::{Action, ResourceId, Step};
 use homeostat_spec::Diagnostic;
 use jiff::Timestamp;
@@ -20,6 +21,15 @@ pub(crate) const YELLOW: Style = Style::new().fg_color(Some(anstyle::Color::Ansi
 pub(crate) const RED: Style = Style::new().fg_color(Some(anstyle::Color::Ansi(AnsiColor::Red)));
 pub(crate) const DIM: Style = Style::new().dimmed();
 pub(crate) const BOLD: Style = Style::new().bold();
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
 
 /// Prints a value as indented JSON.
 pub(crate) fn json(value: &impl Serialize) -> io::Result<()> {
