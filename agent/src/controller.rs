@@ -227,6 +227,7 @@ impl Controller {
         match command {
             Command::Sync => {
                 self.record.try_again();
+                self.source.syncs += 1;
                 self.reader.request();
             }
             Command::Down => {

@@ -331,11 +331,11 @@ impl Agent {
     /// # Errors
     /// When the loop ends meanwhile.
     pub async fn sync(&self) -> Result<View, PortError> {
-        let reads = self.first_view().await?.source.reads;
+        let syncs = self.first_view().await?.source.syncs;
         self.tell(Command::Sync).await?;
         let mut view = self.view.clone();
         let settled =
-            |view: &Option<View>| view.as_ref().is_some_and(|view| view.settled && view.source.reads > reads);
+            |view: &Option<View>| view.as_ref().is_some_and(|view| view.settled && view.source.syncs > syncs);
         let known = view.wait_for(settled).await.map_err(|_| ended())?;
         known.clone().ok_or_else(ended)
     }

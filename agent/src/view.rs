@@ -38,6 +38,8 @@ pub struct SourceView {
     pub description: String,
     /// How often it was read, successfully or not.
     pub reads: u64,
+    /// How often it was asked for by a command. A settled view with a higher count is newer than the command.
+    pub syncs: u64,
     /// When it was last read successfully since the start.
     pub read_at: Option<Timestamp>,
     /// Why it could not be read the last time, or why it is not followed.

@@ -28,16 +28,28 @@ pub fn write_durably(path: impl AsRef<Path>, bytes: &[u8]) -> Result<(), FileErr
 /// As [`write_durably`].
 pub fn write_durably_with_mode(path: impl AsRef<Path>, bytes: &[u8], mode: u32) -> Result<(), FileError> {
     let path = path.as_ref();
+    let (temporary, file) = write_beside(path, bytes, mode)?;
+    file.sync_all().map_err(|source| FileError::new("synchronize", path, source))?;
+    rename_durably(&temporary, path)
+}
+
+/// [`write_durably`] without waiting for the disk: a kill leaves the old content or the new, a power cut anything.
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    let (temporary, _locked) = write_beside(path, bytes, 0o600)?;
+    rename(&temporary, path)
+}
+
+/// Writes the temporary file, and holds its lock.
+fn write_beside(path: &Path, bytes: &[u8], mode: u32) -> Result<(PathBuf, fs::File), FileError> {
     let temporary = temporary_beside(path)?;
     let mut file = open_alone(&temporary)?;
-    let failed = |action| move |source: std::io::Error| FileError::new(action, path, source);
     // The mode comes before the content: a secret is never readable by more than it should, not even for a moment.
     rustix::fs::fchmod(&file, Mode::from_raw_mode(mode))
         .map_err(|source| FileError::new("set mode of", path, source))?;
-    file.set_len(0).map_err(failed("write"))?;
-    file.write_all(bytes).map_err(failed("write"))?;
-    file.sync_all().map_err(failed("synchronize"))?;
-    rename_durably(&temporary, path)
+    file.set_len(0)
+        .and_then(|()| file.write_all(bytes))
+        .map_err(|source| FileError::new("write", path, source))?;
+    Ok((temporary, file))
 }
 
 /// Renames `from` to `to`, and returns when a power cut no longer undoes it.
@@ -48,9 +60,12 @@ pub fn write_durably_with_mode(path: impl AsRef<Path>, bytes: &[u8], mode: u32) 
 /// When the rename is refused or the directory of `to` cannot be synchronized.
 pub fn rename_durably(from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<(), FileError> {
     let (from, to) = (from.as_ref(), to.as_ref());
-    rustix::fs::renameat(CWD, from, CWD, to)
-        .map_err(|source| FileError::new("rename a file to", to, source))?;
+    rename(from, to)?;
     sync_directory(directory_of(to))
+}
+
+fn rename(from: &Path, to: &Path) -> Result<(), FileError> {
+    rustix::fs::renameat(CWD, from, CWD, to).map_err(|source| FileError::new("rename a file to", to, source))
 }
 
 /// Writes the names in a directory to disk: creations, renames and removals in it then survive a power cut.

@@ -25,4 +25,4 @@ pub use handle::Handle;
 pub use metadata::{FileKind, Metadata, Permissions, Timestamp};
 pub use remove::remove_tree;
 pub use root::Root;
-pub use state::{StateError, read_json, write_json_durably};
+pub use state::{StateError, read_json, write_json, write_json_durably};

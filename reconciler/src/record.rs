@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use homeostat_spec::DesiredState;
+use homeostat_spec::{DesiredState, StopPolicy};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -56,6 +56,9 @@ pub struct ContainerRecord {
     pub counted_run: Option<Timestamp>,
     /// Its health.
     pub health: Health,
+    /// How its spec said last that it is stopped: that counts also when it is no longer declared.
+    #[serde(default)]
+    pub stop: Option<StopPolicy>,
 }
 
 /// Health of a container, after Docker's `HEALTHCHECK`.

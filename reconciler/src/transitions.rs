@@ -226,6 +226,9 @@ impl ContainerRecord {
             }
             self.id = Some(actual.id.clone());
         }
+        if let Some(container) = declared {
+            self.stop = Some(container.stop.clone());
+        }
         if actual.state != ContainerState::Created && self.started_as.is_none() {
             self.started_as =
                 declared.map(|container| container.state).filter(|state| *state != DesiredState::Created);

@@ -49,11 +49,8 @@ impl Access {
             if let Some(client) = Client::connect(&global.directories.socket()).await? {
                 return Ok(Self { client, host: None });
             }
-            match Host::open(&global.directories).await {
-                Err(error) if error.kind == ErrorKind::Transient && Instant::now() < deadline => {
-                    tokio::time::sleep(PAUSE).await;
-                }
-                opened => break opened?,
+            if let Some(host) = try_host(global, deadline).await? {
+                break host;
             }
         };
         if let Some(notice) = &host.notice {
@@ -67,5 +64,26 @@ impl Access {
             agent: None,
         };
         Ok(Self { client: Client::in_process(service).await?, host: Some(host) })
+    }
+}
+
+/// Takes the data directory's lock. Waits a while for a process that has it.
+pub(super) async fn open_host(global: &Resolved) -> Result<Host, PortError> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(host) = try_host(global, deadline).await? {
+            return Ok(host);
+        }
+    }
+}
+
+/// One attempt; `None`, a little later, when another process has the lock and there is time left.
+async fn try_host(global: &Resolved, deadline: Instant) -> Result<Option<Host>, PortError> {
+    match Host::open(&global.directories).await {
+        Err(error) if error.kind == ErrorKind::Transient && Instant::now() < deadline => {
+            tokio::time::sleep(PAUSE).await;
+            Ok(None)
+        }
+        opened => opened.map(Some),
     }
 }

@@ -3,6 +3,7 @@
 use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use homeostat_metrics::Metrics;
@@ -24,6 +25,8 @@ use crate::host::Host;
 use crate::service::{self, Service};
 use crate::{sources, systemd};
 
+/// Time between two looks whether the agent has ended.
+const PAUSE: Duration = Duration::from_millis(20);
 /// Commands that wait for the loop.
 const COMMAND_QUEUE: usize = 16;
 
@@ -65,7 +68,7 @@ impl Agent {
         }
         let listen = self.listen.or(global.config.listen);
         let source = sources::make(&self.options.settings(self.source, global)?)?;
-        let host = Host::open(&global.directories).await?;
+        let host = super::access::open_host(global).await?;
         if let Some(notice) = &host.notice {
             tracing::warn!("{notice}");
         }
@@ -154,13 +157,16 @@ async fn when_terminated() -> Command {
     Command::Stop
 }
 
-/// `agent --down`: by the agent that runs, or by this process.
+/// `agent --down`: by the agent that runs, and then by this process what that one has left.
 async fn take_down(global: &Resolved) -> Result<u8, CliError> {
+    let deadline = Instant::now() + super::apply::DEFAULT_TIMEOUT;
     if let Some(mut client) = Client::connect(&global.directories.socket()).await? {
         let () = client.post("/v1/down", &()).await?;
-        return Ok(DONE);
+        while Client::connect(&global.directories.socket()).await?.is_some() && Instant::now() < deadline {
+            tokio::time::sleep(PAUSE).await;
+        }
     }
-    let host = Host::open(&global.directories).await?;
+    let host = super::access::open_host(global).await?;
     let ports = Ports {
         engine: host.engine.clone(),
         source: Arc::new(sources::Nothing),

@@ -17,7 +17,6 @@ use super::{DONE, FAILED};
 use crate::api::Client;
 use crate::clock::SystemClock;
 use crate::controller::{Command, Controller, Options, Ports, Until};
-use crate::host::Host;
 use crate::render;
 use crate::service::Status;
 use crate::sources;
@@ -74,7 +73,7 @@ impl Apply {
 
     async fn alone(self, global: &Resolved, timeout: Duration) -> Result<Status, CliError> {
         let source: Arc<dyn Source> = sources::make(&self.options.settings(self.source, global)?)?;
-        let host = Host::open(&global.directories).await?;
+        let host = super::access::open_host(global).await?;
         if let Some(notice) = &host.notice {
             print_message(notice, None);
         }

@@ -9,7 +9,7 @@ use std::sync::{Arc, mpsc};
 use homeostat_build::{BuildOptions, Reporter, RunError, RunStep, StepRunner, Stream};
 use homeostat_monitor::{Network, Process, StepNetwork, StepRequest};
 use homeostat_reconciler::ports::{BuildRequest, Progress};
-use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc as news;
 
 use crate::EmbeddedError;
 use crate::engine::Inner;
@@ -22,6 +22,10 @@ use crate::staging::random_id;
 /// A line of output is passed on in pieces of so many bytes.
 const LINE_LIMIT: u64 = 64 << 10;
 
+/// How many lines a step may be ahead of who is told them; then it waits. One that writes faster than they can be taken
+/// would fill the memory.
+const LINES_AHEAD: usize = 128;
+
 impl Inner {
     /// Builds an image, and tells how it goes on.
     pub(crate) async fn build_image(
@@ -29,7 +33,7 @@ impl Inner {
         request: &BuildRequest,
         progress: &dyn Progress,
     ) -> Result<String, EmbeddedError> {
-        let (told, mut telling) = unbounded_channel();
+        let (told, mut telling) = news::channel(LINES_AHEAD);
         let (inner, request) = (Arc::clone(self), request.clone());
         let building = blocking(move || inner.build(request, told));
         let forwarding = async {
@@ -40,7 +44,7 @@ impl Inner {
         futures::join!(building, forwarding).0
     }
 
-    fn build(&self, request: BuildRequest, told: UnboundedSender<News>) -> Result<String, EmbeddedError> {
+    fn build(&self, request: BuildRequest, told: news::Sender<News>) -> Result<String, EmbeddedError> {
         let _building = self.building();
         let steps = Steps {
             program: Arc::clone(&self.program),
@@ -83,23 +87,23 @@ impl News {
 }
 
 /// Passes news of a build on, which happens on another thread. When nobody wants them any more they are dropped.
-struct Telling(UnboundedSender<News>);
+struct Telling(news::Sender<News>);
 
 impl Reporter for Telling {
     fn step(&self, number: usize, total: usize, text: &str) {
-        let _ = self.0.send(News::Step { number, total, text: text.to_owned() });
+        let _ = self.0.blocking_send(News::Step { number, total, text: text.to_owned() });
     }
 
     fn cached(&self) {
-        let _ = self.0.send(News::Cached);
+        let _ = self.0.blocking_send(News::Cached);
     }
 
     fn output(&self, _stream: Stream, line: &str) {
-        let _ = self.0.send(News::Output(line.to_owned()));
+        let _ = self.0.blocking_send(News::Output(line.to_owned()));
     }
 
     fn warning(&self, message: &str) {
-        let _ = self.0.send(News::Output(format!("warning: {message}")));
+        let _ = self.0.blocking_send(News::Output(format!("warning: {message}")));
     }
 }
 
@@ -174,7 +178,7 @@ fn pass_on(child: &mut Child, request: &[u8], output: &mut dyn FnMut(Stream, &st
         written => written?,
     }
     drop(stdin);
-    let (sender, lines) = mpsc::channel();
+    let (sender, lines) = mpsc::sync_channel(LINES_AHEAD);
     std::thread::scope(|scope| {
         let of_stderr = sender.clone();
         let stdout = scope.spawn(move || read_lines(stdout, Stream::Stdout, &sender));
@@ -189,7 +193,11 @@ fn pass_on(child: &mut Child, request: &[u8], output: &mut dyn FnMut(Stream, &st
     })
 }
 
-fn read_lines(stream: impl Read, which: Stream, sender: &mpsc::Sender<(Stream, String)>) -> io::Result<()> {
+fn read_lines(
+    stream: impl Read,
+    which: Stream,
+    sender: &mpsc::SyncSender<(Stream, String)>,
+) -> io::Result<()> {
     let mut reader = BufReader::new(stream);
     let mut line = Vec::new();
     loop {

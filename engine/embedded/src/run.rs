@@ -3,6 +3,7 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use homeostat_monitor::cgroup;
 use homeostat_monitor::{Log, Report, Rootfs, RunRequest, RunState, Security};
 use homeostat_reconciler::ports::EngineEvent;
 use homeostat_reconciler::{ContainerState, PortError, ResourceKey, chain};
@@ -20,13 +21,19 @@ use crate::process::{process, stop_signal};
 /// How long killed processes may take to be gone, and their monitor to say so.
 const END_LIMIT: Duration = Duration::from_secs(15);
 
-/// Time until a settlement that failed (a full disk) is tried again.
-const SETTLE_AGAIN: Duration = Duration::from_secs(1);
+/// Time until a settlement that failed is tried again: twice as long each time, between these.
+const SETTLE_AGAIN: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(10)];
 
 impl Inner {
     /// Starts a container that does not run.
     pub(crate) async fn start_container(self: &Arc<Self>, key: &ResourceKey) -> Result<(), EmbeddedError> {
         let container = self.require(key)?;
+        // Beside the rest of the start, and nothing depends on it.
+        tokio::task::spawn_blocking(|| {
+            if let Err(error) = cgroup::expect_moves() {
+                tracing::debug!("starts take longer: {error}");
+            }
+        });
         let (inner, prepared) = (Arc::clone(self), Arc::clone(&container));
         let Some((monitor, pipe)) = blocking(move || inner.launch(&prepared)).await? else { return Ok(()) };
         let report = match monitor::report(pipe, &container.directory).await {
@@ -116,8 +123,10 @@ impl Inner {
         let (inner, container) = (Arc::downgrade(self), Arc::clone(container));
         tokio::spawn(async move {
             wait_for_end(&monitor).await;
+            let [mut pause, longest] = SETTLE_AGAIN;
             while !settled_by(&inner, &container).await {
-                tokio::time::sleep(SETTLE_AGAIN).await;
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(longest);
             }
             // Nobody may be waiting.
             let _ = settled.send(true);

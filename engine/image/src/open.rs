@@ -1,6 +1,7 @@
 //! Opening a store, after whatever ended the last use of it.
 
 use std::collections::BTreeMap;
+use std::error::Error as _;
 use std::path::Path;
 
 use fs_err as fs;
@@ -23,7 +24,7 @@ pub(crate) fn recover(directory: &Path) -> Result<State, StoreError> {
         for entry in fs::read_dir(directory.join(unfinished))? {
             let path = entry?.path();
             tracing::info!(path = %path.display(), "removing what was left unfinished");
-            remove_tree(&path)?;
+            remove(&path);
         }
     }
     remove_retired(directory)?;
@@ -35,13 +36,22 @@ pub(crate) fn recover(directory: &Path) -> Result<State, StoreError> {
     })
 }
 
+/// What cannot be removed (the step of a killed build may write there for one more moment) costs room until the next
+/// opening; that is no reason to have no images.
+fn remove(path: &Path) {
+    if let Err(error) = remove_tree(path) {
+        let reason = error.source().map(ToString::to_string);
+        tracing::warn!(%error, reason, "what was left unfinished stays until the next opening");
+    }
+}
+
 /// Removes the damaged layers of earlier boots. Those of this one may be mounted still.
 fn remove_retired(directory: &Path) -> Result<(), StoreError> {
     let current = boot_id()?;
     for entry in fs::read_dir(directory.join("retired"))? {
         let entry = entry?;
         if entry.file_name() != current.as_str() {
-            remove_tree(entry.path())?;
+            remove(&entry.path());
         }
     }
     Ok(())
@@ -81,7 +91,7 @@ fn complete_layers(directory: &Path) -> Result<BTreeMap<Digest, LayerState>, Sto
             }
             _ => {
                 tracing::info!(path = %path.display(), "removing a layer that was left unfinished");
-                remove_tree(&path)?;
+                remove(&path);
             }
         }
     }

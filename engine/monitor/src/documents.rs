@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use fs_err as fs;
-use homeostat_files::{StateError, read_json, write_json_durably};
+use homeostat_files::{StateError, read_json, write_json, write_json_durably};
 use homeostat_spec::LogRotation;
 
 use crate::failure::OrFail as _;
@@ -12,12 +12,12 @@ use crate::{
 };
 
 impl RunRequest {
-    /// Saves the request in the container's directory, durably.
+    /// Saves the request in the container's directory. It is made anew for every start: nothing waits for the disk.
     ///
     /// # Errors
     /// When it cannot be written.
     pub fn save(&self, directory: &Path) -> Result<(), StateError> {
-        write_json_durably(directory.join(REQUEST_FILE), self)
+        write_json(directory.join(REQUEST_FILE), self)
     }
 
     /// The request in a container's directory, checked as far as that goes without the host.

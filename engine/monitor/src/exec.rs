@@ -1,22 +1,21 @@
 //! `homeostat monitor exec`: one command in a running container.
 
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::io::Write as _;
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use homeostat_files::Root;
 use libcontainer::container::Container;
-use libcontainer::container::builder::ContainerBuilder;
-use libcontainer::error::LibcontainerError;
 use nix::sched::{CloneFlags, setns};
 use nix::sys::signal::{kill, killpg};
 use nix::unistd::Pid;
-use oci_spec::runtime::{Capabilities, Spec};
+use oci_spec::runtime::{Capabilities, Process, Spec};
 
 use crate::cgroup::{Cgroup, controls_devices};
-use crate::container::capabilities::{self, LAST_STEPS};
 use crate::container::user::{self, User};
+use crate::container::{capabilities, spec};
 use crate::failure::OrFail as _;
 use crate::foreground::{self, Caller};
 use crate::runtime::{self, Streams};
@@ -82,60 +81,63 @@ impl Target {
 
     fn start(&self, request: &ExecRequest) -> Result<Pid, Failure> {
         let streams = Streams::inherited().or_fail(FailureKind::Runtime, "pass on the output")?;
-        let user = self.user(request)?;
-        let env = Self::environment(request, &user);
+        let process =
+            in_memory(&self.process(request)?).or_fail(FailureKind::Runtime, "describe the command")?;
+        let path = format!("/proc/self/fd/{}", process.as_raw_fd());
         let granted = self.granted.clone();
         runtime::join(&request.id, &request.runtime_dir, streams, granted, |builder| {
-            self.build(builder, request, &user, env)
+            builder.as_tenant().with_detach(true).with_process(Some(path)).build()
         })
     }
 
-    fn build(
-        &self,
-        builder: ContainerBuilder,
-        request: &ExecRequest,
-        user: &User,
-        env: HashMap<String, String>,
-    ) -> Result<Pid, LibcontainerError> {
-        builder
-            .as_tenant()
-            .with_detach(true)
-            .with_container_args(request.process.args.clone())
-            .with_cwd(Some(self.working_directory(request)))
-            .with_env(env)
-            .with_user(Some(user.uid))
-            .with_group(Some(user.gid))
-            .with_additional_gids(user.groups.clone())
-            .with_capabilities(LAST_STEPS.map(|capability| format!("CAP_{capability}")).to_vec())
-            .build()
+    /// The container's own process with what the command has of its own. libcontainer would begin with defaults, which
+    /// lower the limit of open files.
+    fn process(&self, request: &ExecRequest) -> Result<Process, Failure> {
+        let own = self.spec.process().as_ref();
+        let mut process =
+            own.ok_or_else(|| Failure::new(FailureKind::Runtime, "the container has no process"))?.clone();
+        let user = self.user(request, process.user())?;
+        let env = environment(request, &user, process.env().as_deref().unwrap_or_default());
+        if let Some(cwd) = &request.process.cwd {
+            if !cwd.starts_with('/') {
+                return Err(Failure::invalid(format!("the working directory {cwd} is not absolute")));
+            }
+            process.set_cwd(cwd.into());
+        }
+        process.set_user(spec::user(&user).or_fail(FailureKind::Runtime, "describe the user")?);
+        process.set_args(Some(request.process.args.clone())).set_env(Some(env));
+        Ok(process)
     }
 
     /// As asked for, else the container's own.
-    fn user(&self, request: &ExecRequest) -> Result<User, Failure> {
+    fn user(&self, request: &ExecRequest, own: &oci_spec::runtime::User) -> Result<User, Failure> {
         if let Some(text) = &request.process.user {
             return user::look_up(&self.root, text, &request.process.additional_gids);
         }
-        let own = self.spec.process().as_ref().map(oci_spec::runtime::Process::user);
-        let own = own.ok_or_else(|| Failure::new(FailureKind::Runtime, "the container has no process"))?;
         let mut groups = own.additional_gids().clone().unwrap_or_default();
         groups.extend(&request.process.additional_gids);
         Ok(User { uid: own.uid(), gid: own.gid(), groups, home: String::new() })
     }
+}
 
-    /// Added to the container's own.
-    fn environment(request: &ExecRequest, user: &User) -> HashMap<String, String> {
-        let mut env: HashMap<_, _> =
-            request.process.env.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-        if !user.home.is_empty() {
-            env.entry("HOME".to_owned()).or_insert_with(|| user.home.clone());
-        }
-        env
+/// The container's own, and what is added to it.
+fn environment(request: &ExecRequest, user: &User, own: &[String]) -> Vec<String> {
+    let mut added = request.process.env.clone();
+    if !user.home.is_empty() {
+        added.entry("HOME".to_owned()).or_insert_with(|| user.home.clone());
     }
+    let is_replaced =
+        |entry: &String| entry.split_once('=').is_some_and(|(name, _)| added.contains_key(name));
+    let kept = own.iter().filter(|entry| !is_replaced(entry)).cloned();
+    kept.chain(added.iter().map(|(name, value)| format!("{name}={value}"))).collect()
+}
 
-    fn working_directory(&self, request: &ExecRequest) -> PathBuf {
-        let own = || self.spec.process().as_ref().map_or(Path::new("/").to_owned(), |own| own.cwd().clone());
-        request.process.cwd.as_ref().map_or_else(own, PathBuf::from)
-    }
+/// A file that libcontainer can read and nobody else finds: the environment may hold secrets.
+fn in_memory(process: &Process) -> std::io::Result<OwnedFd> {
+    let memory = rustix::fs::memfd_create("process", rustix::fs::MemfdFlags::CLOEXEC)?;
+    let mut file = std::fs::File::from(memory);
+    file.write_all(&serde_json::to_vec(process)?)?;
+    Ok(file.into())
 }
 
 fn cgroup(spec: &Spec) -> Result<Cgroup, Failure> {

@@ -122,3 +122,32 @@ fn a_container_that_does_not_run_is_said() {
     assert_eq!(output.status.code(), Some(125));
     assert!(text(&output.stderr).contains("does not run"));
 }
+
+#[test]
+fn it_is_in_all_respects_where_and_what_the_container_is() {
+    let script = "for kind in cgroup ipc mnt net pid uts user; do readlink /proc/self/ns/$kind; done; \
+        grep -E '^(Uid|Gid|Groups|Umask|NoNewPrivs|Seccomp|Cap[A-Z][a-z]*|Sig(Blk|Ign)):' /proc/self/status; \
+        cat /proc/self/cgroup /proc/self/oom_score_adj /proc/self/limits; pwd; umask; \
+        ls /proc/$$/fd; grep -c . /proc/self/mountinfo";
+    for (user, no_new_privileges) in [(None, true), (Some("web"), false), (Some("web"), true)] {
+        let mut container = Container::new(shell(&format!("{script}; echo end; sleep 1000")));
+        container.request.process.user = user.map(str::to_owned);
+        container.request.security.no_new_privileges = no_new_privileges;
+        container.start().unwrap();
+        container.wait_for_line("end");
+        let own = container.output(homeostat_monitor::log::LogStream::Stdout);
+        let exec = text(&container.exec(shell(script)).stdout);
+        assert_eq!(format!("{exec}end\n"), own);
+    }
+}
+
+#[test]
+fn its_working_directory_cannot_be_a_descriptor_of_the_host() {
+    let container = running();
+    for number in 3..40 {
+        let mut asked = shell("pwd; ls -d ../../../../../lost+found ../../../../../var/lib");
+        asked.cwd = Some(format!("/proc/self/fd/{number}"));
+        let output = text(&container.exec(asked).stdout);
+        assert!(!output.contains("var/lib") && !output.contains("fd"), "fd {number}: {output}");
+    }
+}

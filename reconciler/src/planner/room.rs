@@ -7,8 +7,8 @@ use super::{Node, Planner, Ports};
 use crate::state::{Verb, Verdict};
 use crate::{Action, Cause, ResourceId, ResourceKey};
 
-/// For a container whose spec is gone: Docker's default.
-const GRACE_OF_UNDECLARED: Duration = Duration::from_secs(10);
+/// For a container of whose spec nothing is known: Docker's default.
+const GRACE_OF_UNKNOWN: Duration = Duration::from_secs(10);
 
 impl Planner<'_> {
     pub(super) fn make_room(&mut self) {
@@ -73,10 +73,11 @@ impl Planner<'_> {
     }
 
     pub(super) fn stop_container(&mut self, key: &ResourceKey, cause: Cause, after: &[Node]) -> Node {
-        let declared = self.subjects[key].declared.map(|container| &container.stop);
+        let remembered = || self.record.containers.get(key).and_then(|known| known.stop.as_ref());
+        let policy = self.subjects[key].declared.map(|container| &container.stop).or_else(remembered);
         let action = Action::StopContainer {
-            signal: declared.and_then(|stop| stop.signal.clone()),
-            grace: declared.map_or(GRACE_OF_UNDECLARED, |stop| stop.grace),
+            signal: policy.and_then(|stop| stop.signal.clone()),
+            grace: policy.map_or(GRACE_OF_UNKNOWN, |stop| stop.grace),
         };
         self.graph.add(ResourceId::container(key), action, cause, after.iter().copied())
     }

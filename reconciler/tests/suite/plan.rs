@@ -14,7 +14,7 @@ use homeostat_reconciler::{
 };
 use homeostat_spec::{
     App, Container, ContainerImage, DependencyCondition, DesiredState, Image, Mount, MountSource,
-    NetworkMode, RestartPolicy, SourcePath,
+    NetworkMode, RestartPolicy, SourcePath, StopPolicy,
 };
 
 fn one(container: Container) -> Desired {
@@ -690,4 +690,15 @@ fn after_an_orderly_stop_of_the_host_everything_starts_again_but_what_is_never_r
     assert_eq!(lines(&agent.step()), steps);
     assert!(agent.plan().is_converged());
     assert!(agent.record.containers.values().all(|known| known.restarts == 0));
+}
+
+#[test]
+fn a_container_that_is_no_longer_declared_is_stopped_as_its_spec_said_last() {
+    let mut web = container("web:1");
+    web.stop = StopPolicy { signal: Some("SIGQUIT".to_owned()), grace: Duration::from_secs(77) };
+    let mut agent = settled(desired([app_with("web", [("web", web)]), app("other")]));
+    agent.desired = desired([app("other")]);
+    let plan = agent.plan();
+    let stop = Action::StopContainer { signal: Some("SIGQUIT".to_owned()), grace: Duration::from_secs(77) };
+    assert!(plan.steps.iter().any(|step| step.action == stop), "{plan:#?}");
 }

@@ -42,6 +42,8 @@ struct State {
     table: Table,
     /// Whether the table may be there.
     has_table: bool,
+    /// The rules could not be kept when that was last tried.
+    in_trouble: bool,
 }
 
 /// A network that has a bridge.
@@ -146,7 +148,7 @@ impl Networks {
         let file = layout.networks().join("default.json");
         let default = Net::load(instance.default_bridge(), None, file)?;
         let table = Table::new(instance.table());
-        Ok(Self { state: Mutex::new(State { default, named, table, has_table: false }) })
+        Ok(Self { state: Mutex::new(State { default, named, table, has_table: false, in_trouble: false }) })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

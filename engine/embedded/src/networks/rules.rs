@@ -4,7 +4,7 @@ use std::net::SocketAddrV4;
 use std::sync::Arc;
 
 use homeostat_network::{BridgeRules, DesiredRules, HostPort};
-use homeostat_reconciler::{PortError, chain};
+use homeostat_reconciler::chain;
 
 use super::State;
 use crate::EmbeddedError;
@@ -23,14 +23,17 @@ impl Inner {
     pub(crate) fn heal_rules(&self) {
         let containers = self.containers();
         let mut state = self.networks.lock();
-        if state.has_table
-            && let Err(error) = apply(&mut state, &containers)
-        {
-            tracing::warn!(
-                error = chain(&PortError::from(error)),
-                "the rules of published ports cannot be kept"
-            );
+        if !state.has_table {
+            return;
         }
+        let kept = apply(&mut state, &containers);
+        // Told once, not with every observation.
+        if let Err(error) = &kept
+            && !state.in_trouble
+        {
+            tracing::warn!(error = chain(error), "the rules of published ports cannot be kept");
+        }
+        state.in_trouble = kept.is_err();
     }
 }
 

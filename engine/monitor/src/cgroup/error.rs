@@ -38,7 +38,7 @@ pub enum CgroupError {
 }
 
 impl CgroupError {
-    /// Whether it failed because the control group is not there.
+    /// Whether it failed because the control group is not there, or was removed meanwhile.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::File(error) if error.kind() == io::ErrorKind::NotFound)
     }

@@ -10,22 +10,22 @@ use fs_err as fs;
 use super::CgroupError;
 
 pub(super) fn read(path: &Path) -> Result<String, CgroupError> {
-    Ok(fs::read_to_string(path)?)
+    Ok(fs::read_to_string(path).map_err(|error| told_gone(path, error))?)
 }
 
 /// The content of a file, `None` when it is not there, as where a controller is not enabled.
 pub(super) fn read_if_there(path: &Path) -> Result<Option<String>, CgroupError> {
-    match fs::read_to_string(path) {
+    match read(path) {
         Ok(text) => Ok(Some(text)),
-        Err(error) if is_gone(&error) => Ok(None),
-        Err(error) => Err(error.into()),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
 pub(super) fn write(path: &Path, text: &str) -> Result<(), CgroupError> {
     // The files exist already: to create one would fail in a way that says less.
     let mut file = fs::OpenOptions::new().write(true).open(path)?;
-    Ok(io::Write::write_all(&mut file, text.as_bytes())?)
+    Ok(io::Write::write_all(&mut file, text.as_bytes()).map_err(|error| told_gone(path, error))?)
 }
 
 /// The value of a `NAME VALUE` line.
@@ -49,7 +49,7 @@ pub(super) fn remove_tree(directory: &Path) -> Result<(), CgroupError> {
     for_each_nested(directory, remove_tree)?;
     wait_until("leave", directory, Duration::from_secs(2), || match fs::remove_dir(directory) {
         Ok(()) => Ok(true),
-        Err(error) if is_gone(&error) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
         // The kernel takes a process out of its group a moment after it was reaped.
         Err(error) if error.kind() == io::ErrorKind::ResourceBusy => Ok(false),
         Err(error) => Err(error.into()),
@@ -62,7 +62,7 @@ fn for_each_nested(
 ) -> Result<(), CgroupError> {
     let entries = match fs::read_dir(directory) {
         Ok(entries) => entries,
-        Err(error) if is_gone(&error) => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error.into()),
     };
     for entry in entries {
@@ -74,9 +74,9 @@ fn for_each_nested(
     Ok(())
 }
 
-/// A control group that was removed meanwhile: its files answer ENODEV, also when already open.
-fn is_gone(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(libc::ENODEV)
+/// Files of a control group that is removed while they are open answer ENODEV: that means the same as not to be there.
+fn told_gone(path: &Path, error: io::Error) -> io::Error {
+    if path.exists() { error } else { io::Error::new(io::ErrorKind::NotFound, error) }
 }
 
 /// Tries again with growing pauses until it is true; the kernel offers nothing to wait on in cgroup v1.

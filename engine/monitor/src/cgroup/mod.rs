@@ -6,6 +6,7 @@
 mod error;
 mod files;
 mod hierarchy;
+mod moves;
 mod usage;
 
 use std::collections::BTreeSet;
@@ -19,6 +20,7 @@ use nix::unistd::Pid;
 
 pub use error::CgroupError;
 pub use hierarchy::Version;
+pub use moves::expect_moves;
 pub use usage::Usage;
 
 use files::{wait_until, write};
@@ -135,12 +137,15 @@ impl Cgroup {
         done
     }
 
-    /// Lets every process go on.
+    /// Lets every process go on. Once they do they may end, and the control group be removed, before this is seen.
     ///
     /// # Errors
     /// As [`freeze`](Self::freeze).
     pub fn thaw(&self) -> Result<(), CgroupError> {
-        self.set_frozen(false)
+        match self.set_frozen(false) {
+            Err(error) if error.is_not_found() => Ok(()),
+            done => done,
+        }
     }
 
     /// Whether every process is stopped.

@@ -61,7 +61,7 @@ pub(crate) fn sets(granted: &Capabilities) -> LinuxCapabilities {
 }
 
 /// What the last steps before the program take: to load a filter, and to give capabilities up.
-pub(crate) const LAST_STEPS: [Capability; 2] = [Capability::SysAdmin, Capability::Setpcap];
+const LAST_STEPS: [Capability; 2] = [Capability::SysAdmin, Capability::Setpcap];
 
 /// What a container's process has until the program begins.
 pub(crate) fn until_narrowed(granted: &Capabilities) -> Capabilities {

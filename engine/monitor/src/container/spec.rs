@@ -85,17 +85,17 @@ pub(crate) fn build(content: &Content<'_>) -> Result<Spec, OciSpecError> {
         .build()
 }
 
+pub(crate) fn user(user: &User) -> Result<oci_spec::runtime::User, OciSpecError> {
+    let groups = user.groups.clone();
+    UserBuilder::default().uid(user.uid).gid(user.gid).additional_gids(groups).build()
+}
+
 fn process(content: &Content<'_>) -> Result<Process, OciSpecError> {
-    let user = UserBuilder::default()
-        .uid(content.user.uid)
-        .gid(content.user.gid)
-        .additional_gids(content.user.groups.clone())
-        .build()?;
     let mut process = ProcessBuilder::default()
         .args(content.args.to_vec())
         .env(content.env.clone())
         .cwd(content.cwd)
-        .user(user)
+        .user(user(content.user)?)
         .capabilities(capabilities::sets(&capabilities::until_narrowed(content.granted)))
         .build()?;
     // Its own defaults would lower the limits of the host, and forbid set-uid programs.

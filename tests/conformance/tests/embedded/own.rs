@@ -536,3 +536,32 @@ fn a_command_that_leaves_a_process_behind_has_ended_when_it_ends() {
         remove_everything(&engine).await;
     });
 }
+
+#[test]
+fn a_monitor_has_no_descriptor_of_the_engine() {
+    on_host(async |host| {
+        let engine = host.open().await;
+        let world = host.prepare(&engine).await;
+        let bridged = ContainerConfig { network: NetworkMode::Bridge, ..shell("sleep infinity") };
+        run(&engine, &world, "first", bridged.clone()).await;
+        let second = run(&engine, &world, "second", bridged).await;
+        let directory = format!("/proc/{}/fd", monitor_of(&engine, &second).await);
+        let links = fs_err::read_dir(directory)
+            .unwrap()
+            .filter_map(|entry| fs_err::read_link(entry.unwrap().path()).ok());
+        let open: Vec<String> = links.map(|link| link.to_string_lossy().into_owned()).collect();
+        let own = host.data().join("containers").join(observe(&engine, &second).await.id);
+        let log = host.data().join("logs").join(second.app.as_str()).join(second.name.as_str());
+        let expected = |link: &String| {
+            let path = std::path::Path::new(link);
+            link == "/dev/null"
+                || link.starts_with("pipe:")
+                || link == "anon_inode:[signalfd]"
+                || path.starts_with(&own)
+                || path.starts_with(&log)
+        };
+        let others: Vec<_> = open.iter().filter(|link| !expected(link)).collect();
+        assert!(others.is_empty(), "{others:?} of {open:?}");
+        remove_everything(&engine).await;
+    });
+}
