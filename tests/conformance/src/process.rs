@@ -85,8 +85,9 @@ pub async fn dropped_capabilities_are_gone(engine: &dyn Engine, world: &World) {
     let script = "awk '/^CapEff/ { print $2 }' /proc/self/status";
     let (_, default) = run_to_end(engine, world, "default", shell(script)).await;
     // Docker's fourteen: chown, dac_override, fowner, fsetid, kill, setgid, setuid, setpcap, net_bind_service,
-    // net_raw, sys_chroot, mknod, audit_write, setfcap.
-    assert_eq!(default, ["00000000a80425fb"]);
+    // net_raw, sys_chroot, mknod, audit_write, setfcap. An engine that does not control devices leaves mknod out.
+    let default: Vec<_> = default.iter().map(String::as_str).collect();
+    assert!(matches!(default[..], ["00000000a80425fb" | "00000000a00425fb"]), "{default:?}");
     let mut none = shell(script);
     none.cap_drop = vec!["ALL".to_owned()];
     assert_eq!(run_to_end(engine, world, "none", none).await.1, ["0000000000000000"]);
