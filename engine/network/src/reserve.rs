@@ -24,7 +24,7 @@ pub enum ReserveError {
         /// Who has it, where that can be found out. Another container's published port cannot.
         owner: Option<PortOwner>,
     },
-    /// The host has no such address, at least for now.
+    /// The host has no such address at the moment.
     #[error("port {port} cannot be published: the host does not have this address")]
     NoSuchAddress {
         /// The port.
