@@ -74,3 +74,34 @@ impl ConfigFile {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_names_every_key_and_none_that_is_not_there() {
+        let example = include_str!("../../packaging/config.toml");
+        let is_setting = |line: &&str| line.starts_with('[') || line.contains(" = ");
+        let settings: Vec<&str> =
+            example.lines().filter_map(|line| line.strip_prefix("# ")).filter(is_setting).collect();
+        let file: ConfigFile = toml::from_str(&settings.join("\n")).unwrap();
+        let git = &file.git;
+        assert!(file.data_dir.is_some() && file.run_dir.is_some() && file.listen.is_some());
+        assert!(
+            file.source.is_some() && file.branch.is_some() && file.path.is_some() && file.interval.is_some()
+        );
+        assert!(git.username.is_some() && git.password_file.is_some() && !file.variables.is_empty());
+        assert!(git.ssh_key.is_some() && git.known_hosts.is_some());
+    }
+
+    #[test]
+    fn an_unknown_key_is_told_with_its_line() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("config.toml");
+        fs_err::write(&path, "source = \"/specs\"\nsuorce = 1\n").unwrap();
+        let error = ConfigFile::read(Some(&path)).unwrap_err();
+        let text = homeostat_reconciler::chain(&error);
+        assert!(text.contains("suorce") && text.contains("line 2"), "{text}");
+    }
+}
