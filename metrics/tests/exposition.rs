@@ -15,7 +15,7 @@ use homeostat_reconciler::{
     Action, ContainerRecord, ContainerState, ExitStatus, Health, HealthStatus, Observed, ObservedContainer,
     Plan, Record, ResourceId, ResourceKey, WaitReason, Waiting,
 };
-use homeostat_spec::{ContainerConfig, Diagnostic, LogRotation, Name, NetworkMode, Resources, Severity};
+use homeostat_spec::{ContainerConfig, Diagnostic, Name, Severity};
 use jiff::Timestamp;
 
 /// A host with a container that runs and one that exited.
@@ -104,24 +104,7 @@ fn container(id: &str, state: ContainerState, exit: Option<ExitStatus>) -> Obser
 }
 
 fn config() -> ContainerConfig {
-    ContainerConfig {
-        entrypoint: None,
-        command: None,
-        env: BTreeMap::new(),
-        working_dir: None,
-        user: None,
-        hostname: None,
-        labels: BTreeMap::new(),
-        ports: Vec::new(),
-        mounts: Vec::new(),
-        network: NetworkMode::Bridge,
-        resources: Resources::default(),
-        read_only: false,
-        no_new_privileges: false,
-        cap_add: Vec::new(),
-        cap_drop: Vec::new(),
-        log: LogRotation { max_size: 1 << 20, max_files: 3 },
-    }
+    ContainerConfig::default()
 }
 
 fn busy() -> Metrics {

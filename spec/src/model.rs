@@ -97,9 +97,11 @@ pub enum ContainerImage {
 
 /// What an engine needs to create a container. `None` means "as the image says".
 ///
+/// The default is a container that asks for nothing: everything as the image and this program say.
+///
 /// [`resources`](Self::resources) and [`log`](Self::log) can be changed on a container that
 /// exists; a change of any other field needs a new container.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContainerConfig {
     /// Replaces the image's `ENTRYPOINT` (OCI `Entrypoint`).
     pub entrypoint: Option<Vec<String>>,
@@ -238,6 +240,13 @@ pub struct LogRotation {
     pub max_files: u32,
 }
 
+impl Default for LogRotation {
+    /// Three files of 10 MiB.
+    fn default() -> Self {
+        Self { max_size: 10 << 20, max_files: 3 }
+    }
+}
+
 /// A port of a container published on the host.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct PublishedPort {
@@ -287,10 +296,11 @@ pub enum MountSource {
 }
 
 /// What a container is connected to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NetworkMode {
     /// The engine's default bridge.
+    #[default]
     Bridge,
     /// The host's own network; nothing can be published.
     Host,

@@ -45,10 +45,9 @@ pub use instance::instance_name;
 mod tests {
     //! What several tests need.
 
-    use std::collections::BTreeMap;
     use std::path::PathBuf;
 
-    use homeostat_spec::{ContainerConfig, LogRotation, NetworkMode, Resources};
+    use homeostat_spec::{ContainerConfig, NetworkMode};
 
     use crate::record::{ContainerRecord, ImageDefaults};
 
@@ -59,24 +58,7 @@ mod tests {
             image: "localhost/web:1".to_owned(),
             image_id: format!("sha256:{:064}", 0),
             defaults: ImageDefaults::default(),
-            config: ContainerConfig {
-                entrypoint: None,
-                command: None,
-                env: BTreeMap::new(),
-                working_dir: None,
-                user: None,
-                hostname: None,
-                labels: BTreeMap::new(),
-                ports: Vec::new(),
-                mounts: Vec::new(),
-                network: NetworkMode::None,
-                resources: Resources::default(),
-                read_only: false,
-                no_new_privileges: false,
-                cap_add: Vec::new(),
-                cap_drop: Vec::new(),
-                log: LogRotation { max_size: 1 << 20, max_files: 3 },
-            },
+            config: ContainerConfig { network: NetworkMode::None, ..ContainerConfig::default() },
             files: PathBuf::from("/nowhere"),
             anonymous_volumes: Vec::new(),
             created_at: jiff::Timestamp::UNIX_EPOCH,

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use homeostat_spec::{
-    App, Build, Container, ContainerConfig, ContainerImage, DesiredState, HealthCheck, LogRotation, Name,
-    Network, NetworkMode, Probe, Protocol, PublishedPort, Resources, RestartPolicy, SourcePath, StopPolicy,
-    Volume,
+    App, Build, Container, ContainerConfig, ContainerImage, DesiredState, HealthCheck, Name, Network, Probe,
+    Protocol, PublishedPort, RestartPolicy, SourcePath, StopPolicy, Volume,
 };
 
 use crate::{Desired, ResourceKey};
@@ -60,24 +59,7 @@ pub fn desired<const N: usize>(apps: [App; N]) -> Desired {
 pub fn container(image: &str) -> Container {
     Container {
         image: ContainerImage::Reference(image.to_owned()),
-        config: ContainerConfig {
-            entrypoint: None,
-            command: None,
-            env: BTreeMap::new(),
-            working_dir: None,
-            user: None,
-            hostname: None,
-            labels: BTreeMap::new(),
-            ports: Vec::new(),
-            mounts: Vec::new(),
-            network: NetworkMode::Bridge,
-            resources: Resources::default(),
-            read_only: false,
-            no_new_privileges: false,
-            cap_add: Vec::new(),
-            cap_drop: Vec::new(),
-            log: LogRotation { max_size: 10 << 20, max_files: 3 },
-        },
+        config: ContainerConfig::default(),
         state: DesiredState::Running,
         restart: RestartPolicy::Always,
         depends_on: BTreeMap::new(),

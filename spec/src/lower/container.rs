@@ -16,8 +16,6 @@ const HEALTH_INTERVAL: Duration = Duration::from_secs(10);
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(1);
 const HEALTH_RETRIES: u32 = 3;
 const STOP_GRACE: Duration = Duration::from_secs(10);
-const LOG_MAX_SIZE: u64 = 10 << 20;
-const LOG_MAX_FILES: u32 = 3;
 
 impl Lowering<'_> {
     pub(super) fn containers(&mut self) -> BTreeMap<Name, Container> {
@@ -134,13 +132,14 @@ fn stop(table: &StopTable, defaults: &StopTable) -> StopPolicy {
 }
 
 fn log(table: &LogTable, defaults: &LogTable) -> LogRotation {
+    let standard = LogRotation::default();
     LogRotation {
         max_size: table
             .max_size
             .as_ref()
             .or(defaults.max_size.as_ref())
-            .map_or(LOG_MAX_SIZE, |size| size.bytes),
-        max_files: table.max_files.or(defaults.max_files).unwrap_or(LOG_MAX_FILES),
+            .map_or(standard.max_size, |size| size.bytes),
+        max_files: table.max_files.or(defaults.max_files).unwrap_or(standard.max_files),
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use homeostat_reconciler::ports::{BuildRequest, ContainerRequest, Engine, LogLine, LogQuery, Progress};
 use homeostat_reconciler::{ContainerState, ExitStatus, ObservedContainer, PortError, ResourceKey, chain};
-use homeostat_spec::{ContainerConfig, LogRotation, NetworkMode, Resources};
+use homeostat_spec::{ContainerConfig, NetworkMode};
 
 /// The app of every case's resources.
 pub const APP: &str = "case";
@@ -123,24 +123,7 @@ pub fn key(name: &str) -> ResourceKey {
 
 /// Everything as the image says, no network, no limits.
 pub fn config() -> ContainerConfig {
-    ContainerConfig {
-        entrypoint: None,
-        command: None,
-        env: BTreeMap::new(),
-        working_dir: None,
-        user: None,
-        hostname: None,
-        labels: BTreeMap::new(),
-        ports: Vec::new(),
-        mounts: Vec::new(),
-        network: NetworkMode::None,
-        resources: Resources::default(),
-        read_only: false,
-        no_new_privileges: false,
-        cap_add: Vec::new(),
-        cap_drop: Vec::new(),
-        log: LogRotation { max_size: 1 << 20, max_files: 3 },
-    }
+    ContainerConfig { network: NetworkMode::None, ..ContainerConfig::default() }
 }
 
 /// [`config`] that runs a script with `sh`.
