@@ -148,7 +148,8 @@ pub enum DesiredState {
     /// Started, then frozen.
     Paused,
     /// Not running. A container that never ran is started once and left to end by
-    /// itself (a one-shot); one that ran under another desired state is stopped.
+    /// itself (a one-shot), again if its run was cut off, unless `restart` is `no`; one that ran
+    /// under another desired state is stopped.
     Exited,
 }
 
@@ -168,7 +169,7 @@ pub enum RestartPolicy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum DependencyCondition {
-    /// It runs.
+    /// It runs, or has ended as its restart policy allows.
     Started,
     /// Its health check passed.
     Healthy,

@@ -43,10 +43,10 @@ pub(super) struct Agent {
     /// A source without any spec removes everything
     #[arg(long)]
     allow_empty: bool,
-    /// Remove everything that homeostat runs here, and end; retained volumes stay
-    #[arg(long, conflicts_with_all = ["source", "listen"])]
+    /// Remove everything that homeostat runs here, and end; retained volumes stay. No source is read
+    #[arg(long)]
     down: bool,
-    /// How the log is written [default: text]
+    /// How the log is written
     #[arg(long, env = "HOMEOSTAT_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
 }

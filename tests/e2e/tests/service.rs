@@ -77,3 +77,20 @@ fn only_root_and_its_group_can_use_the_socket() {
     let refused = host.homeostat(&["apply", "/tmp"]).expect_code(2);
     assert!(refused.stderr.contains("agent"), "{}", refused.stderr);
 }
+
+#[test]
+fn the_environment_of_a_service_does_not_stop_it_from_being_taken_down() {
+    let host = Host::new();
+    busybox_image(&host);
+    host.write("one.toml", &sleeper(""));
+    host.apply().expect_code(0);
+    let down = host
+        .command()
+        .args(["agent", "--down"])
+        .env("HOMEOSTAT_SOURCE", host.source())
+        .env("HOMEOSTAT_LISTEN", "127.0.0.1:9464")
+        .output()
+        .unwrap();
+    assert!(down.status.success(), "{}", String::from_utf8_lossy(&down.stderr));
+    assert!(host.container("one/main").is_null());
+}
