@@ -45,7 +45,7 @@ pub(crate) fn collect(registry: &Registry, status: &StatusInputs<'_>) {
 fn collect_engine(registry: &Registry, status: &StatusInputs<'_>) {
     let help = "Always 1; the engine that runs the containers and its version are labels.";
     gauge(registry, "homeostat_engine_info", help, &["engine", "version"])
-        .with_label_values(&[&status.engine.name, &status.engine.version])
+        .with_label_values(&[&status.engine.name, status.engine.version.as_deref().unwrap_or_default()])
         .set(1.0);
 }
 

@@ -35,7 +35,7 @@ pub use desired::{Desired, build_reference, image_reference};
 pub use error::{ErrorKind, PortError, chain};
 pub use key::{ResourceKey, ResourceKeyError, ResourceKind};
 pub use lint::lint;
-pub use observed::{ContainerState, ExitStatus, Observed, ObservedContainer, ObservedImage};
+pub use observed::{Abilities, ContainerState, ExitStatus, Observed, ObservedContainer, ObservedImage};
 pub use plan::{
     Action, Cause, FieldChange, HIDDEN, Held, HoldReason, Plan, ResourceId, Step, WaitReason, Waiting,
 };

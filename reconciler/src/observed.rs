@@ -23,6 +23,48 @@ pub struct Observed {
     pub networks: BTreeMap<ResourceKey, Network>,
     /// Digests of the source's files that are written out for mounting.
     pub files: BTreeSet<String>,
+    /// What the engine can do.
+    #[serde(default)]
+    pub abilities: Abilities,
+    /// Containers that are not homeostat's and that a spec asks to adopt, by the name that the engine has for them.
+    /// Their config is told as a spec would write it: what is as the image says is absent.
+    #[serde(default)]
+    pub foreign: BTreeMap<String, ObservedContainer>,
+}
+
+/// What an engine can do beyond what every engine can. What it cannot is refused in the plan, never ignored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Abilities {
+    /// Limits the memory of a container.
+    pub memory_limit: bool,
+    /// Limits the CPU time of a container.
+    pub cpu_limit: bool,
+    /// Limits the processes of a container.
+    pub pids_limit: bool,
+    /// Changes limits of a container that exists; otherwise that needs a new container.
+    pub update_resources: bool,
+    /// Changes the log rotation of a container that exists; otherwise that needs a new container.
+    pub update_log: bool,
+    /// Freezes containers.
+    pub pause: bool,
+    /// Its containers run on this host, in its network: paths of the host are those of this process, and containers
+    /// can be reached at their addresses.
+    pub local: bool,
+}
+
+impl Default for Abilities {
+    /// Everything.
+    fn default() -> Self {
+        Self {
+            memory_limit: true,
+            cpu_limit: true,
+            pids_limit: true,
+            update_resources: true,
+            update_log: true,
+            pause: true,
+            local: true,
+        }
+    }
 }
 
 /// A container that exists.

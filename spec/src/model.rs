@@ -83,6 +83,20 @@ pub struct Container {
     pub health: Option<HealthCheck>,
     /// How the container is stopped.
     pub stop: StopPolicy,
+    /// Which container of the engine that is not homeostat's is taken over as this one, if there is one.
+    #[serde(default)]
+    pub adopt: Option<Adopt>,
+}
+
+/// Which resource of the engine that homeostat did not make is taken over as a declared one. It is only taken as it
+/// is, without loss.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Adopt {
+    /// The one with the name that homeostat itself, Compose or a person would have given it.
+    ByName,
+    /// The one that the engine knows under this name.
+    Named(String),
 }
 
 /// The image of a container: one declared in the same file, or a reference.
@@ -316,6 +330,9 @@ pub enum NetworkMode {
 pub struct Volume {
     /// Never pruned when it is no longer declared (the default).
     pub retain: bool,
+    /// Which volume of the engine that is not homeostat's is taken over as this one, if there is one.
+    #[serde(default)]
+    pub adopt: Option<Adopt>,
     /// Labels of the user.
     pub labels: BTreeMap<String, String>,
 }
@@ -327,6 +344,9 @@ pub struct Network {
     pub subnet: Option<String>,
     /// No way out to other networks.
     pub internal: bool,
+    /// Which network of the engine that is not homeostat's is taken over as this one, if there is one.
+    #[serde(default)]
+    pub adopt: Option<Adopt>,
     /// Labels of the user.
     pub labels: BTreeMap<String, String>,
 }

@@ -1,6 +1,6 @@
 //! The engine port, by name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use homeostat_reconciler::ports::{
     BuildRequest, ContainerRequest, Engine, EngineEvent, EngineInfo, ExecOutcome, ExecRequest, ImagePrune,
     LogLine, LogQuery, Progress, Pruned, Usage,
 };
-use homeostat_reconciler::{Observed, PortError, ResourceKey};
+use homeostat_reconciler::{ErrorKind, Observed, ObservedContainer, PortError, ResourceKey};
 use homeostat_spec::{LogRotation, Network, Resources, Volume};
 use tokio::sync::broadcast::error::RecvError;
 
@@ -33,11 +33,25 @@ impl Embedded {
 #[async_trait]
 impl Engine for Embedded {
     fn info(&self) -> EngineInfo {
-        EngineInfo { name: "embedded".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() }
+        EngineInfo { name: "embedded".to_owned(), version: Some(env!("CARGO_PKG_VERSION").to_owned()) }
     }
 
     async fn observe(&self) -> Result<Observed, PortError> {
         self.call(|inner| Ok(inner.observe())).await
+    }
+
+    async fn find_foreign(
+        &self,
+        _names: &BTreeSet<String>,
+    ) -> Result<BTreeMap<String, ObservedContainer>, PortError> {
+        // Homeostat created whatever runs here.
+        Ok(BTreeMap::new())
+    }
+
+    async fn adopt_container(&self, key: &ResourceKey, id: &str) -> Result<(), PortError> {
+        let message =
+            format!("container {key} cannot be adopted: there is no container {id} of anybody else");
+        Err(PortError::new(ErrorKind::User, message))
     }
 
     fn events(&self) -> BoxStream<'static, EngineEvent> {

@@ -16,7 +16,7 @@ use crate::ports::{
     BuildRequest, Clock, ContainerRequest, Engine, EngineEvent, EngineInfo, ExecOutcome, ExecRequest,
     ImagePrune, LogLine, LogQuery, Progress, Pruned, Usage,
 };
-use crate::{ContainerState, ErrorKind, Observed, PortError, ResourceKey};
+use crate::{ContainerState, ErrorKind, Observed, ObservedContainer, PortError, ResourceKey};
 
 /// An engine in memory, with faults.
 ///
@@ -261,12 +261,23 @@ async fn pending_once() {
 #[async_trait]
 impl Engine for FakeEngine {
     fn info(&self) -> EngineInfo {
-        EngineInfo { name: "fake".to_owned(), version: "1".to_owned() }
+        EngineInfo { name: "fake".to_owned(), version: Some("1".to_owned()) }
     }
 
     async fn observe(&self) -> Result<Observed, PortError> {
         let observe = |world: &mut World| Ok(Observed { files: BTreeSet::new(), ..world.observe() });
         self.call(Operation::Observe, String::new(), observe).await
+    }
+
+    async fn find_foreign(
+        &self,
+        _names: &BTreeSet<String>,
+    ) -> Result<BTreeMap<String, ObservedContainer>, PortError> {
+        Ok(BTreeMap::new())
+    }
+
+    async fn adopt_container(&self, key: &ResourceKey, id: &str) -> Result<(), PortError> {
+        Err(PortError::new(ErrorKind::User, format!("container {key}: there is no container {id} to adopt")))
     }
 
     fn events(&self) -> BoxStream<'static, EngineEvent> {

@@ -65,6 +65,7 @@ pub fn container(image: &str) -> Container {
         depends_on: BTreeMap::new(),
         health: None,
         stop: StopPolicy { signal: None, grace: Duration::from_secs(10) },
+        adopt: None,
     }
 }
 
@@ -101,10 +102,10 @@ pub fn build(digest: &str) -> Build {
 
 /// A volume that is, or is not, kept when it is no longer declared.
 pub fn volume(retain: bool) -> Volume {
-    Volume { retain, labels: BTreeMap::new() }
+    Volume { retain, adopt: None, labels: BTreeMap::new() }
 }
 
 /// A network with this subnet.
 pub fn network(subnet: Option<&str>) -> Network {
-    Network { subnet: subnet.map(str::to_owned), internal: false, labels: BTreeMap::new() }
+    Network { subnet: subnet.map(str::to_owned), internal: false, adopt: None, labels: BTreeMap::new() }
 }

@@ -10,7 +10,7 @@ use homeostat_spec::{ContainerConfig, LogRotation, Network, Resources, Volume};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{Observed, PortError, ResourceKey};
+use crate::{Observed, ObservedContainer, PortError, ResourceKey};
 
 /// Runs containers.
 ///
@@ -40,8 +40,20 @@ pub trait Engine: Send + Sync {
     /// Name and version, for status.
     fn info(&self) -> EngineInfo;
 
-    /// Everything that exists now. [`Observed::files`] is left empty: those are not the engine's.
+    /// Everything that exists now. [`Observed::files`] is left empty: those are not the engine's; so is
+    /// [`Observed::foreign`], see [`find_foreign`](Engine::find_foreign).
     async fn observe(&self) -> Result<Observed, PortError>;
+
+    /// Containers that are not homeostat's, by the names that the engine has for them. Names that no such container
+    /// has are left out.
+    async fn find_foreign(
+        &self,
+        names: &BTreeSet<String>,
+    ) -> Result<BTreeMap<String, ObservedContainer>, PortError>;
+
+    /// Takes over a container that is not homeostat's, by its id, as the container with this key, without stopping
+    /// it or changing what it does. From then on it is homeostat's like any that it created.
+    async fn adopt_container(&self, key: &ResourceKey, id: &str) -> Result<(), PortError>;
 
     /// A stream of changes, from now on. It ends only with the engine.
     fn events(&self) -> BoxStream<'static, EngineEvent>;
@@ -61,13 +73,14 @@ pub trait Engine: Send + Sync {
     /// `dry_run` only tells what would go.
     async fn prune_images(&self, request: &ImagePrune) -> Result<Pruned, PortError>;
 
-    /// Creates a volume.
+    /// Creates a volume, or takes over the one that is not homeostat's and that [`Volume::adopt`] means.
     async fn create_volume(&self, key: &ResourceKey, volume: &Volume) -> Result<(), PortError>;
 
     /// Removes a volume and its content. Fails while a container uses it.
     async fn remove_volume(&self, key: &ResourceKey) -> Result<(), PortError>;
 
-    /// Creates a network.
+    /// Creates a network, or takes over the one that is not homeostat's and that [`Network::adopt`] means, if it is
+    /// as declared.
     async fn create_network(&self, key: &ResourceKey, network: &Network) -> Result<(), PortError>;
 
     /// Removes a network. Fails while a container uses it.
@@ -120,8 +133,8 @@ pub trait Engine: Send + Sync {
 pub struct EngineInfo {
     /// As given to `--engine`.
     pub name: String,
-    /// The engine's own version.
-    pub version: String,
+    /// The engine's own version; `None` as long as it has not told.
+    pub version: Option<String>,
 }
 
 /// Something changed.

@@ -12,7 +12,7 @@ use serde_json::json;
 
 fn report(agent: &mut Loop) -> StatusReport {
     let plan = agent.plan();
-    let engine = EngineInfo { name: "embedded".to_owned(), version: "1".to_owned() };
+    let engine = EngineInfo { name: "embedded".to_owned(), version: Some("1".to_owned()) };
     status(&agent.desired, &agent.world.observe(), &agent.record, &plan, &engine)
 }
 

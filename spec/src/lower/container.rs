@@ -40,6 +40,7 @@ impl Lowering<'_> {
             health: self.health(name.as_str(), table, &config.network),
             config,
             image: image?,
+            adopt: None,
         })
     }
 

@@ -49,7 +49,7 @@ pub(crate) fn lower(document: &mut Document, file: &AppFile, policy: &Policy, tr
 
 fn volume(table: &VolumeTable) -> Volume {
     let labels = table.labels.as_written().clone();
-    Volume { retain: table.retain.unwrap_or(true), labels }
+    Volume { retain: table.retain.unwrap_or(true), adopt: None, labels }
 }
 
 impl Lowering<'_> {

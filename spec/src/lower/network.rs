@@ -19,7 +19,7 @@ impl Lowering<'_> {
             }
             let subnet = table.subnet.as_ref().map(|subnet| subnet.to_string());
             let labels = table.labels.as_written().clone();
-            networks.insert(name, Network { subnet, internal: table.internal, labels });
+            networks.insert(name, Network { subnet, internal: table.internal, adopt: None, labels });
         }
         networks
     }

@@ -20,7 +20,7 @@ fn volume(name: &str, target: &str) -> Mount {
 }
 
 async fn create_volume(engine: &dyn Engine, name: &str) {
-    let volume = Volume { retain: true, labels: std::collections::BTreeMap::new() };
+    let volume = Volume { retain: true, adopt: None, labels: std::collections::BTreeMap::new() };
     expect(engine.create_volume(&key(name), &volume).await);
 }
 

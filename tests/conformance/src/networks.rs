@@ -48,7 +48,7 @@ async fn try_fetch(address: &str) -> std::io::Result<String> {
 }
 
 async fn create_network(engine: &dyn Engine, name: &str) {
-    let network = Network { subnet: None, internal: false, labels: BTreeMap::new() };
+    let network = Network { subnet: None, internal: false, adopt: None, labels: BTreeMap::new() };
     expect(engine.create_network(&key(name), &network).await);
 }
 
@@ -124,6 +124,7 @@ pub async fn a_network_is_created_and_removed_twice(engine: &dyn Engine, _world:
     let network = Network {
         subnet: Some("10.99.7.0/24".to_owned()),
         internal: true,
+        adopt: None,
         labels: BTreeMap::from([("zone".to_owned(), "back".to_owned())]),
     };
     for _ in 0..2 {

@@ -34,7 +34,7 @@ async fn churn(
 ) -> Result<std::convert::Infallible, PortError> {
     let program = PathBuf::from("/proc/self/exe");
     let engine = Embedded::open(EmbeddedConfig { data_directory, run_directory, program }).await?;
-    let volume = Volume { retain: true, labels: std::collections::BTreeMap::new() };
+    let volume = Volume { retain: true, adopt: None, labels: std::collections::BTreeMap::new() };
     let mount =
         Mount { source: MountSource::Volume(key("churn").name), target: "/www".to_owned(), read_only: false };
     let request = ContainerRequest {

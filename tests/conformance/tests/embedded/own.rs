@@ -153,7 +153,8 @@ fn a_container_whose_record_is_damaged_is_removed_and_its_volumes_stay() {
     on_host(async |host| {
         let engine = host.open().await;
         let world = host.prepare(&engine).await;
-        let volume = homeostat_spec::Volume { retain: true, labels: std::collections::BTreeMap::new() };
+        let volume =
+            homeostat_spec::Volume { retain: true, adopt: None, labels: std::collections::BTreeMap::new() };
         engine.create_volume(&key("data"), &volume).await.unwrap();
         let container = create(&engine, &world, "damaged", shell("exit 0")).await;
         let record =
@@ -477,7 +478,8 @@ fn records_of_another_version_are_lost_and_nothing_else() {
         let world = host.prepare(&engine).await;
         let container = run(&engine, &world, "future", shell("sleep infinity")).await;
         let kept = run(&engine, &world, "kept", shell("sleep infinity")).await;
-        let network = Network { subnet: None, internal: false, labels: std::collections::BTreeMap::new() };
+        let network =
+            Network { subnet: None, internal: false, adopt: None, labels: std::collections::BTreeMap::new() };
         engine.create_network(&key("net"), &network).await.unwrap();
         let monitor = monitor_of(&engine, &container).await;
         let directory = host.data().join("containers").join(observe(&engine, &container).await.id);
