@@ -7,6 +7,7 @@ use homeostat_spec::{
 };
 use serde::Serialize;
 
+use crate::observed::find_image;
 use crate::{FieldChange, HIDDEN, ObservedContainer, ObservedImage};
 
 /// What differs between a container as declared and as it is.
@@ -77,14 +78,14 @@ impl Comparison {
         actual: &ObservedContainer,
         images: &BTreeMap<String, ObservedImage>,
     ) {
-        let differs = match images.get(reference) {
+        let differs = match find_image(images, reference) {
             Some(image) => image.id != actual.image_id,
             None => reference != actual.image,
         };
         if !differs {
             return;
         }
-        let new_id = images.get(reference).map(|image| image.id.as_str());
+        let new_id = find_image(images, reference).map(|image| image.id.as_str());
         self.push(
             "image",
             Some(with_id(&actual.image, Some(&actual.image_id))),

@@ -20,6 +20,7 @@ mod pairs;
 mod plan;
 mod planner;
 mod record;
+mod reference;
 mod stall;
 mod state;
 mod status;
@@ -41,4 +42,5 @@ pub use plan::{
 };
 pub use planner::plan;
 pub use record::{ContainerRecord, Failure, Health, HealthStatus, ProbeOutcome, Record, Stall};
+pub use reference::{registry, spelled_out};
 pub use status::{AppStatus, ContainerStatus, ShownState, StatusReport, status};

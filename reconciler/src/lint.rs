@@ -137,7 +137,7 @@ impl<'a> Linter<'a> {
             Action::BuildImage { reference, .. } | Action::PullImage { reference } => reference == image,
             _ => false,
         };
-        let here = self.observed.images.contains_key(image) || self.comes_after(index, brought);
+        let here = self.observed.image(image).is_some() || self.comes_after(index, brought);
         self.require(index, here, "its image is not here");
         for mount in &config.mounts {
             match &mount.source {

@@ -8,7 +8,7 @@ use homeostat_spec::{ContainerConfig, Network};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::ResourceKey;
+use crate::{ResourceKey, spelled_out};
 
 /// Everything on the host that homeostat owns, and every image that containers can use.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,6 +65,22 @@ impl Default for Abilities {
             local: true,
         }
     }
+}
+
+impl Observed {
+    /// The image with this reference. Where an engine spells out what it was given (`postgres` as
+    /// `docker.io/library/postgres:latest`), the short one finds it too.
+    pub fn image(&self, reference: &str) -> Option<&ObservedImage> {
+        find_image(&self.images, reference)
+    }
+}
+
+/// See [`Observed::image`].
+pub(crate) fn find_image<'a>(
+    images: &'a BTreeMap<String, ObservedImage>,
+    reference: &str,
+) -> Option<&'a ObservedImage> {
+    images.get(reference).or_else(|| images.get(&spelled_out(reference)))
 }
 
 /// A container that exists.

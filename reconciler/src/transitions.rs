@@ -185,7 +185,7 @@ impl Record {
             .collect();
         self.failures.retain(|resource, failure| {
             let known = match resource {
-                ResourceId::Image(name) => images.contains(name) || observed.images.contains_key(name),
+                ResourceId::Image(name) => images.contains(name) || observed.image(name).is_some(),
                 ResourceId::File(name) => files.contains(name.as_str()) || observed.files.contains(name),
                 ResourceId::Declared(_, key) => {
                     desired.apps.contains_key(&key.app)

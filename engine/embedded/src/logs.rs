@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures::stream::{self, BoxStream, StreamExt as _};
-use homeostat_monitor::log::{self, LogReader};
+use homeostat_log::{self as log, LogReader};
 use homeostat_reconciler::PortError;
 use homeostat_reconciler::ports::{LogLine, LogQuery, LogStream};
 use rustix::fs::inotify;

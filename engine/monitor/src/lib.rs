@@ -17,7 +17,7 @@
 //! - The container ends with its monitor: the kernel kills it. Nothing runs unwatched. See [`remove_remains`].
 //! - The root file system is mounted in the monitor's mount namespace only, ports and the network namespace are held by its descriptors:
 //!   after a kill -9 the kernel takes them away.
-//! - [`cgroup`] and [`log`] work without a monitor.
+//! - [`cgroup`] works without a monitor.
 
 pub mod cgroup;
 mod container;
@@ -28,7 +28,6 @@ mod failure;
 mod foreground;
 mod identity;
 mod isolation;
-pub mod log;
 mod pipes;
 mod remains;
 mod request;

@@ -3,13 +3,13 @@
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
+use homeostat_log::{LogStream, Splitter, Writer};
 use homeostat_spec::LogRotation;
 use jiff::Timestamp;
 use nix::fcntl::OFlag;
 use rustix::io::Errno;
 
 use crate::failure::OrFail as _;
-use crate::log::{LogStream, Splitter, Writer};
 use crate::runtime::{Streams, nothing_to_read};
 use crate::{Failure, FailureKind, Log};
 

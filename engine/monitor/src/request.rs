@@ -151,7 +151,7 @@ pub struct Security {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Log {
-    /// Directory of the log files, see [`crate::log`]. Created if absent.
+    /// Directory of the log files, see [`homeostat_log`]. Created if absent.
     pub directory: PathBuf,
     /// Rotation, unless [`LOG_FILE`] says otherwise.
     pub rotation: LogRotation,

@@ -135,7 +135,7 @@ fn it_is_in_all_respects_where_and_what_the_container_is() {
         container.request.security.no_new_privileges = no_new_privileges;
         container.start().unwrap();
         container.wait_for_line("end");
-        let own = container.output(homeostat_monitor::log::LogStream::Stdout);
+        let own = container.output(homeostat_log::LogStream::Stdout);
         let exec = text(&container.exec(shell(script)).stdout);
         assert_eq!(format!("{exec}end\n"), own);
     }

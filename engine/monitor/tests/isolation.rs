@@ -124,7 +124,7 @@ fn device_files_of_an_image_are_none() {
     let mode = nix::sys::stat::Mode::from_bits_truncate(0o666);
     nix::sys::stat::mknod(&path, nix::sys::stat::SFlag::S_IFCHR, mode, device).unwrap();
     let output = container.run().1;
-    assert!(container.output(homeostat_monitor::log::LogStream::Stderr).contains("ermission denied"));
+    assert!(container.output(homeostat_log::LogStream::Stderr).contains("ermission denied"));
     assert!(output.ends_with("1\n"), "{output}");
 }
 
@@ -248,7 +248,7 @@ fn a_working_directory_cannot_be_a_descriptor_of_the_host() {
         container.request.process.cwd = Some(format!("/proc/self/fd/{number}"));
         if container.start().is_ok() {
             container.wait();
-            let output = container.output(homeostat_monitor::log::LogStream::Stdout);
+            let output = container.output(homeostat_log::LogStream::Stdout);
             assert!(!output.contains("vmlinuz") && !output.contains("farm"), "fd {number}: {output}");
             assert!(output.lines().next().is_some_and(|cwd| !cwd.contains("fd")), "fd {number}: {output}");
         } else {

@@ -85,7 +85,7 @@ fn a_paused_container_stands_still_until_resumed() {
     assert_eq!(cgroup.usage().unwrap().cpu, cpu);
     cgroup.thaw().unwrap();
     assert!(!cgroup.is_frozen().unwrap());
-    let before = container.output(homeostat_monitor::log::LogStream::Stdout).lines().count();
+    let before = container.output(homeostat_log::LogStream::Stdout).lines().count();
     container.wait_for_line(&(before + 5).to_string());
     // A frozen container can be killed.
     cgroup.freeze().unwrap();

@@ -4,7 +4,7 @@
 
 mod support;
 
-use homeostat_monitor::log::LogStream;
+use homeostat_log::LogStream;
 use homeostat_monitor::{ExitRecord, FailureKind, Mount, MountSource, RunState};
 use nix::sys::signal::Signal;
 use support::{Container, process, shell};

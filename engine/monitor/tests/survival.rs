@@ -7,7 +7,7 @@ mod support;
 use std::net::TcpListener;
 
 use fs_err as fs;
-use homeostat_monitor::log::{CURRENT, LogStream};
+use homeostat_log::{CURRENT, LogStream};
 use homeostat_monitor::{ExitRecord, FailureKind, RunState, save_rotation};
 use homeostat_spec::{LogRotation, Protocol, PublishedPort};
 use nix::sys::signal::Signal;

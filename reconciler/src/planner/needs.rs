@@ -43,7 +43,7 @@ impl Planner<'_> {
                 Image::Reference(_) => self.provide_reference(reference),
                 Image::Build(build) => {
                     let key = ResourceKey::new(app.name.clone(), name.clone());
-                    let here = self.observed.images.contains_key(&reference);
+                    let here = self.observed.image(&reference).is_some();
                     let action = Action::BuildImage { reference: reference.clone(), build: build.clone() };
                     let need = self.provide(ResourceId::Declared(ResourceKind::Image, key), here, action);
                     self.images.insert(reference, need);
@@ -59,7 +59,7 @@ impl Planner<'_> {
         if self.images.contains_key(&reference) {
             return;
         }
-        let here = self.observed.images.contains_key(&reference);
+        let here = self.observed.image(&reference).is_some();
         let action = Action::PullImage { reference: reference.clone() };
         let need = self.provide(ResourceId::Image(reference.clone()), here, action);
         self.images.insert(reference, need);

@@ -15,8 +15,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use fs_err as fs;
+use homeostat_log::{LogQuery, LogReader, LogStream};
 use homeostat_monitor::cgroup::{Cgroup, Version};
-use homeostat_monitor::log::{LogQuery, LogReader, LogStream};
 use homeostat_monitor::{
     Dns, ExecRequest, ExitRecord, Failure, Log, Network, Process, Report, Rootfs, RunRequest, RunState,
     Security,

@@ -8,8 +8,8 @@ use fs_err::os::unix::fs::OpenOptionsExt as _;
 use homeostat_spec::LogRotation;
 use jiff::Timestamp;
 
-use super::line::{LogStream, Record};
-use super::{CURRENT, file};
+use crate::line::{LogStream, Record};
+use crate::{CURRENT, file};
 
 /// Records are gathered up to so many bytes before they are written: a chunk of a pipe in one write.
 const GATHERED: usize = 64 * 1024;
@@ -19,7 +19,7 @@ const GATHERED: usize = 64 * 1024;
 /// Never fails for good: what cannot be written (a full disk) is dropped and counted, and the log says so
 /// once it can be written again.
 #[derive(Debug)]
-pub(crate) struct Writer {
+pub struct Writer {
     directory: PathBuf,
     rotation: LogRotation,
     /// The current file and its size.
@@ -37,7 +37,11 @@ struct Lost {
 }
 
 impl Writer {
-    pub(crate) fn new(directory: &Path, rotation: LogRotation) -> io::Result<Self> {
+    /// Opens the log in a directory, which is created if absent.
+    ///
+    /// # Errors
+    /// When the directory cannot be created.
+    pub fn new(directory: &Path, rotation: LogRotation) -> io::Result<Self> {
         fs::create_dir_all(directory)?;
         let mut writer = Self {
             directory: directory.to_owned(),
@@ -55,13 +59,13 @@ impl Writer {
     }
 
     /// Changes the limits from now on.
-    pub(crate) fn set_rotation(&mut self, rotation: LogRotation) {
+    pub fn set_rotation(&mut self, rotation: LogRotation) {
         self.rotation = rotation;
         self.remove_superfluous();
     }
 
     /// Takes a record; it is written with the next [`flush`](Self::flush) at the latest.
-    pub(crate) fn add(&mut self, record: Record<'_>) {
+    pub fn add(&mut self, record: Record<'_>) {
         let before = self.gathered.len();
         record.write_to(&mut self.gathered);
         let length = (self.gathered.len() - before) as u64;
@@ -79,7 +83,7 @@ impl Writer {
     }
 
     /// Writes what was gathered.
-    pub(crate) fn flush(&mut self) {
+    pub fn flush(&mut self) {
         self.write_gathered();
         // A burst of short lines needs much more room than the next chunk will.
         self.gathered.shrink_to(GATHERED / 4);

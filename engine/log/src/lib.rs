@@ -15,10 +15,10 @@ mod writer;
 
 use std::path::{Path, PathBuf};
 
-pub use line::{LogLine, LogStream};
+pub use line::{LogLine, LogStream, Record};
 pub use reader::{LogQuery, LogReader};
-pub(crate) use splitter::Splitter;
-pub(crate) use writer::Writer;
+pub use splitter::Splitter;
+pub use writer::Writer;
 
 /// Name of the file that is written now.
 pub const CURRENT: &str = "current.log";

@@ -39,12 +39,15 @@ pub struct LogLine {
 
 /// One line of a log file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Record<'a> {
-    pub(crate) time: Timestamp,
-    pub(crate) stream: LogStream,
+pub struct Record<'a> {
+    /// When it was written.
+    pub time: Timestamp,
+    /// Where it was written to.
+    pub stream: LogStream,
     /// The text goes on in the stream's next record.
-    pub(crate) partial: bool,
-    pub(crate) text: &'a [u8],
+    pub partial: bool,
+    /// The bytes without the line's end.
+    pub text: &'a [u8],
 }
 
 impl<'a> Record<'a> {

@@ -2,23 +2,24 @@
 
 use jiff::Timestamp;
 
-use super::LINE_LIMIT;
-use super::line::{LogStream, Record};
+use crate::LINE_LIMIT;
+use crate::line::{LogStream, Record};
 
 /// Holds the begun line of one stream until its end comes, or it is too long to be held.
 #[derive(Debug)]
-pub(crate) struct Splitter {
+pub struct Splitter {
     stream: LogStream,
     begun: Vec<u8>,
 }
 
 impl Splitter {
-    pub(crate) fn new(stream: LogStream) -> Self {
+    /// Nothing taken yet.
+    pub fn new(stream: LogStream) -> Self {
         Self { stream, begun: Vec::new() }
     }
 
     /// Takes the next bytes of the stream and passes on every record that they complete.
-    pub(crate) fn take(&mut self, time: Timestamp, mut bytes: &[u8], mut emit: impl FnMut(Record<'_>)) {
+    pub fn take(&mut self, time: Timestamp, mut bytes: &[u8], mut emit: impl FnMut(Record<'_>)) {
         while !bytes.is_empty() {
             let room = LINE_LIMIT - self.begun.len();
             let end = bytes.iter().take(room + 1).position(|byte| *byte == b'\n');
@@ -36,7 +37,7 @@ impl Splitter {
     }
 
     /// The stream has ended: passes on a begun line.
-    pub(crate) fn finish(&mut self, time: Timestamp, mut emit: impl FnMut(Record<'_>)) {
+    pub fn finish(&mut self, time: Timestamp, mut emit: impl FnMut(Record<'_>)) {
         if !self.begun.is_empty() {
             self.emit(time, &[], false, &mut emit);
         }

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use fs_err as fs;
 use jiff::{SignedDuration, Timestamp};
 
-use super::file;
-use super::line::{LogLine, LogStream, Record};
+use crate::file;
+use crate::line::{LogLine, LogStream, Record};
 
 /// A line that comes in parts is passed on when it has so many bytes, ended or not.
 const JOINED_LIMIT: usize = 1024 * 1024;
@@ -256,8 +256,8 @@ mod tests {
 
     use homeostat_spec::LogRotation;
 
-    use super::super::{Splitter, Writer};
     use super::*;
+    use crate::{Splitter, Writer};
 
     fn write(writer: &mut Writer, text: &str) {
         let mut splitter = Splitter::new(LogStream::Stdout);

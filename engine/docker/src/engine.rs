@@ -1,0 +1,148 @@
+//! What all operations share: the way to the engine, and what is known of it.
+
+use std::fs::Permissions;
+use std::future::Future;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bollard::errors::Error;
+use homeostat_reconciler::ports::EngineEvent;
+use homeostat_reconciler::{ErrorKind, PortError, ResourceKey};
+use tokio::sync::broadcast;
+use tokio::task::JoinHandle;
+
+use crate::cache::Cache;
+use crate::connection::{ANSWER, Connection};
+use crate::endpoint::Endpoint;
+use crate::failure::Failure;
+use crate::ledger::Ledger;
+use crate::names::{Instance, engine_name};
+use crate::{DockerConfig, Flavour};
+
+/// Events that a slow listener may be behind; more are made up for by one that says to look again.
+const EVENTS: usize = 256;
+
+/// Docker Engine or Podman as an engine.
+///
+/// Opening it asks nothing of the daemon, which may be down: every operation connects when it has to.
+#[derive(Debug)]
+pub struct Docker {
+    pub(crate) inner: Arc<Inner>,
+    watch: JoinHandle<()>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) flavour: Flavour,
+    pub(crate) endpoint: Endpoint,
+    pub(crate) instance: Instance,
+    pub(crate) ledger: Ledger,
+    /// Logs of containers that were removed.
+    pub(crate) logs: PathBuf,
+    pub(crate) events: broadcast::Sender<EngineEvent>,
+    connection: tokio::sync::Mutex<Option<Arc<Connection>>>,
+    version: Mutex<Option<String>>,
+    cache: Mutex<Cache>,
+}
+
+impl Docker {
+    /// Prepares to use an engine, and begins to follow its events. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// When the endpoint is none, or the data directory cannot be used.
+    pub fn open(config: &DockerConfig) -> Result<Self, PortError> {
+        let endpoint =
+            Endpoint::find(config.flavour, config.endpoint.as_deref(), |name| std::env::var(name).ok())?;
+        let unusable = |error: std::io::Error| {
+            let message = format!("{} cannot be used", config.data_directory.display());
+            PortError::new(ErrorKind::Config, message).caused_by(error)
+        };
+        fs_err::create_dir_all(&config.data_directory).map_err(unusable)?;
+        let data_directory = fs_err::canonicalize(&config.data_directory).map_err(unusable)?;
+        let logs = data_directory.join("logs");
+        fs_err::create_dir_all(&logs).map_err(unusable)?;
+        fs_err::set_permissions(&logs, Permissions::from_mode(0o700)).map_err(unusable)?;
+        let inner = Arc::new(Inner {
+            flavour: config.flavour,
+            endpoint,
+            instance: Instance::of(&data_directory),
+            ledger: Ledger::open(&data_directory)?,
+            logs,
+            events: broadcast::channel(EVENTS).0,
+            connection: tokio::sync::Mutex::default(),
+            version: Mutex::default(),
+            cache: Mutex::default(),
+        });
+        let watch = tokio::spawn(crate::events::follow(Arc::clone(&inner)));
+        Ok(Self { inner, watch })
+    }
+}
+
+impl Drop for Docker {
+    fn drop(&mut self) {
+        self.watch.abort();
+    }
+}
+
+impl Inner {
+    pub(crate) fn cache(&self) -> MutexGuard<'_, Cache> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The engine's version, once it has told.
+    pub(crate) fn version(&self) -> Option<String> {
+        self.version.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The connection, made anew if there is none.
+    pub(crate) async fn connection(&self) -> Result<Arc<Connection>, Failure> {
+        let mut slot = self.connection.lock().await;
+        if let Some(connection) = slot.as_ref() {
+            return Ok(Arc::clone(connection));
+        }
+        let connection = Arc::new(Connection::open(&self.endpoint).await?);
+        *self.version.lock().unwrap_or_else(PoisonError::into_inner) = Some(connection.version.clone());
+        *slot = Some(Arc::clone(&connection));
+        Ok(connection)
+    }
+
+    /// The API, to ask something.
+    pub(crate) async fn api(&self) -> Result<bollard::Docker, Failure> {
+        Ok(self.connection().await?.api.clone())
+    }
+
+    /// Waits for the answer to a short question.
+    pub(crate) async fn answer<T>(
+        &self,
+        asked: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Failure> {
+        self.answer_within(ANSWER, asked).await
+    }
+
+    /// Waits for an answer so long. After trouble with the connection the next question makes a new one: the engine
+    /// may be another one by then.
+    pub(crate) async fn answer_within<T>(
+        &self,
+        limit: Duration,
+        asked: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Failure> {
+        let result = match tokio::time::timeout(limit, asked).await {
+            Ok(result) => result.map_err(|error| Failure::new(error, &self.endpoint)),
+            Err(_) => Err(Failure::Silent { endpoint: self.endpoint.to_string(), after: limit }),
+        };
+        if let Err(failure) = &result
+            && failure.is_of_connection()
+        {
+            *self.connection.lock().await = None;
+        }
+        result
+    }
+
+    /// What to call a container when asking for it.
+    pub(crate) fn container_name(&self, key: &ResourceKey) -> String {
+        let known = self.ledger.container_id(key).or_else(|| self.cache().container_id(key));
+        known.unwrap_or_else(|| engine_name(key))
+    }
+}

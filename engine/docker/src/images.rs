@@ -1,0 +1,121 @@
+//! Images: pulled and removed.
+
+use std::collections::HashMap;
+
+use bollard::models::CreateImageInfo;
+use bollard::query_parameters::{
+    CreateImageOptionsBuilder, ListImagesOptionsBuilder, RemoveImageOptionsBuilder,
+};
+use futures::StreamExt as _;
+use homeostat_reconciler::ports::{ImagePrune, Progress, Pruned};
+use homeostat_reconciler::{PortError, registry, spelled_out};
+
+use crate::cache::List;
+use crate::credentials;
+use crate::engine::Inner;
+use crate::failure::Failure;
+
+impl Inner {
+    pub(crate) async fn pull_image(
+        &self,
+        reference: &str,
+        progress: &dyn Progress,
+    ) -> Result<String, PortError> {
+        let about = |failure: Failure| failure.about(format!("image {reference} cannot be pulled"));
+        let api = self.api().await.map_err(about)?;
+        let asked = registry(reference);
+        let found = tokio::task::spawn_blocking(move || credentials::for_registry(&asked)).await;
+        let options = CreateImageOptionsBuilder::default().from_image(&spelled_out(reference)).build();
+        let mut told = api.create_image(Some(options), None, found.unwrap_or_default());
+        let mut layers = Layers::default();
+        while let Some(told) = told.next().await {
+            let told = told.map_err(|error| about(Failure::new(error, &self.endpoint)))?;
+            if let Some(message) = told.error_detail.as_ref().and_then(|detail| detail.message.clone()) {
+                return Err(about(Failure::Refused { code: 500, message }));
+            }
+            layers.told(&told, progress);
+        }
+        self.changed(List::Images);
+        let image = self.answer(api.inspect_image(&spelled_out(reference))).await.map_err(about)?;
+        Ok(crate::read::image_id(image.id.as_deref().unwrap_or_default()))
+    }
+
+    pub(crate) async fn remove_image(&self, reference: &str) -> Result<(), PortError> {
+        let about = |failure: Failure| failure.about(format!("image {reference} cannot be removed"));
+        let api = self.api().await.map_err(about)?;
+        // With force the reference goes also while a container uses the image, which then stays without a name.
+        let options = RemoveImageOptionsBuilder::default().force(true).build();
+        let done = self.answer(api.remove_image(&spelled_out(reference), Some(options), None)).await;
+        self.changed(List::Images);
+        match done {
+            Err(failure) if failure.is_not_found() => Ok(()),
+            done => done.map(drop).map_err(about),
+        }
+    }
+
+    /// Removes the images that this homeostat has built and that nothing needs; those of others stay.
+    pub(crate) async fn prune_images(&self, request: &ImagePrune) -> Result<Pruned, PortError> {
+        let about = |failure: Failure| failure.about("unused images cannot be removed");
+        let used: Vec<String> = self
+            .list_containers()
+            .await
+            .map_err(about)?
+            .into_iter()
+            .filter_map(|container| container.image_id)
+            .map(|id| crate::read::image_id(&id))
+            .collect();
+        let keep: Vec<String> = request.keep.iter().map(|reference| spelled_out(reference)).collect();
+        let own = HashMap::from([("label", self.instance.image_filter())]);
+        let options = ListImagesOptionsBuilder::default().filters(&own).build();
+        let api = self.api().await.map_err(about)?;
+        let listed = self.answer(api.list_images(Some(options))).await.map_err(about)?;
+        let mut pruned = Pruned::default();
+        for image in listed {
+            if used.contains(&crate::read::image_id(&image.id)) {
+                continue;
+            }
+            let names: Vec<String> = image.repo_tags.iter().map(|name| spelled_out(name)).collect();
+            if names.iter().any(|name| keep.contains(name)) {
+                continue;
+            }
+            pruned.bytes += u64::try_from(image.size).unwrap_or_default();
+            for name in names.into_iter().filter(|name| !name.contains("<none>")) {
+                if !request.dry_run {
+                    self.remove_image(&name).await?;
+                }
+                pruned.images.push(name);
+            }
+        }
+        Ok(pruned)
+    }
+}
+
+/// Follows a pull: a step is a layer.
+#[derive(Debug, Default)]
+struct Layers {
+    /// How many layers were seen, and of each how many tenths were told.
+    tenths: HashMap<String, i64>,
+}
+
+impl Layers {
+    fn told(&mut self, told: &CreateImageInfo, progress: &dyn Progress) {
+        let (Some(status), Some(layer)) = (&told.status, &told.id) else {
+            if let Some(status) = &told.status {
+                progress.output(status);
+            }
+            return;
+        };
+        let detail = told.progress_detail.as_ref();
+        let sizes =
+            detail.and_then(|detail| Some((detail.current?, detail.total.filter(|total| *total > 0)?)));
+        let Some((current, total)) = sizes else {
+            progress.output(&format!("{layer}: {status}"));
+            return;
+        };
+        // A line for each tenth: a log is no place for a bar.
+        let tenth = current * 10 / total;
+        if self.tenths.insert(format!("{layer} {status}"), tenth) != Some(tenth) {
+            progress.output(&format!("{layer}: {status} {}%", tenth * 10));
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! What was adopted: labels of what exists cannot be changed, so that a file says whose it is.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use homeostat_files::write_json_durably;
+use homeostat_reconciler::{ErrorKind, PortError, ResourceKey};
+use serde::{Deserialize, Serialize};
+
+use crate::names::engine_name;
+
+/// The file in the data directory.
+const FILE: &str = "adopted.json";
+
+/// What was adopted.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    path: PathBuf,
+    entries: Mutex<Entries>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+struct Entries {
+    /// By the engine's id.
+    containers: BTreeMap<String, ResourceKey>,
+    /// The engine's names.
+    volumes: BTreeMap<ResourceKey, String>,
+    /// The engine's names.
+    networks: BTreeMap<ResourceKey, String>,
+}
+
+impl Ledger {
+    /// Reads the file, if it is there.
+    ///
+    /// # Errors
+    /// When it is there and cannot be read.
+    pub(crate) fn open(data_directory: &Path) -> Result<Self, PortError> {
+        let path = data_directory.join(FILE);
+        let unreadable = |error: Box<dyn std::error::Error + Send + Sync>| {
+            PortError::new(ErrorKind::Config, "the record of what was adopted cannot be read")
+                .caused_by(error)
+                .with_hint(
+                    "without it adopted containers are taken for somebody else's: mend or remove the file",
+                )
+        };
+        let entries = match fs_err::read(&path) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| unreadable(Box::new(error)))?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Entries::default(),
+            Err(error) => return Err(unreadable(Box::new(error))),
+        };
+        Ok(Self { path, entries: Mutex::new(entries) })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Entries> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the entries on disk first, so that nobody acts on what a power cut takes back.
+    fn change(&self, change: impl FnOnce(&mut Entries)) -> Result<(), PortError> {
+        let mut entries = self.lock();
+        let mut changed = entries.clone();
+        change(&mut changed);
+        if changed != *entries {
+            write_json_durably(&self.path, &changed).map_err(|error| {
+                PortError::new(ErrorKind::Transient, "what is adopted cannot be recorded").caused_by(error)
+            })?;
+            *entries = changed;
+        }
+        Ok(())
+    }
+
+    /// The container that was adopted under this id.
+    pub(crate) fn container(&self, id: &str) -> Option<ResourceKey> {
+        self.lock().containers.get(id).cloned()
+    }
+
+    /// The id of the container that was adopted as this one.
+    pub(crate) fn container_id(&self, key: &ResourceKey) -> Option<String> {
+        self.lock().containers.iter().find(|(_, adopted)| *adopted == key).map(|(id, _)| id.clone())
+    }
+
+    pub(crate) fn adopt_container(&self, key: &ResourceKey, id: &str) -> Result<(), PortError> {
+        self.change(|entries| drop(entries.containers.insert(id.to_owned(), key.clone())))
+    }
+
+    pub(crate) fn forget_container(&self, id: &str) -> Result<(), PortError> {
+        self.change(|entries| drop(entries.containers.remove(id)))
+    }
+
+    /// The name of a volume at the engine.
+    pub(crate) fn volume_name(&self, key: &ResourceKey) -> String {
+        self.lock().volumes.get(key).cloned().unwrap_or_else(|| engine_name(key))
+    }
+
+    /// The volume that was adopted under this name.
+    pub(crate) fn volume(&self, name: &str) -> Option<ResourceKey> {
+        self.lock().volumes.iter().find(|(_, adopted)| *adopted == name).map(|(key, _)| key.clone())
+    }
+
+    pub(crate) fn adopt_volume(&self, key: &ResourceKey, name: &str) -> Result<(), PortError> {
+        self.change(|entries| drop(entries.volumes.insert(key.clone(), name.to_owned())))
+    }
+
+    pub(crate) fn forget_volume(&self, key: &ResourceKey) -> Result<(), PortError> {
+        self.change(|entries| drop(entries.volumes.remove(key)))
+    }
+
+    /// The name of a network at the engine.
+    pub(crate) fn network_name(&self, key: &ResourceKey) -> String {
+        self.lock().networks.get(key).cloned().unwrap_or_else(|| engine_name(key))
+    }
+
+    /// The network that was adopted under this name.
+    pub(crate) fn network(&self, name: &str) -> Option<ResourceKey> {
+        self.lock().networks.iter().find(|(_, adopted)| *adopted == name).map(|(key, _)| key.clone())
+    }
+
+    pub(crate) fn adopt_network(&self, key: &ResourceKey, name: &str) -> Result<(), PortError> {
+        self.change(|entries| drop(entries.networks.insert(key.clone(), name.to_owned())))
+    }
+
+    pub(crate) fn forget_network(&self, key: &ResourceKey) -> Result<(), PortError> {
+        self.change(|entries| drop(entries.networks.remove(key)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_adopted_is_known_after_a_restart_until_it_is_forgotten() {
+        let directory = tempfile::tempdir().unwrap();
+        let key: ResourceKey = "web/db".parse().unwrap();
+        let ledger = Ledger::open(directory.path()).unwrap();
+        ledger.adopt_container(&key, "abc").unwrap();
+        ledger.adopt_volume(&key, "pgdata").unwrap();
+        let again = Ledger::open(directory.path()).unwrap();
+        assert_eq!(again.container("abc"), Some(key.clone()));
+        assert_eq!(again.container_id(&key).as_deref(), Some("abc"));
+        assert_eq!(
+            (again.volume_name(&key), again.volume("pgdata")),
+            ("pgdata".to_owned(), Some(key.clone()))
+        );
+        assert_eq!((again.network_name(&key), again.network("pgdata")), ("web_db".to_owned(), None));
+        again.forget_container("abc").unwrap();
+        assert_eq!(Ledger::open(directory.path()).unwrap().container("abc"), None);
+    }
+
+    #[test]
+    fn a_damaged_file_is_told_and_not_overwritten() {
+        let directory = tempfile::tempdir().unwrap();
+        fs_err::write(directory.path().join(FILE), "{").unwrap();
+        Ledger::open(directory.path()).unwrap_err();
+        assert_eq!(fs_err::read_to_string(directory.path().join(FILE)).unwrap(), "{");
+    }
+}

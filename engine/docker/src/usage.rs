@@ -1,0 +1,60 @@
+//! What containers use.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bollard::models::ContainerStatsResponse;
+use bollard::query_parameters::StatsOptionsBuilder;
+use futures::stream::{self, StreamExt as _};
+use homeostat_reconciler::ResourceKey;
+use homeostat_reconciler::ports::Usage;
+
+use crate::engine::Inner;
+use crate::failure::Failure;
+
+/// So many containers are asked about at once.
+const AT_ONCE: usize = 8;
+
+impl Inner {
+    pub(crate) async fn usage(&self) -> Result<BTreeMap<ResourceKey, Usage>, Failure> {
+        let observed = self.observe().await?;
+        let running = observed.containers.into_iter().filter(|(_, container)| container.pid.is_some());
+        let told = stream::iter(running)
+            .map(|(key, container)| async move {
+                let usage = self.usage_of(&container.id).await;
+                usage.map(|usage| (key, usage))
+            })
+            .buffer_unordered(AT_ONCE);
+        // Of one that ends at this moment nothing is told.
+        Ok(told.filter_map(|told| async { told.ok() }).collect().await)
+    }
+
+    async fn usage_of(&self, id: &str) -> Result<Usage, Failure> {
+        let api = self.api().await?;
+        let options = StatsOptionsBuilder::default().stream(false).one_shot(true).build();
+        let first = async {
+            api.stats(id, Some(options)).next().await.unwrap_or_else(|| Ok(ContainerStatsResponse::default()))
+        };
+        Ok(convert(&self.answer(first).await?))
+    }
+}
+
+/// More than any host has: no limit. cgroup v1 tells the largest number of pages.
+const NO_LIMIT: u64 = 1 << 62;
+
+fn convert(told: &ContainerStatsResponse) -> Usage {
+    let memory = told.memory_stats.clone().unwrap_or_default();
+    let stats = memory.stats.unwrap_or_default();
+    // cgroup v1 and v2 have names of their own for pages that were not used lately.
+    let inactive = ["total_inactive_file", "inactive_file"].iter().find_map(|name| stats.get(*name)).copied();
+    let usage = memory.usage.unwrap_or_default();
+    let cpu = told.cpu_stats.as_ref().and_then(|cpu| cpu.cpu_usage.as_ref()?.total_usage);
+    Usage {
+        cpu: Duration::from_nanos(cpu.unwrap_or_default()),
+        memory_working_set: usage.saturating_sub(inactive.unwrap_or_default()),
+        memory_usage: usage,
+        memory_limit: memory.limit.filter(|limit| *limit > 0 && *limit < NO_LIMIT),
+        oom_kills: 0,
+        pids: told.pids_stats.as_ref().and_then(|pids| pids.current).unwrap_or_default(),
+    }
+}

@@ -1,0 +1,57 @@
+//! References to images, as the distribution project spells them out.
+
+/// The reference with registry, repository and tag spelled out: `postgres` is
+/// `docker.io/library/postgres:latest` (github.com/distribution/reference, `ParseNormalizedNamed` and `TagNameOnly`).
+pub fn spelled_out(reference: &str) -> String {
+    let (name, digest) =
+        reference.split_once('@').map_or((reference, None), |(name, digest)| (name, Some(digest)));
+    let last = name.rfind('/').map_or(0, |slash| slash + 1);
+    let (name, tag) = match name[last..].find(':') {
+        Some(colon) => (&name[..last + colon], Some(&name[last + colon + 1..])),
+        None => (name, None),
+    };
+    let full = match name.split_once('/') {
+        Some((domain, _)) if domain.contains(['.', ':']) || domain == "localhost" => name.to_owned(),
+        Some(_) => format!("docker.io/{name}"),
+        None => format!("docker.io/library/{name}"),
+    };
+    let full = match full.strip_prefix("docker.io/") {
+        Some(path) if !path.contains('/') => format!("docker.io/library/{path}"),
+        _ => full,
+    };
+    match (tag, digest) {
+        (Some(tag), Some(digest)) => format!("{full}:{tag}@{digest}"),
+        (Some(tag), None) => format!("{full}:{tag}"),
+        (None, Some(digest)) => format!("{full}@{digest}"),
+        (None, None) => format!("{full}:latest"),
+    }
+}
+
+/// The registry that has the image, as `docker.io`.
+pub fn registry(reference: &str) -> String {
+    let full = spelled_out(reference);
+    full.split('/').next().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_out_is_filled_in() {
+        let cases = [
+            ("postgres", "docker.io/library/postgres:latest"),
+            ("docker.io/postgres:16", "docker.io/library/postgres:16"),
+            ("acme/web:1", "docker.io/acme/web:1"),
+            ("localhost/base:1", "localhost/base:1"),
+            ("localhost:5000/base", "localhost:5000/base:latest"),
+            ("ghcr.io/acme/web@sha256:00", "ghcr.io/acme/web@sha256:00"),
+            ("ghcr.io/acme/web:1@sha256:00", "ghcr.io/acme/web:1@sha256:00"),
+        ];
+        for (short, full) in cases {
+            assert_eq!(spelled_out(short), full);
+        }
+        assert_eq!(registry("postgres"), "docker.io");
+        assert_eq!(registry("localhost:5000/a"), "localhost:5000");
+    }
+}
