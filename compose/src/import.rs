@@ -1,6 +1,6 @@
 //! From the text of a Compose file to a spec.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use homeostat_spec::Name;
 
@@ -73,7 +73,7 @@ pub fn import(request: &Request, world: &dyn Surroundings) -> Result<Import, Imp
         built: built(services),
         volumes: Volumes::of(&project, &mut findings),
         networks: Networks::of(&project, &mut findings),
-        ports: std::collections::BTreeSet::new(),
+        ports: BTreeSet::new(),
         files,
         findings,
     };
@@ -101,11 +101,21 @@ fn sections(shared: &mut Shared<'_, '_>) -> Result<Vec<Section>, Problem> {
             containers.extend(tables.container);
         }
     }
+    prune_dependencies(&mut containers, shared);
     let mut sections = images;
     sections.extend(containers);
     sections.extend(shared.volumes.sections(project, &mut shared.findings));
     sections.extend(shared.networks.sections(project, &mut shared.findings));
     Ok(sections)
+}
+
+/// Nothing waits for a service that is not in the spec, which is reported with that service.
+fn prune_dependencies(containers: &mut [Section], shared: &Shared<'_, '_>) {
+    let declared: BTreeSet<String> = containers.iter().map(|section| section.header[1].clone()).collect();
+    let left_out: Vec<&str> = shared.names.all().filter(|name| !declared.contains(*name)).collect();
+    for section in containers {
+        left_out.iter().for_each(|name| section.remove_within("depends_on", name));
+    }
 }
 
 /// `--app`, else the project's name as Compose finds it.
@@ -137,14 +147,11 @@ fn app_name(
 
 /// Compose reads an override file beside a file with one of its own names.
 fn report_overrides(request: &Request, world: &dyn Surroundings, findings: &mut Findings) {
-    let Some((stem, extension)) = paths::file_name(&request.path).rsplit_once('.') else { return };
+    let Some((stem, _)) = paths::file_name(&request.path).rsplit_once('.') else { return };
     if !matches!(stem, "compose" | "docker-compose") {
         return;
     }
-    for extension in ["yml", "yaml"]
-        .into_iter()
-        .filter(|other| *other == extension || stem == "compose" || stem == "docker-compose")
-    {
+    for extension in ["yml", "yaml"] {
         let name = format!("{stem}.override.{extension}");
         if world.exists(&paths::join(paths::parent(&request.path), &name)) {
             findings

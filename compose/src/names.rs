@@ -54,6 +54,11 @@ impl Names {
         self.by_original.get(original).map(String::as_str)
     }
 
+    /// Every name, as it is in the spec.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &str> {
+        self.by_original.values().map(String::as_str)
+    }
+
     /// The names that are not as Compose has them.
     pub(crate) fn renamed(&self) -> impl Iterator<Item = (&str, &str)> {
         self.by_original

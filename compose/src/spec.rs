@@ -102,6 +102,16 @@ impl Section {
         self.entries.retain(|(name, ..)| name != key);
     }
 
+    /// Takes an entry out of a table that is a value.
+    pub(crate) fn remove_within(&mut self, key: &str, name: &str) {
+        for (_, value, _) in self.entries.iter_mut().filter(|(other, ..)| other == key) {
+            if let Toml::Table(entries) = value {
+                entries.retain(|(other, _)| other != name);
+            }
+        }
+        self.entries.retain(|(other, value, _)| other != key || *value != Toml::Table(Vec::new()));
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }

@@ -34,7 +34,7 @@ struct Compose {
     /// Directory that the spec is written to; it is printed without [default: relative paths are those of a spec
     /// beside the Compose file]
     #[arg(long, value_name = "DIR")]
-    output: Option<PathBuf>,
+    directory: Option<PathBuf>,
     /// Name of the app [default: the name of the Compose project]
     #[arg(long, value_name = "NAME")]
     app: Option<Name>,
@@ -50,8 +50,8 @@ impl Import {
 impl Compose {
     fn run(self, global: &Resolved) -> Result<u8, CliError> {
         let path = absolute(&self.file, "the Compose file cannot be used")?;
-        let directory = match &self.output {
-            Some(directory) => absolute(directory, "the output directory cannot be used")?,
+        let directory = match &self.directory {
+            Some(directory) => absolute(directory, "the directory of the spec cannot be used")?,
             None => Path::new(&path).parent().map(|parent| parent.display().to_string()).unwrap_or_default(),
         };
         let content = fs_err::read(&path).map_err(|error| {
@@ -60,7 +60,7 @@ impl Compose {
         let display = self.file.display().to_string();
         let request = Request { path, display, content, directory: directory.clone(), app: self.app };
         let import = import(&request, &Host).map_err(refused)?;
-        let written = match &self.output {
+        let written = match &self.directory {
             Some(_) => Some(write(&directory, import.app.as_str(), &import.spec)?),
             None => None,
         };

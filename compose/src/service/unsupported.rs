@@ -45,7 +45,7 @@ const TAKEN: [&str; 38] = [
 ];
 
 /// Keys that do nothing to a container that runs under a spec, whatever they say.
-const WITHOUT_EFFECT: [&str; 3] = ["expose", "attach", "annotations"];
+const WITHOUT_EFFECT: [&str; 2] = ["expose", "attach"];
 
 /// Keys with what to tell of them; of the others there is nothing more to say than that they have no counterpart.
 const REASONS: [(&str, &str); 22] = [
