@@ -56,10 +56,13 @@ impl<'a> Files<'a> {
         raw: bool,
     ) -> Result<Option<dotenv::Variables>, Problem> {
         let Some((file, text)) = self.read(path, from)? else { return Ok(None) };
-        if raw {
-            return Ok(Some(dotenv::parse_raw(&text)));
+        let variables =
+            if raw { dotenv::parse_raw(&text) } else { dotenv::parse(&text, file, outer, &mut self.budget)? };
+        if variables.len() > dotenv::MOST {
+            let message = format!("the file has more than {} variables", dotenv::MOST);
+            return Err(Problem::new(Place { file, line: 1 }, message));
         }
-        dotenv::parse(&text, file, outer, &mut self.budget).map(Some)
+        Ok(Some(variables))
     }
 
     pub(crate) fn error(&self, problem: Problem) -> ImportError {

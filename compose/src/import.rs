@@ -114,7 +114,9 @@ fn prune_dependencies(containers: &mut [Section], shared: &Shared<'_, '_>) {
     let declared: BTreeSet<String> = containers.iter().map(|section| section.header[1].clone()).collect();
     let left_out: Vec<&str> = shared.names.all().filter(|name| !declared.contains(*name)).collect();
     for section in containers {
-        left_out.iter().for_each(|name| section.remove_within("depends_on", name));
+        for name in &left_out {
+            section.remove_within("depends_on", name);
+        }
     }
 }
 

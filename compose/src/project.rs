@@ -1,17 +1,20 @@
 //! From the Compose file to one tree: variables replaced, `include` and `extends` resolved.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::Problem;
 use crate::files::Files;
 use crate::finding::Findings;
-use crate::merge::merge;
+use crate::merge::{as_map, merge};
 use crate::paths;
+use crate::service::disabled;
 use crate::variables::{Interpolation, Lookup};
 use crate::yaml::{Node, Place, Value, compose};
 
 /// How many services can extend one another, and files include one another.
 const DEEPEST: usize = 16;
+/// The most resources of one part.
+const MOST: usize = 1000;
 /// The parts of a Compose file that hold resources by name.
 const PARTS: [&str; 5] = ["services", "volumes", "networks", "secrets", "configs"];
 
@@ -68,7 +71,13 @@ pub(crate) fn load(text: &str, files: &mut Files<'_>, findings: &mut Findings) -
     }
     let mut project =
         Project { name: root.get("name").and_then(Node::text).map(str::to_owned), parts, variables };
+    for part in PARTS {
+        if let Some((name, node)) = project.part(part).get(MOST) {
+            return Err(Problem::new(node.place, format!("`{name}` is one of more than {MOST} {part}")));
+        }
+    }
     extend_all(&mut project, files, findings)?;
+    refuse_cycles(project.part("services"))?;
     Ok(project)
 }
 
@@ -245,4 +254,39 @@ fn extend(
     };
     files.budget.spend(base.size(), extends.place)?;
     Ok(merge("", base, service))
+}
+
+/// Services that wait for each other never start, under Compose either.
+fn refuse_cycles(services: &[(String, Node)]) -> Result<(), Problem> {
+    let started = services.iter().filter(|(_, node)| disabled(node).is_none());
+    let mut waiting: BTreeMap<&str, (Place, BTreeSet<String>)> =
+        started.map(|(name, node)| (name.as_str(), (node.place, waits_for(node)))).collect();
+    loop {
+        let names: BTreeSet<String> = waiting.keys().map(|name| (*name).to_owned()).collect();
+        let before = waiting.len();
+        waiting.retain(|_, (_, on)| on.iter().any(|other| names.contains(other)));
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        if waiting.len() == before {
+            break;
+        }
+    }
+    let names = waiting.keys().copied().collect::<Vec<_>>().join(", ");
+    let place = waiting.values().next().map(|(place, _)| *place).unwrap_or_default();
+    Err(Problem::new(place, format!("services wait for each other in a circle, or for such ones: {names}"))
+        .hint("take one of the dependencies out"))
+}
+
+/// The services that one has in `depends_on` and `links`.
+fn waits_for(service: &Node) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    if let Some(node) = service.get("depends_on") {
+        names.extend(as_map("depends_on", node.clone()).entries().iter().map(|(name, _)| name.clone()));
+    }
+    for link in service.get("links").map_or(&[][..], Node::items) {
+        let name = link.text().unwrap_or_default();
+        names.insert(name.split(':').next().unwrap_or(name).to_owned());
+    }
+    names
 }

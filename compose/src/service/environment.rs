@@ -1,5 +1,7 @@
 //! `environment` and `env_file`.
 
+use std::collections::BTreeMap;
+
 use super::Service;
 use crate::check;
 use crate::error::Problem;
@@ -36,10 +38,10 @@ impl Service<'_, '_, '_> {
                 variables.push((name.clone(), text, value.place));
             }
         }
-        for (index, (name, text, place)) in variables.iter().enumerate() {
-            if variables[index + 1..].iter().any(|(later, ..)| later == name) {
-                continue;
-            }
+        let last: BTreeMap<_, _> =
+            variables.iter().enumerate().map(|(index, (name, ..))| (name, index)).collect();
+        let effective = variables.iter().enumerate().filter(|(index, (name, ..))| last[name] == *index);
+        for (_, (name, text, place)) in effective {
             let value = Toml::text(text.clone());
             match check::container("env", &Toml::Table(vec![(name.clone(), value.clone())])) {
                 Ok(()) => table.set(name, value),

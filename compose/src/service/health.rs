@@ -41,7 +41,7 @@ impl Service<'_, '_, '_> {
         let mut table = self.table("health");
         table.set("command", command.clone());
         for (key, default) in DEFAULTS {
-            if health.get(key).is_none() {
+            if health.get(key).is_none_or(Node::is_empty) {
                 table.set(key, Toml::text(default));
             }
         }

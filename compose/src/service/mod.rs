@@ -90,6 +90,7 @@ pub(crate) fn lower<'p>(
     let disabled = container.disabled;
     let mut sections = vec![container];
     sections.extend(tables.into_iter().map(|table| table.disabled_if(disabled)));
+    let images = images.into_iter().map(|image| image.disabled_if(disabled)).collect();
     Ok(Some(Tables { images, container: sections }))
 }
 

@@ -11,6 +11,9 @@ use crate::error::Problem;
 /// The deepest nesting. Compose needs some ten levels; walking a tree takes the stack.
 const DEEPEST: usize = 64;
 
+/// The most entries of one list or map.
+const MOST_ENTRIES: usize = 10_000;
+
 /// Reads the one document of a file; `None` when the file has nothing in it.
 ///
 /// # Errors
@@ -144,6 +147,16 @@ impl Composer<'_> {
             self.root = Some(node).filter(|node| !node.is_null());
             return Ok(());
         };
+        let entries = match &open.kind {
+            OpenKind::List(items) => items.len(),
+            OpenKind::Map { entries, merges, .. } => entries.len().max(merges.len()),
+        };
+        if entries >= MOST_ENTRIES {
+            return Err(Problem::new(
+                node.place,
+                format!("a list or map has more than {MOST_ENTRIES} entries"),
+            ));
+        }
         match &mut open.kind {
             OpenKind::List(items) => items.push(node),
             OpenKind::Map { entries, key, merges } => match key.take() {

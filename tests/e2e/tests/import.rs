@@ -1,5 +1,7 @@
 //! `homeostat import compose`.
 
+#![allow(clippy::unwrap_used, reason = "the helpers fail the test that calls them")]
+
 use std::os::unix::fs::PermissionsExt as _;
 
 use homeostat_e2e::{Host, Outcome};
