@@ -145,6 +145,22 @@ fn values_that_a_variable_leaves_empty_are_as_if_not_written() {
 }
 
 #[test]
+fn a_value_of_the_wrong_kind_is_reported() {
+    let text = "services:\n  a:\n    image: x:1\n    ports: 80\n    deploy: [x]\n    user: {a: b}\n    environment: x\n    command: [a, [b]]\n    tmpfs: {a: b}\n";
+    let lost = lost(&imported(text));
+    for key in [
+        "4: services.a.ports",
+        "5: services.a.deploy",
+        "6: services.a.user",
+        "7: services.a.environment",
+        "8: services.a.command",
+        "9: services.a.tmpfs",
+    ] {
+        assert!(lost.iter().any(|line| line == key), "{key} in {lost:?}");
+    }
+}
+
+#[test]
 fn every_key_that_is_not_known_is_reported() {
     let import =
         imported("models: {m: {}}\nservices:\n  a: {image: \"x:1\", imgae: y, oom_score_adj: 5, x-y: 1}\n");

@@ -8,6 +8,7 @@ mod limits;
 mod mounts;
 mod ports;
 mod process;
+mod shape;
 mod unsupported;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -70,6 +71,7 @@ pub(crate) fn lower<'p>(
     let name = shared.names.get(original).unwrap_or_default().to_owned();
     let container = Section::new("container", &name);
     let mut service = Service { shared, original, node, container, tables: Vec::new(), images: Vec::new() };
+    service.shape();
     service.disable();
     if !service.image() {
         return Ok(None);
