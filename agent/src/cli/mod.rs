@@ -8,6 +8,7 @@ mod completion;
 mod errors;
 mod events;
 mod images;
+mod import;
 mod inspect;
 mod logs;
 mod options;
@@ -26,7 +27,7 @@ use options::Global;
 
 /// Everything is as asked for.
 const DONE: u8 = 0;
-/// `plan` found changes; `status` found something that is not as declared.
+/// `plan` found changes; `status` found something that is not as declared; `import` could not carry over everything.
 const CHANGES: u8 = 1;
 /// An error, or `apply` did not converge.
 const FAILED: u8 = 2;
@@ -63,6 +64,8 @@ enum Command {
     Events(events::Events),
     /// Print everything that is known of a container, as JSON
     Inspect(inspect::Inspect),
+    /// Turn what another tool reads into a spec
+    Import(import::Import),
     /// Build an image from a Dockerfile
     Build(build::Build),
     /// List images
@@ -109,6 +112,7 @@ async fn run(cli: Cli) -> Result<u8, CliError> {
         Command::Logs(command) => command.run(&global).await,
         Command::Events(command) => command.run(&global).await,
         Command::Inspect(command) => command.run(&global).await,
+        Command::Import(command) => command.run(&global),
         Command::Build(command) => command.run(&global).await,
         Command::Images => images::run(&global).await,
         Command::Prune(command) => command.run(&global).await,

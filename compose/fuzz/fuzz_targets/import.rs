@@ -1,0 +1,37 @@
+//! Any bytes as a Compose file, with themselves as every file beside it, give a result, and the same one twice.
+//!
+//! `cargo +nightly fuzz run import -- -max_len=4096`, with `compose/tests/corpus` as a first corpus.
+
+#![no_main]
+
+use homeostat_compose::{Request, Surroundings, import};
+use libfuzzer_sys::fuzz_target;
+
+/// Every file is there, with the same content.
+struct Same<'a>(&'a [u8]);
+
+impl Surroundings for Same<'_> {
+    fn read(&self, path: &str) -> Result<Option<Vec<u8>>, String> {
+        assert!(path.starts_with('/') && !path.split('/').any(|part| matches!(part, "." | "..")));
+        Ok(Some(self.0.to_vec()))
+    }
+
+    fn exists(&self, _: &str) -> bool {
+        true
+    }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        name.starts_with('A').then(|| name.to_owned())
+    }
+}
+
+fuzz_target!(|bytes: &[u8]| {
+    let request = Request {
+        path: "/srv/compose.yaml".to_owned(),
+        display: "compose.yaml".to_owned(),
+        content: bytes.to_vec(),
+        directory: "/srv".to_owned(),
+        app: None,
+    };
+    assert_eq!(import(&request, &Same(bytes)), import(&request, &Same(bytes)));
+});
