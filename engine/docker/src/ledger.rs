@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use homeostat_files::write_json_durably;
+use homeostat_files::{read_json, write_json_durably};
 use homeostat_reconciler::{ErrorKind, PortError, ResourceKey};
 use serde::{Deserialize, Serialize};
 
@@ -38,19 +38,13 @@ impl Ledger {
     /// When it is there and cannot be read.
     pub(crate) fn open(data_directory: &Path) -> Result<Self, PortError> {
         let path = data_directory.join(FILE);
-        let unreadable = |error: Box<dyn std::error::Error + Send + Sync>| {
+        let entries = read_json(&path).map_err(|error| {
             PortError::new(ErrorKind::Config, "the record of what was adopted cannot be read")
                 .caused_by(error)
-                .with_hint(
-                    "without it adopted containers are taken for somebody else's: mend or remove the file",
-                )
-        };
-        let entries = match fs_err::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| unreadable(Box::new(error)))?,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Entries::default(),
-            Err(error) => return Err(unreadable(Box::new(error))),
-        };
-        Ok(Self { path, entries: Mutex::new(entries) })
+                .with_hint("without it adopted containers would be taken for somebody else's: move it away to begin anew")
+        })?;
+        let entries = Mutex::new(entries.unwrap_or_default());
+        Ok(Self { path, entries })
     }
 
     fn lock(&self) -> MutexGuard<'_, Entries> {
