@@ -17,6 +17,8 @@ use crate::processes::kill_session;
 const OUTPUT_LIMIT: usize = 64 << 10;
 /// The code that a shell gives for a program that is not there.
 const NOT_FOUND: i32 = 127;
+/// The code that Docker before version 23 gives for it, and every engine for one that cannot be run.
+const NOT_RUN: i32 = 126;
 /// What has been killed has told its end by then.
 const KILLED: Duration = Duration::from_secs(5);
 
@@ -33,8 +35,8 @@ impl Inner {
         };
         let run = self.run(&container.observed.id, first, request).await;
         match run {
-            Err(failure) if is_no_program(&failure) => {
-                Ok(ExecOutcome { code: Some(NOT_FOUND), output: failure.to_string() })
+            Err(Failure::Refused { message, .. }) if is_no_program(&message) => {
+                Ok(ExecOutcome { code: Some(NOT_FOUND), output: message })
             }
             run => run.map_err(|failure| failure.about(what())),
         }
@@ -65,8 +67,10 @@ impl Inner {
         };
         done?;
         let ended = self.answer(api.inspect_exec(&id)).await?;
+        let output = output.text();
         let code = ended.exit_code.and_then(|code| code.try_into().ok());
-        Ok(ExecOutcome { code, output: output.text() })
+        let code = if code == Some(NOT_RUN) && is_no_program(&output) { Some(NOT_FOUND) } else { code };
+        Ok(ExecOutcome { code, output })
     }
 
     /// Ends a command with all that it has started. The API has no word for it: on this host the kernel is told.
@@ -90,10 +94,10 @@ impl Inner {
     }
 }
 
-/// Whether the engine could not run the command because there is no such program.
-fn is_no_program(failure: &Failure) -> bool {
-    let Failure::Refused { message, .. } = failure else { return false };
-    ["executable file not found", "no such file or directory"].iter().any(|words| message.contains(words))
+/// Whether the engine says that it could not run the command because there is no such program.
+fn is_no_program(message: &str) -> bool {
+    let reasons = ["executable file not found", "no such file or directory"];
+    message.contains("exec failed") && reasons.iter().any(|words| message.contains(words))
 }
 
 /// The end of what was written.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use bollard::models::{Ipam, IpamConfig, Network as ApiNetwork, NetworkCreateRequest};
 use bollard::query_parameters::InspectNetworkOptions;
 use homeostat_reconciler::{ErrorKind, PortError, ResourceKey};
-use homeostat_spec::{Adopt, Network, NetworkMode};
+use homeostat_spec::{Adopt, ContainerConfig, Network, NetworkMode};
 
 use crate::cache::List;
 use crate::engine::Inner;
@@ -118,31 +118,19 @@ impl Inner {
         if !is_ours {
             return Ok(());
         }
-        self.require_unused(key).await?;
+        // The engine would only refuse while a container on it runs.
+        let mode = NetworkMode::Named(key.name.clone());
+        let on_it = |container: &ContainerConfig| container.network == mode;
+        if let Some(user) = self.user(&key.app, on_it).await.map_err(about)? {
+            let message = format!("network {key} cannot be removed: container {user} is on it");
+            return Err(PortError::new(ErrorKind::User, message));
+        }
         let api = self.api().await.map_err(about)?;
         let done = self.answer(api.remove_network(&name)).await;
         self.changed(List::Networks);
         match done {
             Err(failure) if !failure.is_not_found() => Err(about(failure)),
             _ => self.ledger.forget_network(key),
-        }
-    }
-
-    /// The engine would only refuse while a container on the network runs.
-    async fn require_unused(&self, key: &ResourceKey) -> Result<(), PortError> {
-        let observed =
-            self.observe().await.map_err(|failure| failure.about("the users of networks are not known"))?;
-        let mode = NetworkMode::Named(key.name.clone());
-        let user = observed
-            .containers
-            .iter()
-            .find(|(user, container)| user.app == key.app && container.config.network == mode);
-        match user {
-            None => Ok(()),
-            Some((user, _)) => {
-                let message = format!("network {key} cannot be removed: container {user} is on it");
-                Err(PortError::new(ErrorKind::User, message))
-            }
         }
     }
 }

@@ -12,7 +12,7 @@ use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use homeostat_reconciler::{
     ContainerState, Observed, ObservedContainer, ObservedImage, ResourceKey, spelled_out,
 };
-use homeostat_spec::Network;
+use homeostat_spec::{ContainerConfig, Name, Network};
 
 use crate::cache::List;
 use crate::engine::Inner;
@@ -189,6 +189,18 @@ impl Inner {
             }
         }
         Ok(found)
+    }
+
+    /// The first container of an app whose configuration is so.
+    pub(crate) async fn user(
+        &self,
+        app: &Name,
+        uses: impl Fn(&ContainerConfig) -> bool,
+    ) -> Result<Option<ResourceKey>, Failure> {
+        let containers = self.observe_containers().await?;
+        let found =
+            containers.into_iter().find(|(key, container)| key.app == *app && uses(&container.config));
+        Ok(found.map(|(key, _)| key))
     }
 
     /// Forgets everything that is told of a list.

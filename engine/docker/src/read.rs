@@ -73,11 +73,11 @@ impl Inner {
         let lives = matches!(shown, ContainerState::Running | ContainerState::Paused);
         Seen {
             observed: ObservedContainer {
+                started_at: time(state.started_at.as_deref()),
                 image: labels.get(IMAGE).cloned().unwrap_or(reference),
                 image_id: image_id(inspect.image.as_deref().unwrap_or_default()),
                 state: shown,
                 pid: state.pid.filter(|pid| lives && *pid > 0).and_then(|pid| pid.try_into().ok()),
-                started_at: time(state.started_at.as_deref()),
                 exit,
                 address: address(&inspect).filter(|_| lives),
                 config,
@@ -303,7 +303,11 @@ fn run(state: &ApiState, created: Option<&str>) -> (ContainerState, Option<ExitS
     let exit = || ExitStatus {
         code: state.exit_code.and_then(|code| code.try_into().ok()),
         oom_killed: state.oom_killed.unwrap_or_default(),
-        finished_at: time(state.finished_at.as_deref()).or_else(|| time(created)).unwrap_or_default(),
+        // Docker notes a start after it was made, and a run may be over by then.
+        finished_at: time(state.finished_at.as_deref())
+            .or_else(|| time(created))
+            .max(time(state.started_at.as_deref()))
+            .unwrap_or_default(),
         error: text(state.error.clone()),
     };
     match state.status.unwrap_or(Status::EMPTY) {

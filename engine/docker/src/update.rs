@@ -26,7 +26,7 @@ impl Inner {
         let wanted = limits(resources);
         let body = ContainerUpdateBody {
             memory: Some(wanted.memory.unwrap_or(NO_MEMORY_LIMIT)),
-            memory_swap: Some(wanted.memory_swap.unwrap_or(UNLIMITED)),
+            memory_swap: Some(wanted.memory_swap.unwrap_or(NO_MEMORY_LIMIT)),
             cpu_period: Some(CPU_PERIOD),
             cpu_quota: Some(wanted.cpu_quota.unwrap_or(UNLIMITED)),
             pids_limit: Some(wanted.pids_limit.unwrap_or(UNLIMITED)),

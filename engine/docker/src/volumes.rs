@@ -3,7 +3,7 @@
 use bollard::models::VolumeCreateRequest;
 use bollard::query_parameters::RemoveVolumeOptions;
 use homeostat_reconciler::{ErrorKind, PortError, ResourceKey};
-use homeostat_spec::{Adopt, Volume};
+use homeostat_spec::{Adopt, ContainerConfig, MountSource, Volume};
 
 use crate::cache::List;
 use crate::engine::Inner;
@@ -49,6 +49,14 @@ impl Inner {
         let name = self.ledger.volume_name(key);
         if self.is_volume(key, &name).await.map_err(about)? != Some(true) {
             return self.ledger.forget_volume(key);
+        }
+        let mounts_it = |container: &ContainerConfig| {
+            let source = MountSource::Volume(key.name.clone());
+            container.mounts.iter().any(|mount| mount.source == source)
+        };
+        if let Some(user) = self.user(&key.app, mounts_it).await.map_err(about)? {
+            let message = format!("volume {key} cannot be removed: container {user} uses it");
+            return Err(PortError::new(ErrorKind::User, message));
         }
         let api = self.api().await.map_err(about)?;
         let done = self.answer(api.remove_volume(&name, None::<RemoveVolumeOptions>)).await;
