@@ -1,5 +1,6 @@
 //! What all operations share: the way to the engine, and what is known of it.
 
+use std::collections::HashMap;
 use std::fs::Permissions;
 use std::future::Future;
 use std::os::unix::fs::PermissionsExt as _;
@@ -45,6 +46,8 @@ pub(crate) struct Inner {
     connection: tokio::sync::Mutex<Option<Arc<Connection>>>,
     version: Mutex<Option<String>>,
     cache: Mutex<Cache>,
+    /// How often the events told of the out-of-memory killer, by container.
+    oom_kills: Mutex<HashMap<String, u64>>,
 }
 
 impl Docker {
@@ -74,6 +77,7 @@ impl Docker {
             connection: tokio::sync::Mutex::default(),
             version: Mutex::default(),
             cache: Mutex::default(),
+            oom_kills: Mutex::default(),
         });
         let watch = tokio::spawn(crate::events::follow(Arc::clone(&inner)));
         Ok(Self { inner, watch })
@@ -89,6 +93,15 @@ impl Drop for Docker {
 impl Inner {
     pub(crate) fn cache(&self) -> MutexGuard<'_, Cache> {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How often the out-of-memory killer struck in a container since its engine is followed: the API keeps no count.
+    pub(crate) fn oom_kills(&self, id: &str) -> u64 {
+        self.oom_kills.lock().unwrap_or_else(PoisonError::into_inner).get(id).copied().unwrap_or_default()
+    }
+
+    pub(crate) fn oom_killed(&self, id: &str) {
+        *self.oom_kills.lock().unwrap_or_else(PoisonError::into_inner).entry(id.to_owned()).or_default() += 1;
     }
 
     /// The engine's version, once it has told.

@@ -139,6 +139,9 @@ fn container(
     }
     let known = inner.cache().container(id).and_then(|seen| seen.key.clone());
     inner.cache().forget_container(id);
+    if action == "oom" {
+        inner.oom_killed(id);
+    }
     let key = known.or_else(|| inner.ledger.container(id)).or_else(|| inner.instance.owner(attributes));
     match (action, key) {
         ("die" | "died", Some(key)) => Some(EngineEvent::ContainerExited(key)),

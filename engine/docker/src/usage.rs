@@ -22,7 +22,11 @@ impl Inner {
         let told = stream::iter(running)
             .map(|(key, container)| async move {
                 let usage = self.usage_of(&container.id).await;
-                usage.map(|usage| (key, usage))
+                // For a container without a limit the engines tell the memory of the host.
+                let memory_limit = container.config.resources.memory;
+                usage.map(|usage| {
+                    (key, Usage { memory_limit, oom_kills: self.oom_kills(&container.id), ..usage })
+                })
             })
             .buffer_unordered(AT_ONCE);
         // Of one that ends at this moment nothing is told.
@@ -39,9 +43,6 @@ impl Inner {
     }
 }
 
-/// More than any host has: no limit. cgroup v1 tells the largest number of pages.
-const NO_LIMIT: u64 = 1 << 62;
-
 fn convert(told: &ContainerStatsResponse) -> Usage {
     let memory = told.memory_stats.clone().unwrap_or_default();
     let stats = memory.stats.unwrap_or_default();
@@ -53,8 +54,7 @@ fn convert(told: &ContainerStatsResponse) -> Usage {
         cpu: Duration::from_nanos(cpu.unwrap_or_default()),
         memory_working_set: usage.saturating_sub(inactive.unwrap_or_default()),
         memory_usage: usage,
-        memory_limit: memory.limit.filter(|limit| *limit > 0 && *limit < NO_LIMIT),
-        oom_kills: 0,
         pids: told.pids_stats.as_ref().and_then(|pids| pids.current).unwrap_or_default(),
+        ..Usage::default()
     }
 }
