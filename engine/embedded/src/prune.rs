@@ -42,7 +42,9 @@ impl Inner {
             items.extend(told(&container.key, self.prune_container(&container, request, &mut removed)));
         }
         items.extend(self.prune_images(request, &removed)?);
-        for key in self.volumes().clone() {
+        // Known in a statement of its own: in the loop's head the lock would be held until the loop ends.
+        let volumes = self.volumes().clone();
+        for key in volumes {
             items.extend(told(&key, self.prune_volume(&key, request, &removed)));
         }
         for key in keys_beneath(&self.layout.logs())? {
