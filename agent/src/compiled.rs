@@ -30,6 +30,7 @@ pub fn desired(snapshot: &Snapshot, last: &Desired, node: &Node, allow_empty: bo
         revision: snapshot.revision.clone(),
         apps: compiled.apps,
         broken: compiled.broken,
+        prune: compiled.prune.unwrap_or_else(|| last.prune.clone()),
         allow_empty,
     };
     keep_last_good(&mut desired, last);

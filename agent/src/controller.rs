@@ -3,17 +3,20 @@
 //! Nothing polls: the loop wakes for an engine event, a change of the source, a step or probe that
 //! ended, a command, or the earliest time that the plan waits for.
 
-use std::collections::BTreeMap;
+mod pruning;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
 use futures::stream::{BoxStream, Fuse, StreamExt};
-use homeostat_reconciler::ports::{Clock, Engine, EngineEvent, Event, EventKind, Snapshot, Source, Store};
+use homeostat_reconciler::ports::{
+    Clock, Engine, EngineEvent, Event, EventKind, Pruned, Snapshot, Source, Store,
+};
 use homeostat_reconciler::{
     Desired, ErrorKind, Observed, Plan, PortError, Record, WaitReason, Waiting, chain,
 };
-use homeostat_spec::Node;
+use homeostat_spec::{HostPrune, Node};
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -25,6 +28,7 @@ use crate::files::SourceFiles;
 use crate::halt;
 use crate::hands::Hands;
 use crate::probes::{ProbeResult, Probes};
+use crate::pruner::Pruner;
 use crate::reader::Reader;
 use crate::retry::Retry;
 use crate::timing::{duration_between, sleep_until};
@@ -64,6 +68,8 @@ pub struct Options {
     pub node: Node,
     /// When it ends by itself.
     pub until: Until,
+    /// What this host says about pruning.
+    pub prune: HostPrune,
     /// Differs between nodes, so that they do not all try again at the same moment.
     pub seed: u64,
 }
@@ -78,12 +84,14 @@ pub enum Until {
 }
 
 /// What a running controller can be told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     /// Read the source now.
     Sync,
     /// Something changed behind the loop's back: look now.
     Look,
+    /// This was removed by hand because nobody needs it.
+    Pruned(Pruned),
     /// Remove everything that homeostat runs (volumes that are retained stay), then end.
     Down,
     /// End; containers go on running.
@@ -115,6 +123,8 @@ pub struct Controller {
     reader: Reader,
     executor: Executor,
     probes: Probes,
+    pruner: Pruner,
+    prune_error: Option<String>,
     events: Vec<Event>,
     /// Something happened since the last look.
     dirty: bool,
@@ -134,8 +144,8 @@ impl Controller {
         let desired = Desired {
             revision: stored.revision.unwrap_or_default(),
             apps: stored.apps,
-            broken: BTreeMap::new(),
-            allow_empty: false,
+            prune: stored.prune,
+            ..Desired::default()
         };
         let mut record = Record { seed: options.seed, ..stored.record.clone() };
         if options.until != Until::Stopped {
@@ -144,6 +154,8 @@ impl Controller {
         let controller = Self {
             executor: Executor::new(hands, ports.watcher.clone()),
             probes: Probes::new(ports.engine.clone()),
+            pruner: Pruner::new(ports.engine.clone()),
+            prune_error: None,
             reader: Reader::new(ports.source.clone()),
             source: SourceView { description: ports.source.describe(), ..SourceView::default() },
             source_retry: Retry::new(Duration::from_secs(5), Duration::from_mins(5)),
@@ -184,6 +196,7 @@ impl Controller {
                 if self.is_done() {
                     break;
                 }
+                self.follow_prunes();
             }
             let wake = self.wake_at();
             // The first that is ready is taken. Last come the events of the engine: containers that come and go all the
@@ -202,6 +215,7 @@ impl Controller {
                 snapshot = self.reader.next() => self.source_read(snapshot),
                 Some(finished) = self.executor.next_finished() => self.step_finished(&finished),
                 result = self.probes.next() => self.probed(result),
+                pruned = self.pruner.next() => self.pruned_by_itself(pruned),
                 Some(event) = engine_events.next() => self.engine_event(&event),
             }
         }
@@ -241,6 +255,7 @@ impl Controller {
                 });
                 self.unsaved = Some(self.desired.clone());
             }
+            Command::Pruned(pruned) => self.note_pruned(&pruned),
             Command::Look | Command::Stop | Command::Halt => {}
         }
         self.dirty = true;
@@ -282,7 +297,9 @@ impl Controller {
         if desired.revision != self.desired.revision {
             self.event(EventKind::Revision, format!("revision {}", desired.revision));
         }
-        let is_new = desired.revision != self.desired.revision || desired.apps != self.desired.apps;
+        let is_new = desired.revision != self.desired.revision
+            || desired.apps != self.desired.apps
+            || desired.prune != self.desired.prune;
         self.desired = Arc::new(desired);
         if is_new {
             self.unsaved = Some(self.desired.clone());
@@ -420,7 +437,7 @@ impl Controller {
             Until::Stopped => None,
             Until::Settled(deadline) => Some(deadline),
         };
-        [self.plan_due, self.source_retry.due(), self.engine_retry.due(), deadline]
+        [self.plan_due, self.source_retry.due(), self.engine_retry.due(), self.prune_due(), deadline]
             .into_iter()
             .flatten()
             .min()
@@ -454,7 +471,7 @@ impl Controller {
 
     fn save_applied(&mut self) -> Result<(), PortError> {
         if let Some(desired) = &self.unsaved {
-            self.ports.store.save_applied(&desired.revision, &desired.apps)?;
+            self.ports.store.save_applied(desired)?;
             self.unsaved = None;
         }
         Ok(())

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use homeostat_metrics::{Metrics, Outcome, StatusInputs};
-use homeostat_reconciler::ports::{Clock, Event, Progress};
+use homeostat_reconciler::ports::{Clock, Event, Progress, Pruned};
 use homeostat_reconciler::{PortError, Step, chain};
 use homeostat_spec::Diagnostic;
 
@@ -96,6 +96,10 @@ impl Watcher for AgentWatcher {
             }
             Err(_) => self.metrics.source_failed(),
         }
+    }
+
+    fn pruned(&self, pruned: &Pruned) {
+        self.metrics.pruned(pruned);
     }
 
     fn store_failed(&self) {

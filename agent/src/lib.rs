@@ -20,6 +20,7 @@ pub mod hands;
 pub mod host;
 mod http_probe;
 pub mod probes;
+mod pruner;
 pub mod reader;
 mod render;
 pub mod retry;

@@ -6,19 +6,21 @@ use std::sync::Arc;
 
 use futures::stream::BoxStream;
 use homeostat_reconciler::ports::{
-    BuildRequest, Clock, Engine, EngineInfo, Event, ImagePrune, LogLine, LogQuery, Progress, Pruned, Store,
+    BuildRequest, Clock, Engine, EngineInfo, Event, EventKind, LogLine, LogQuery, Progress, PruneRequest,
+    Pruned, Store,
 };
 use homeostat_reconciler::{
     Desired, ErrorKind, Observed, ObservedContainer, ObservedImage, Plan, PortError, ResourceId, ResourceKey,
     Waiting,
 };
-use homeostat_spec::{Container, Diagnostic, Name};
+use homeostat_spec::{Container, Diagnostic, HostPrune, Name};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
 
 use crate::compiled;
 use crate::controller::Command;
 use crate::files::SourceFiles;
+use crate::render;
 use crate::view::{SourceView, View};
 
 /// See the module's documentation.
@@ -32,6 +34,8 @@ pub struct Service {
     pub clock: Arc<dyn Clock>,
     /// Files of the source on this host.
     pub files: SourceFiles,
+    /// What this host says about pruning.
+    pub prune: HostPrune,
     /// The loop, where one runs.
     pub agent: Option<Agent>,
 }
@@ -122,6 +126,7 @@ impl Service {
         let desired = Desired {
             revision: stored.revision.unwrap_or_default(),
             apps: stored.apps,
+            prune: stored.prune,
             ..Desired::default()
         };
         let observed = self.observe().await?;
@@ -270,14 +275,40 @@ impl Service {
         Ok(listing.collect())
     }
 
-    /// `prune`: removes images, layers and build cache that neither a container nor a spec needs.
+    /// `prune`: removes what nobody needs as the policy says, or what is safe to remove where there is none.
     ///
     /// # Errors
     /// Those of the engine.
     pub async fn prune(&self, dry_run: bool) -> Result<Pruned, PortError> {
         let view = self.view().await?;
-        let keep = view.desired.containers().filter_map(|(key, _)| view.desired.image_of(&key)).collect();
-        self.engine.prune_images(&ImagePrune { keep, dry_run }).await
+        let policy = homeostat_reconciler::prune_policy(&view.desired, &self.prune);
+        let policy = if policy.is_empty() { homeostat_reconciler::prune_by_hand() } else { policy };
+        let others = self.prune.others;
+        let request = homeostat_reconciler::prune_request(
+            &policy,
+            others,
+            &view.desired,
+            &view.record,
+            self.clock.now(),
+        );
+        let pruned = self.engine.prune(&PruneRequest { dry_run, ..request }).await?;
+        if !dry_run {
+            self.note_pruned(&pruned).await?;
+        }
+        Ok(pruned)
+    }
+
+    /// Tells the loop, or writes down what it would.
+    async fn note_pruned(&self, pruned: &Pruned) -> Result<(), PortError> {
+        match (&self.agent, render::prune::summary(pruned)) {
+            (Some(agent), _) => agent.tell(Command::Pruned(pruned.clone())).await,
+            (None, Some(message)) => {
+                let event =
+                    Event { time: self.clock.now(), kind: EventKind::Pruned, resource: None, message };
+                self.store.append_events(&[event])
+            }
+            (None, None) => Ok(()),
+        }
     }
 
     /// `build`.

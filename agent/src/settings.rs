@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use homeostat_reconciler::{ErrorKind, PortError};
+use homeostat_spec::HostPrune;
 use serde::Deserialize;
 
 /// Where the configuration is when `--config` does not say.
@@ -35,6 +36,9 @@ pub struct ConfigFile {
     /// Variables of this host; they win over those of `homeostat.toml`.
     #[serde(default)]
     pub variables: BTreeMap<String, String>,
+    /// What is pruned on this host; it wins over `[prune]` of `homeostat.toml`, key by key.
+    #[serde(default)]
+    pub prune: HostPrune,
 }
 
 /// `[git]` of the configuration file.
@@ -77,6 +81,8 @@ impl ConfigFile {
 
 #[cfg(test)]
 mod tests {
+    use homeostat_spec::PruneKind;
+
     use super::*;
 
     #[test]
@@ -93,6 +99,8 @@ mod tests {
         );
         assert!(git.username.is_some() && git.password_file.is_some() && !file.variables.is_empty());
         assert!(git.ssh_key.is_some() && git.known_hosts.is_some());
+        assert!(file.prune.others && file.prune.policy.interval.is_some());
+        assert_eq!(file.prune.policy.rules.len(), PruneKind::ALL.len());
     }
 
     #[test]

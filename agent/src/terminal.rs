@@ -57,7 +57,11 @@ impl Watcher for TerminalWatcher {
     fn event(&self, event: &Event) {
         match event.kind {
             EventKind::Applied | EventKind::Failed | EventKind::Revision => {}
-            EventKind::Exited | EventKind::Health | EventKind::Source | EventKind::Agent => {
+            EventKind::Exited
+            | EventKind::Health
+            | EventKind::Source
+            | EventKind::Pruned
+            | EventKind::Agent => {
                 let about = event.resource.as_ref().map(|key| format!("{key}: ")).unwrap_or_default();
                 self.say(&format!("{YELLOW}{about}{}{YELLOW:#}", event.message));
             }

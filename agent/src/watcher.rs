@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use homeostat_reconciler::ports::{Event, EventKind, Progress};
+use homeostat_reconciler::ports::{Event, EventKind, Progress, Pruned};
 use homeostat_reconciler::{PortError, Step, chain};
 use homeostat_spec::Diagnostic;
 
@@ -20,6 +20,8 @@ pub trait Watcher: Send + Sync {
     fn looked(&self, _ok: bool, _took: Duration) {}
     /// The source was read, or could not be; the diagnostics are those of its specs.
     fn source_read(&self, _read: Result<(&str, &[Diagnostic]), &PortError>) {}
+    /// What nobody needed was removed.
+    fn pruned(&self, _pruned: &Pruned) {}
     /// What the agent remembers could not be saved.
     fn store_failed(&self) {}
 }
@@ -49,7 +51,11 @@ impl Watcher for LogWatcher {
             // Steps are logged when they end.
             EventKind::Applied | EventKind::Failed => {}
             EventKind::Source => tracing::warn!(resource, "{message}"),
-            EventKind::Revision | EventKind::Exited | EventKind::Health | EventKind::Agent => {
+            EventKind::Revision
+            | EventKind::Exited
+            | EventKind::Health
+            | EventKind::Pruned
+            | EventKind::Agent => {
                 tracing::info!(resource, "{message}");
             }
         }

@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 
 use homeostat::store::SledStore;
 use homeostat_reconciler::ports::{Event, EventKind, Store};
-use homeostat_reconciler::{ContainerRecord, Record};
+use homeostat_reconciler::{ContainerRecord, Desired, Record};
 use jiff::Timestamp;
 
 const CUTS: usize = 24;
@@ -54,7 +54,7 @@ fn writer() {
         let container = ContainerRecord { restarts: number, ..ContainerRecord::default() };
         record.containers.insert("web/web".parse().unwrap(), container);
         let saved = store
-            .save_applied(&number.to_string(), &std::collections::BTreeMap::new())
+            .save_applied(&Desired { revision: number.to_string(), ..Desired::default() })
             .and_then(|()| store.save_record(&record))
             .and_then(|()| store.append_events(&[event]));
         if saved.is_err() {

@@ -4,11 +4,12 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use homeostat::store::SledStore;
 use homeostat_reconciler::ports::{Event, EventKind, Store};
-use homeostat_reconciler::{ContainerRecord, Record};
-use homeostat_spec::{App, Name};
+use homeostat_reconciler::{ContainerRecord, Desired, Record};
+use homeostat_spec::{App, Name, PruneKind, PrunePolicy, PruneRule};
 use jiff::Timestamp;
 
 fn open(directory: &Path) -> SledStore {
@@ -38,6 +39,15 @@ fn record(restarts: u64) -> Record {
     record
 }
 
+fn applied(revision: &str, apps: &BTreeMap<Name, App>) -> Desired {
+    Desired { revision: revision.to_owned(), apps: apps.clone(), ..Desired::default() }
+}
+
+fn prune() -> PrunePolicy {
+    let rule = PruneRule::older_than(Duration::from_hours(1));
+    PrunePolicy { interval: None, rules: [(PruneKind::BuildCache, rule)].into() }
+}
+
 fn event(number: usize) -> Event {
     let message = format!("event {number}");
     Event { time: Timestamp::UNIX_EPOCH, kind: EventKind::Applied, resource: None, message }
@@ -50,7 +60,9 @@ fn what_was_saved_is_there_after_a_restart() {
     let apps = BTreeMap::from([app("web", "x".repeat(200_000)), app("db", "small".to_owned())]);
     {
         let store = open(directory.path());
-        store.save_applied("abc", &apps).unwrap();
+        let mut applied = applied("abc", &apps);
+        applied.prune = prune();
+        store.save_applied(&applied).unwrap();
         store.save_record(&record(3)).unwrap();
         store.append_events(&[event(1), event(2)]).unwrap();
     }
@@ -58,6 +70,7 @@ fn what_was_saved_is_there_after_a_restart() {
     let stored = store.load().unwrap();
     assert_eq!(stored.revision.as_deref(), Some("abc"));
     assert_eq!(stored.apps, apps);
+    assert_eq!(stored.prune, prune());
     assert_eq!(stored.record, record(3));
     assert_eq!(store.events(10).unwrap(), [event(1), event(2)]);
     assert_eq!(store.events(1).unwrap(), [event(2)]);
@@ -67,11 +80,10 @@ fn what_was_saved_is_there_after_a_restart() {
 fn an_app_that_is_gone_is_forgotten_and_a_shorter_one_leaves_no_rest() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path());
-    store
-        .save_applied("a", &BTreeMap::from([app("web", "x".repeat(200_000)), app("web-2", String::new())]))
-        .unwrap();
+    let more = BTreeMap::from([app("web", "x".repeat(200_000)), app("web-2", String::new())]);
+    store.save_applied(&applied("a", &more)).unwrap();
     let fewer = BTreeMap::from([app("web", "short".to_owned())]);
-    store.save_applied("b", &fewer).unwrap();
+    store.save_applied(&applied("b", &fewer)).unwrap();
     assert_eq!(store.load().unwrap().apps, fewer);
 }
 
@@ -95,7 +107,8 @@ fn a_damaged_store_is_moved_aside_and_a_new_one_is_begun() {
     let directory = parent.path().join("store");
     {
         let store = open(&directory);
-        store.save_applied("abc", &BTreeMap::from([app("web", "x".repeat(100_000))])).unwrap();
+        let apps = BTreeMap::from([app("web", "x".repeat(100_000))]);
+        store.save_applied(&applied("abc", &apps)).unwrap();
     }
     let damages: [fn(&mut Vec<u8>); 4] = [
         |bytes| bytes.fill(0xa5),
@@ -112,7 +125,7 @@ fn a_damaged_store_is_moved_aside_and_a_new_one_is_begun() {
         let (aside, _) = opened.moved_aside.expect("the damage is noticed");
         assert!(aside.join("db").exists(), "the damaged store is kept");
         assert_eq!(opened.store.load().unwrap().revision, None);
-        opened.store.save_applied("next", &BTreeMap::new()).unwrap();
+        opened.store.save_applied(&applied("next", &BTreeMap::new())).unwrap();
         assert_eq!(opened.store.load().unwrap().revision.as_deref(), Some("next"));
     }
 }

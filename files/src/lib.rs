@@ -5,6 +5,7 @@
 //! - [`Root`]: a directory tree that somebody else may have filled, in which no operation can reach out.
 //! - [`overlay`]: mounts of layers.
 //! - [`lock`]: one process at a time.
+//! - [`disk_usage`], [`mark_used`]: how much room something takes, and when it was last used.
 //! - [`remove_tree`]: removal that follows no link and enters no mount.
 
 mod durable;
@@ -17,6 +18,7 @@ pub mod overlay;
 mod remove;
 mod root;
 mod state;
+mod usage;
 
 pub use durable::{rename_durably, sync_directory, sync_file_system, write_durably, write_durably_with_mode};
 pub use entry::{Entry, NodeKind};
@@ -26,3 +28,4 @@ pub use metadata::{FileKind, Metadata, Permissions, Timestamp};
 pub use remove::remove_tree;
 pub use root::Root;
 pub use state::{StateError, read_json, write_json, write_json_durably};
+pub use usage::{disk_usage, mark_used};

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use homeostat_reconciler::Action;
-use homeostat_reconciler::ports::EventKind;
-use homeostat_spec::{Diagnostic, Severity};
+use homeostat_reconciler::ports::{EventKind, Pruned};
+use homeostat_spec::{Diagnostic, PruneKind, Severity};
 use jiff::Timestamp;
 use prometheus::{CounterVec, GaugeVec, HistogramVec, Registry, TextEncoder};
 
@@ -50,6 +50,8 @@ pub struct Metrics {
     store_errors: CounterVec,
     store_rebuilds: CounterVec,
     events: CounterVec,
+    pruned_bytes: CounterVec,
+    pruned_items: CounterVec,
 }
 
 impl Metrics {
@@ -118,6 +120,18 @@ impl Metrics {
                 &[],
             ),
             events: counter(r, "homeostat_events_total", "Events, by kind.", &["kind"]),
+            pruned_bytes: counter(
+                r,
+                "homeostat_pruned_bytes_total",
+                "Disk space that prunes have freed in bytes, by what was removed.",
+                &["kind"],
+            ),
+            pruned_items: counter(
+                r,
+                "homeostat_pruned_items_total",
+                "What prunes have removed, by kind.",
+                &["kind"],
+            ),
             registry,
         }
     }
@@ -128,16 +142,12 @@ impl Metrics {
             self.reconciles.with_label_values(&[outcome.label()]);
             self.source_polls.with_label_values(&[outcome.label()]);
         }
-        for kind in [
-            EventKind::Revision,
-            EventKind::Applied,
-            EventKind::Failed,
-            EventKind::Exited,
-            EventKind::Health,
-            EventKind::Source,
-            EventKind::Agent,
-        ] {
+        for kind in EventKind::ALL {
             self.events.with_label_values(&[event_label(kind)]);
+        }
+        for kind in PruneKind::ALL {
+            self.pruned_bytes.with_label_values(&[kind.name()]);
+            self.pruned_items.with_label_values(&[kind.name()]);
         }
         let none: [&str; 0] = [];
         self.reconcile_duration.with_label_values(&none);
@@ -195,6 +205,14 @@ impl Metrics {
         self.events.with_label_values(&[event_label(kind)]).inc();
     }
 
+    /// What nobody needed was removed.
+    pub fn pruned(&self, pruned: &Pruned) {
+        for (kind, (items, bytes)) in pruned.by_kind() {
+            self.pruned_items.with_label_values(&[kind.name()]).inc_by(number(items));
+            self.pruned_bytes.with_label_values(&[kind.name()]).inc_by(number(bytes));
+        }
+    }
+
     /// All metrics in Prometheus' text format (version 0.0.4), sorted by name.
     #[expect(clippy::missing_panics_doc, reason = "what would panic cannot happen, as its text says")]
     pub fn render(&self, status: &StatusInputs<'_>) -> String {
@@ -225,6 +243,7 @@ fn event_label(kind: EventKind) -> &'static str {
         EventKind::Exited => "exited",
         EventKind::Health => "health",
         EventKind::Source => "source",
+        EventKind::Pruned => "pruned",
         EventKind::Agent => "agent",
     }
 }

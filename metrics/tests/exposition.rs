@@ -10,12 +10,12 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use homeostat_metrics::{Metrics, Outcome, StatusInputs};
-use homeostat_reconciler::ports::{EngineInfo, EventKind, Usage};
+use homeostat_reconciler::ports::{EngineInfo, EventKind, Pruned, PrunedItem, Usage};
 use homeostat_reconciler::{
     Action, ContainerRecord, ContainerState, ExitStatus, Health, HealthStatus, Observed, ObservedContainer,
     Plan, Record, ResourceId, ResourceKey, WaitReason, Waiting,
 };
-use homeostat_spec::{ContainerConfig, Diagnostic, Name, Severity};
+use homeostat_spec::{ContainerConfig, Diagnostic, Name, PruneKind, Severity};
 use jiff::Timestamp;
 
 /// A host with a container that runs and one that exited.
@@ -125,6 +125,8 @@ fn busy() -> Metrics {
     metrics.store_failed();
     metrics.store_rebuilt();
     metrics.event_recorded(EventKind::Exited);
+    let image = PrunedItem::new(PruneKind::Image, "web:1", 2048, Duration::from_hours(1));
+    metrics.pruned(&Pruned::of(vec![image.clone(), image]));
     metrics
 }
 
@@ -166,6 +168,8 @@ fn counts_begin_at_zero() {
         "homeostat_reconcile_total{result=\"error\"} 0",
         "homeostat_events_total{kind=\"failed\"} 0",
         "homeostat_store_errors_total 0",
+        "homeostat_pruned_bytes_total{kind=\"build_cache\"} 0",
+        "homeostat_pruned_items_total{kind=\"volume\"} 0",
         "homeostat_plan_steps 0",
         "homeostat_plan_waiting{reason=\"back_off\"} 0",
     ] {

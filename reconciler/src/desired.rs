@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use homeostat_spec::{App, Build, Container, ContainerImage, Image, Name};
+use homeostat_spec::{App, Build, Container, ContainerImage, Image, Name, PrunePolicy};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -21,6 +21,9 @@ pub struct Desired {
     /// Apps whose file is broken, and what is wrong with it. Nothing of them is removed for
     /// not being declared.
     pub broken: BTreeMap<Name, String>,
+    /// What is removed by itself once nobody needs it.
+    #[serde(default)]
+    pub prune: PrunePolicy,
     /// Whether a source with no specs removes everything. Without it, everything is held back.
     pub allow_empty: bool,
 }
@@ -29,6 +32,11 @@ impl Desired {
     /// The container with this key, if it is declared.
     pub fn container(&self, key: &ResourceKey) -> Option<&Container> {
         self.apps.get(&key.app)?.containers.get(&key.name)
+    }
+
+    /// Whether there are no specs though that was not allowed: then nothing is removed for not being declared.
+    pub fn is_held(&self) -> bool {
+        self.apps.is_empty() && self.broken.is_empty() && !self.allow_empty
     }
 
     /// Every declared container.
@@ -86,4 +94,10 @@ pub fn build_reference(app: &Name, image: &Name, build: &Build) -> String {
     }
     let digest = format!("{:x}", hasher.finalize());
     format!("{LOCAL_REGISTRY}{app}/{image}:{}", &digest[..16])
+}
+
+/// The name of the app that an image was built for; `None` if homeostat did not build it.
+pub(crate) fn builder_of(reference: &str) -> Option<&str> {
+    let (app, _) = reference.strip_prefix(LOCAL_REGISTRY)?.split_once('/')?;
+    app.parse::<Name>().is_ok().then_some(app)
 }

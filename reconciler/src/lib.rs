@@ -5,6 +5,7 @@
 //!   [`step_succeeded`](Record::step_succeeded) or [`step_failed`](Record::step_failed) after every step,
 //!   [`probe_result`](Record::probe_result) after every health probe.
 //! - [`lint`] checks what must be true of every plan; tests run it on each.
+//! - [`prune_request`] says what an engine may remove of what nobody needs.
 //! - [`status`] tells people and scripts how everything is.
 //! - `fake`, behind the feature of that name, is a host in memory for tests.
 //! - [`ports`] are the traits through which the loop reaches the world.
@@ -19,6 +20,7 @@ mod observed;
 mod pairs;
 mod plan;
 mod planner;
+mod prune;
 mod record;
 mod reference;
 mod stall;
@@ -41,6 +43,7 @@ pub use plan::{
     Action, Cause, FieldChange, HIDDEN, Held, HoldReason, Plan, ResourceId, Step, WaitReason, Waiting,
 };
 pub use planner::plan;
+pub use prune::{prune_by_hand, prune_policy, prune_request};
 pub use record::{ContainerRecord, Failure, Health, HealthStatus, ProbeOutcome, Record, Stall};
 pub use reference::{registry, spelled_out};
 pub use status::{AppStatus, ContainerStatus, ShownState, StatusReport, status};

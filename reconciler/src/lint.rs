@@ -102,14 +102,12 @@ impl<'a> Linter<'a> {
     }
 
     fn back_off(&mut self, record: &Record, now: Timestamp) {
-        let Desired { apps, broken, allow_empty, .. } = self.desired;
-        let empty = apps.is_empty() && broken.is_empty() && !allow_empty;
         for (index, step) in self.plan.steps.iter().enumerate() {
             let backs_off = record.failures.get(&step.resource).is_some_and(|failure| {
                 !is_due(failure.retry_at, now) && failure.attempted == target(self.desired, &step.resource)
             });
             self.require(index, !backs_off, "the resource backs off");
-            self.require(index, !empty, "the source is empty");
+            self.require(index, !self.desired.is_held(), "the source is empty");
         }
     }
 

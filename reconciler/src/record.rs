@@ -21,6 +21,9 @@ pub struct Record {
     pub stalls: BTreeMap<ResourceId, Stall>,
     /// Volumes whose spec said `retain = false` when it was last seen.
     pub volumes_not_retained: BTreeSet<ResourceKey>,
+    /// When what nobody needs was last removed by itself.
+    #[serde(default)]
+    pub pruned_at: Option<Timestamp>,
     /// Mixed into the jitter of every delay, so that the nodes of a fleet do not all try again
     /// at the same moment. Any number that differs between nodes, chosen once.
     #[serde(default)]

@@ -8,7 +8,7 @@ use crate::lower::{Declared, lower};
 use crate::policy::{self, Policy};
 use crate::problem::Problem;
 use crate::scalar::Scalar;
-use crate::{App, Diagnostic, Name, Severity, Tree, collisions, schema, structure};
+use crate::{App, Diagnostic, Name, PrunePolicy, Severity, Tree, collisions, schema, structure};
 
 /// One spec file as it is in the source.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +36,8 @@ pub struct Compiled {
     /// A file whose name is no name (`Web.toml`) stands here under the name that was probably meant (`web`),
     /// unless a valid app has it; and when `homeostat.toml` has errors, every app stands here.
     pub broken: BTreeMap<Name, String>,
+    /// What is removed by itself; `None` when `homeostat.toml` has errors, so that nobody knows.
+    pub prune: Option<PrunePolicy>,
     /// Everything found, sorted by file and position.
     pub diagnostics: Vec<Diagnostic>,
 }
@@ -81,6 +83,7 @@ pub fn compile(files: &[SpecFile], tree: &dyn Tree, node: &Node) -> Compiled {
     for unit in bad {
         unit.hold(&mut compiled);
     }
+    compiled.prune = (!policy.broken).then_some(policy.prune);
     // Within a file they are in order already.
     compiled.diagnostics.sort_by(|one, other| one.file.cmp(&other.file));
     compiled

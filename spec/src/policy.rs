@@ -3,7 +3,7 @@
 use crate::document::{Document, Variables, parse};
 use crate::file::{Defaults, SourceFile};
 use crate::problem::Problem;
-use crate::{Node, SpecFile, schema, structure};
+use crate::{Node, PrunePolicy, SpecFile, schema, structure};
 
 /// Path of the file with what all apps have in common.
 pub(crate) const PATH: &str = "homeostat.toml";
@@ -13,6 +13,7 @@ pub(crate) const PATH: &str = "homeostat.toml";
 pub(crate) struct Policy {
     pub(crate) variables: Variables,
     pub(crate) defaults: Defaults,
+    pub(crate) prune: PrunePolicy,
     /// `homeostat.toml` has errors: what it would have said is not known, so no app can be trusted.
     pub(crate) broken: bool,
 }
@@ -28,10 +29,13 @@ impl Policy {
         }
         let mut values = file.variables.as_written().clone();
         values.extend(node.variables.clone());
-        (
-            Self { variables: Variables { values, incomplete: broken }, defaults: file.defaults, broken },
-            document,
-        )
+        let policy = Self {
+            variables: Variables { values, incomplete: broken },
+            defaults: file.defaults,
+            prune: file.prune.into(),
+            broken,
+        };
+        (policy, document)
     }
 }
 

@@ -4,7 +4,10 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use homeostat_spec::{Compiled, MountSource, Node, RestartPolicy, Severity, compile, is_spec_path, render};
+use homeostat_spec::{
+    Compiled, HostPrune, LabelMatch, MountSource, Node, PruneFilter, PruneKind, PrunePolicy, PruneRule,
+    RestartPolicy, Severity, compile, is_spec_path, render,
+};
 use support::{SampleTree, file};
 
 const WEB: &str = "[container.web]\nimage = \"nginx:1.27\"\n";
@@ -174,4 +177,54 @@ fn a_listing_has_its_specs_in_the_root() {
         ["web.toml", ".web.toml", ".#web.toml", "a/web.toml", "web.tom", ".toml", "toml", "homeostat.toml"];
     let specs: Vec<_> = listing.into_iter().filter(|path| is_spec_path(path)).collect();
     assert_eq!(specs, ["web.toml", "homeostat.toml"]);
+}
+
+#[test]
+fn a_source_says_what_is_pruned() {
+    let text = r#"
+        [prune]
+        interval = "12h"
+
+        [prune.images]
+        older_than = "168h"
+        filter = ["label!=org.example.keep", "reference=ghcr.io/acme/*"]
+
+        [prune.logs]
+    "#;
+    let compiled = compile(&[file("homeostat.toml", text)], &SampleTree, &Node::default());
+    assert_eq!(compiled.diagnostics, []);
+    let keep = LabelMatch { key: "org.example.keep".to_owned(), value: None };
+    let filter = vec![PruneFilter::NoLabel(keep), PruneFilter::Name("ghcr.io/acme/*".to_owned())];
+    let week = Duration::from_hours(168);
+    let expected = PrunePolicy {
+        interval: Some(Duration::from_hours(12)),
+        rules: [
+            (PruneKind::Image, PruneRule { older_than: Some(week), filter: Some(filter) }),
+            (PruneKind::Log, PruneRule::default()),
+        ]
+        .into(),
+    };
+    let stored = serde_json::to_string(&expected).unwrap();
+    assert_eq!(serde_json::from_str::<PrunePolicy>(&stored).unwrap(), expected, "the store keeps it as JSON");
+    assert_eq!(compiled.prune, Some(expected));
+}
+
+#[test]
+fn a_source_without_a_word_about_pruning_prunes_nothing_and_a_broken_one_says_nothing() {
+    let prune = |text: &str| compile(&[file("homeostat.toml", text)], &SampleTree, &Node::default()).prune;
+    assert_eq!(compile(&[], &SampleTree, &Node::default()).prune, Some(PrunePolicy::default()));
+    assert_eq!(prune("[variables]\nA = \"a\"\n"), Some(PrunePolicy::default()));
+    assert_eq!(prune("[prune]\nothers = true\n"), None);
+}
+
+#[test]
+fn the_configuration_of_a_host_can_let_prunes_take_what_others_made() {
+    let read = |text: &str| toml::from_str::<HostPrune>(text).map_err(|error| error.to_string());
+    let host = read("others = true\n[images]\nolder_than = \"1h\"\n").unwrap();
+    assert!(host.others);
+    assert_eq!(host.policy.rules[&PruneKind::Image], PruneRule::older_than(Duration::from_hours(1)));
+    assert_eq!(read("").unwrap(), HostPrune::default());
+    let error = read("[images]\nolder_than = \"7d\"\n").unwrap_err();
+    assert!(error.contains("line 2") && error.contains("7d"), "{error}");
+    assert!(read("[image]\n").is_err());
 }

@@ -61,6 +61,7 @@ impl Access {
             store: host.store.clone(),
             clock: Arc::new(SystemClock),
             files: host.files.clone(),
+            prune: global.config.prune.clone(),
             agent: None,
         };
         Ok(Self { client: Client::in_process(service).await?, host: Some(host) })

@@ -76,6 +76,7 @@ impl Agent {
             allow_empty: self.allow_empty,
             node: global.node(),
             until: Until::Stopped,
+            prune: global.config.prune.clone(),
             seed: seed(),
         };
         run_loop(&host, global, source, options, listen).await?;
@@ -111,6 +112,7 @@ async fn run_loop(
         store: host.store.clone(),
         clock: Arc::new(SystemClock),
         files: host.files.clone(),
+        prune: global.config.prune.clone(),
         agent: Some(service::Agent { view: view.clone(), commands: commands.clone() }),
     };
     let exposition = Arc::new(Exposition::new(service.clone(), metrics));
@@ -176,8 +178,13 @@ async fn take_down(global: &Resolved) -> Result<u8, CliError> {
         watcher: Arc::new(crate::watcher::LogWatcher),
     };
     let deadline = Instant::now() + super::apply::DEFAULT_TIMEOUT;
-    let options =
-        Options { allow_empty: true, node: global.node(), until: Until::Settled(deadline), seed: seed() };
+    let options = Options {
+        allow_empty: true,
+        node: global.node(),
+        until: Until::Settled(deadline),
+        prune: global.config.prune.clone(),
+        seed: seed(),
+    };
     let (controller, view) = Controller::new(ports, options)?;
     let (commands, queue) = mpsc::channel(COMMAND_QUEUE);
     commands

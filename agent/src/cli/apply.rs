@@ -86,7 +86,13 @@ impl Apply {
             watcher: Arc::new(TerminalWatcher::new(global.output)),
         };
         let until = Until::Settled(Instant::now() + timeout);
-        let options = Options { allow_empty: self.allow_empty, node: global.node(), until, seed: seed() };
+        let options = Options {
+            allow_empty: self.allow_empty,
+            node: global.node(),
+            until,
+            prune: global.config.prune.clone(),
+            seed: seed(),
+        };
         let (controller, view) = Controller::new(ports, options)?;
         let (commands, queue) = mpsc::channel(1);
         let interrupted = tokio::spawn(async move {

@@ -36,6 +36,7 @@ impl Plan {
                 revision: compiled.revision,
                 apps: compiled.compiled.apps,
                 broken: compiled.compiled.broken,
+                prune: compiled.compiled.prune.unwrap_or_default(),
                 allow_empty: self.allow_empty,
             };
             let plan = access.client.post("/v1/plan", &desired).await?;

@@ -1,9 +1,8 @@
 //! `homeostat prune`.
 
-use std::io::Write as _;
-
 use clap::Args;
-use homeostat_reconciler::ports::Pruned;
+use homeostat_reconciler::ports::{Pruned, PrunedItem};
+use serde::Serialize;
 
 use super::DONE;
 use super::access::Access;
@@ -20,19 +19,24 @@ pub(super) struct Prune {
 
 impl Prune {
     pub(super) async fn run(self, global: &Resolved) -> Result<u8, CliError> {
-        let out = &mut anstream::stdout();
         let mut access = Access::open(global).await?;
         let pruned: Pruned = access.client.post(&format!("/v1/prune?dry_run={}", self.dry_run), &()).await?;
         match global.output {
-            Output::Json => render::json(&pruned)?,
-            Output::Text => {
-                for reference in &pruned.images {
-                    writeln!(out, "{reference}")?;
-                }
-                let verb = if self.dry_run { "would be freed" } else { "freed" };
-                writeln!(out, "{} {verb}", render::size(pruned.bytes))?;
+            Output::Json => {
+                render::json(&Answer { bytes: pruned.bytes(), dry_run: self.dry_run, items: &pruned.items })?;
             }
+            Output::Text => render::prune::print(&pruned, self.dry_run)?,
         }
         Ok(DONE)
     }
+}
+
+/// `prune -o json`.
+#[derive(Serialize)]
+struct Answer<'a> {
+    /// What is freed on disk in all.
+    bytes: u64,
+    /// Nothing was removed: it would be.
+    dry_run: bool,
+    items: &'a [PrunedItem],
 }

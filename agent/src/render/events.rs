@@ -21,6 +21,7 @@ fn row(event: &Event) -> [Cell; 4] {
         EventKind::Exited => ("exited", YELLOW),
         EventKind::Health => ("health", YELLOW),
         EventKind::Source => ("source", RED),
+        EventKind::Pruned => ("pruned", GREEN),
         EventKind::Agent => ("agent", YELLOW),
     };
     [

@@ -3,6 +3,7 @@
 pub(crate) mod events;
 pub(crate) mod images;
 pub(crate) mod plan;
+pub(crate) mod prune;
 pub(crate) mod status;
 mod table;
 pub(crate) mod why;
@@ -75,7 +76,11 @@ pub(crate) fn resource(step: &Step) -> String {
 
 /// How long ago, in one unit.
 pub(crate) fn ago(time: Timestamp, now: Timestamp) -> String {
-    let seconds = now.duration_since(time).as_secs().max(0);
+    span(now.duration_since(time).as_secs().try_into().unwrap_or(0))
+}
+
+/// So many seconds, in one unit.
+pub(crate) fn span(seconds: u64) -> String {
     match seconds {
         0..60 => format!("{seconds}s"),
         60..3600 => format!("{}m", seconds / 60),

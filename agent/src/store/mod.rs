@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use homeostat_reconciler::ports::{Event, Store, Stored};
-use homeostat_reconciler::{ErrorKind, PortError, Record};
-use homeostat_spec::{App, Name};
+use homeostat_reconciler::{Desired, ErrorKind, PortError, Record};
+use homeostat_spec::App;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -21,6 +21,7 @@ pub use database::DatabaseError;
 
 const REVISION: &str = "revision";
 const RECORD: &str = "record";
+const PRUNE: &str = "prune";
 const APP_PREFIX: &str = "app/";
 
 /// How many events are kept.
@@ -73,6 +74,7 @@ impl SledStore {
         Ok(Stored {
             revision: self.read_json(REVISION)?,
             apps,
+            prune: self.read_json(PRUNE)?.unwrap_or_default(),
             record: self.read_json(RECORD)?.unwrap_or_default(),
         })
     }
@@ -90,10 +92,12 @@ impl Store for SledStore {
         self.read().map_err(|e| unusable("what the agent remembers could not be read", e))
     }
 
-    fn save_applied(&self, revision: &str, apps: &BTreeMap<Name, App>) -> Result<(), PortError> {
+    fn save_applied(&self, desired: &Desired) -> Result<(), PortError> {
+        let apps = &desired.apps;
         let save = || {
             let mut change = self.database.change();
-            change.put(REVISION, &to_json(&revision));
+            change.put(REVISION, &to_json(&desired.revision));
+            change.put(PRUNE, &to_json(&desired.prune));
             for key in self.database.documents_under(APP_PREFIX)? {
                 if !apps.contains_key(&key[APP_PREFIX.len()..]) {
                     change.remove(&key);

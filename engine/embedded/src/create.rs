@@ -140,6 +140,7 @@ impl Inner {
             return Err(EmbeddedError::Running(key.clone()));
         }
         let network = container.network();
+        self.mark_needed(&container.record());
         discard(&self.layout, &container.directory)?;
         self.forget(key);
         self.tidy_cgroups();

@@ -1,23 +1,13 @@
-//! Images: references, and prunes of them and of logs that nobody needs.
+//! Images: references.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::time::Duration;
 
-use fs_err as fs;
-use homeostat_image::{Digest, Prune};
-use homeostat_reconciler::ports::{ImagePrune, Pruned};
+use homeostat_image::{Digest, Needs, Prune, Unused};
+use homeostat_reconciler::ResourceKey;
 
 use crate::EmbeddedError;
 use crate::engine::Inner;
-use crate::staging::discard;
-use crate::volumes::keys_beneath;
-
-/// Build steps that were used within this time are not pruned: the next build is likely to need them.
-const CACHE_KEPT: Duration = Duration::from_hours(24);
-
-/// The log of a container that is no more is kept so long after its last line.
-const LOGS_KEPT: Duration = Duration::from_hours(7 * 24);
 
 impl Inner {
     /// The image with this reference, which must be here.
@@ -30,59 +20,34 @@ impl Inner {
 
     /// Removes a reference, and what only it needed.
     pub(crate) fn remove_image(&self, reference: &str) -> Result<(), EmbeddedError> {
-        if !self.images.untag(reference)? {
-            return Ok(());
-        }
-        let keep = self.images.list().into_iter().flat_map(|image| image.references).collect();
+        let Some(image) = self.images.find(reference)? else { return Ok(()) };
+        self.images.untag(reference)?;
         // What earlier builds may still be asked for stays, whatever its age: nobody asked for a prune.
-        let keep_cache_for = Duration::MAX;
-        self.images.prune(&Prune { in_use: self.images_in_use(), keep, keep_cache_for, dry_run: false })?;
+        let prune = Prune { keep_cache_for: Duration::MAX, ..Prune::default() };
+        self.images.prune(&prune, &AllBut { engine: self, id: &image.id })?;
         Ok(())
     }
 
-    /// Removes images that no container uses and nobody asks to keep.
-    pub(crate) fn prune_images(&self, request: &ImagePrune) -> Result<Pruned, EmbeddedError> {
-        let pruned = self.images.prune(&Prune {
-            in_use: self.images_in_use(),
-            keep: request.keep.clone(),
-            keep_cache_for: CACHE_KEPT,
-            dry_run: request.dry_run,
-        })?;
-        let bytes = pruned.bytes + self.prune_logs(request.dry_run)?;
-        Ok(Pruned { images: pruned.references, bytes })
-    }
-
-    /// Removes logs of containers that are no more, when nobody has written to them for long. Returns their bytes.
-    fn prune_logs(&self, dry_run: bool) -> Result<u64, EmbeddedError> {
-        let mut bytes = 0;
-        for key in keys_beneath(&self.layout.logs())? {
-            let directory = self.layout.log(&key);
-            if self.find(&key).is_some() || !is_old(&directory)? {
-                continue;
-            }
-            for file in fs::read_dir(&directory)? {
-                bytes += file?.metadata()?.len();
-            }
-            if !dry_run {
-                discard(&self.layout, &directory)?;
-            }
-        }
-        Ok(bytes)
-    }
-
-    fn images_in_use(&self) -> BTreeSet<Digest> {
+    /// The images of containers, but of those that are to be removed.
+    pub(crate) fn images_in_use(&self, removed: &BTreeSet<ResourceKey>) -> BTreeSet<Digest> {
         let containers = self.containers();
-        let ids = containers.iter().map(|container| container.lock().record.image_id.clone());
-        ids.filter_map(|id| id.parse().ok()).collect()
+        let stays = containers.iter().filter(|container| !removed.contains(&container.key));
+        stays.filter_map(|container| container.lock().record.image_id.parse().ok()).collect()
     }
 }
 
-/// Whether no file of a log has been written to for [`LOGS_KEPT`].
-fn is_old(directory: &Path) -> Result<bool, EmbeddedError> {
-    let mut newest = fs::metadata(directory)?.modified()?;
-    for file in fs::read_dir(directory)? {
-        newest = newest.max(file?.metadata()?.modified()?);
+/// Everything is needed but one image without a name, if no container uses it.
+struct AllBut<'a> {
+    engine: &'a Inner,
+    id: &'a Digest,
+}
+
+impl Needs for AllBut<'_> {
+    fn in_use(&self) -> BTreeSet<Digest> {
+        self.engine.images_in_use(&BTreeSet::new())
     }
-    // A clock that was set back makes it look as if written in the future: then it is recent.
-    Ok(newest.elapsed().is_ok_and(|age| age > LOGS_KEPT))
+
+    fn keeps(&self, image: &Unused<'_>) -> bool {
+        image.reference.is_some() || image.id != self.id
+    }
 }

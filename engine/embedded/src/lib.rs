@@ -9,6 +9,7 @@
 //! - `create`, `run`, `update`, `exec`, `logs`, `observe`: what is done with containers
 //! - `process`, `mounts`, `copy_up`, `mount_namespace`: what the image says and what the spec says, put together
 //! - `volumes`, `networks`, `images`, `build`: what containers need
+//! - `prune`: what nobody needs any more
 //! - `port`: all of it by the port's names
 
 mod build;
@@ -31,6 +32,7 @@ mod observe;
 mod port;
 mod process;
 mod program;
+mod prune;
 mod record;
 mod run;
 mod staging;

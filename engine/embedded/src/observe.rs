@@ -36,7 +36,7 @@ impl Inner {
         images
     }
 
-    fn observe_container(&self, container: &Container) -> ObservedContainer {
+    pub(crate) fn observe_container(&self, container: &Container) -> ObservedContainer {
         container.settle_if_told();
         let (record, run) = {
             let state = container.lock();

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use fs_err as fs;
-use homeostat_files::{Root, Timestamp};
+use homeostat_files::mark_used;
 use serde::{Deserialize, Serialize};
 
 use crate::image::Layer;
@@ -56,13 +56,4 @@ impl ImageStore {
     fn cache_path(&self, key: &str) -> PathBuf {
         self.directory().join("cache").join(Digest::of(key.as_bytes()).hex())
     }
-}
-
-/// The time of the last use is that of the file's last change.
-fn mark_used(path: &std::path::Path) -> Result<(), homeostat_files::FileError> {
-    let now = jiff::Timestamp::now();
-    let nanoseconds = u32::try_from(now.subsec_nanosecond()).unwrap_or(0);
-    let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else { return Ok(()) };
-    let now = Timestamp { seconds: now.as_second(), nanoseconds };
-    Root::open(directory)?.entry(name)?.handle()?.set_modified(now)
 }

@@ -62,6 +62,7 @@ impl ImageStore {
         self.settle_with(&[&config, &manifest])?;
         let size = manifest.text.len() as u64;
         self.change_index(|index| index.put(&manifest.digest, size, reference))?;
+        self.mark_manifest(&manifest.digest);
         Ok(config.digest)
     }
 

@@ -184,14 +184,45 @@ impl ImageStore {
         Ok(image.references)
     }
 
-    /// Changes the index on disk, then here; not at all when the disk refuses.
+    /// Notes that the image with this id is used now, or was until now.
+    pub fn mark_used(&self, id: &Digest) {
+        let manifests = {
+            let state = self.state();
+            let mut manifests: Vec<Digest> = by_manifest(&state.index).into_keys().collect();
+            let is_it = |manifest: &Digest| match state.images.get(manifest) {
+                Some(known) => known.id == *id,
+                None => self.read_image(manifest).is_ok_and(|image| image.id == *id),
+            };
+            manifests.retain(is_it);
+            manifests
+        };
+        for manifest in &manifests {
+            self.mark_manifest(manifest);
+        }
+    }
+
+    /// The time of an image's last use is that of its manifest's last change.
+    pub(crate) fn mark_manifest(&self, manifest: &Digest) {
+        if let Err(error) = homeostat_files::mark_used(self.blob_path(manifest)) {
+            tracing::debug!(%error, %manifest, "cannot note the use of an image");
+        }
+    }
+
+    /// Changes the index on disk, then here; not at all when the disk refuses. An image that gets or loses a name counts as
+    /// used now.
     pub(crate) fn change_index<T>(&self, change: impl FnOnce(&mut Index) -> T) -> Result<T, StoreError> {
         let mut state = self.state();
         let mut index = state.index.clone();
         let result = change(&mut index);
-        if index.entries() != state.index.entries() {
+        let (before, after) = (by_manifest(&state.index), by_manifest(&index));
+        if before != after {
             index.save(self.directory())?;
             state.index = index;
+        }
+        for (manifest, names) in after {
+            if before.get(&manifest) != Some(&names) {
+                self.mark_manifest(&manifest);
+            }
         }
         Ok(result)
     }

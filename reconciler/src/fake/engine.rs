@@ -14,7 +14,7 @@ use homeostat_spec::{LogRotation, Network, Resources, Volume};
 use super::{Chaos, Fault, FaultTime, Operation, World};
 use crate::ports::{
     BuildRequest, Clock, ContainerRequest, Engine, EngineEvent, EngineInfo, ExecOutcome, ExecRequest,
-    ImagePrune, LogLine, LogQuery, Progress, Pruned, Usage,
+    LogLine, LogQuery, Progress, PruneRequest, Pruned, Usage,
 };
 use crate::{ContainerState, ErrorKind, Observed, ObservedContainer, PortError, ResourceKey};
 
@@ -305,24 +305,13 @@ impl Engine for FakeEngine {
         self.call(Operation::RemoveImage, reference.to_owned(), |world| world.remove_image(reference)).await
     }
 
-    async fn prune_images(&self, request: &ImagePrune) -> Result<Pruned, PortError> {
-        let prune = |world: &mut World| {
-            let observed = world.observe();
-            let used = |name: &String| observed.containers.values().any(|container| container.image == *name);
-            let unused = observed.images.keys().filter(|name| !request.keep.contains(*name) && !used(name));
-            let images: Vec<String> = unused.cloned().collect();
-            let bytes = images.iter().map(|name| observed.images[name].size).sum();
-            if !request.dry_run {
-                world.observed_mut().images.retain(|name, _| !images.contains(name));
-            }
-            Ok(Pruned { images, bytes })
-        };
-        self.call(Operation::PruneImages, String::new(), prune).await
+    async fn prune(&self, request: &PruneRequest) -> Result<Pruned, PortError> {
+        self.call(Operation::Prune, String::new(), |world| Ok(world.prune(request))).await
     }
 
     async fn create_volume(&self, key: &ResourceKey, _volume: &Volume) -> Result<(), PortError> {
         let create = |world: &mut World| {
-            world.observed_mut().volumes.insert(key.clone());
+            world.create_volume(key);
             Ok(())
         };
         self.call(Operation::CreateVolume, key.to_string(), create).await

@@ -10,7 +10,7 @@ pub enum Operation {
     BuildImage,
     PullImage,
     RemoveImage,
-    PruneImages,
+    Prune,
     CreateVolume,
     RemoveVolume,
     CreateNetwork,

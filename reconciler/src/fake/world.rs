@@ -28,6 +28,8 @@ pub struct World {
     up: Duration,
     /// When each container was last started, by `up`.
     starts: BTreeMap<ResourceKey, Duration>,
+    /// When each image and volume was last needed by a container, by its name.
+    needed: BTreeMap<String, Timestamp>,
     next_id: u64,
     /// What a build or pull of a reference gives, where that is not simply an image of its own.
     pub image_ids: BTreeMap<String, String>,
@@ -54,6 +56,7 @@ impl World {
             now,
             up: Duration::ZERO,
             starts: BTreeMap::new(),
+            needed: BTreeMap::new(),
             next_id: 0,
             image_ids: BTreeMap::new(),
             unavailable: BTreeSet::new(),
@@ -64,6 +67,12 @@ impl World {
     /// The time of the host.
     pub fn now(&self) -> Timestamp {
         self.now
+    }
+
+    /// When an image or volume was last needed: when the last container that used it was removed, or since the
+    /// beginning.
+    pub(super) fn needed_at(&self, name: &str) -> Timestamp {
+        self.needed.get(name).copied().unwrap_or(Timestamp::UNIX_EPOCH)
     }
 
     /// Everything there is, files included.
@@ -153,7 +162,7 @@ impl World {
     fn apply_declared(&mut self, key: &ResourceKey, action: &Action) -> Result<(), PortError> {
         match action {
             Action::CreateVolume { .. } => {
-                self.observed.volumes.insert(key.clone());
+                self.create_volume(key);
                 Ok(())
             }
             Action::RemoveVolume => self.remove_volume(key),
@@ -180,6 +189,7 @@ impl World {
         }
         let own = || format!("sha256:{reference}");
         let id = self.image_ids.get(reference).cloned().unwrap_or_else(own);
+        self.needed.insert(reference.to_owned(), self.now);
         self.observed.images.insert(reference.to_owned(), ObservedImage { id: id.clone(), size: 1 << 20 });
         Ok(id)
     }
@@ -194,6 +204,13 @@ impl World {
         }
         self.observed.images.remove(reference);
         Ok(())
+    }
+
+    /// Creates a volume, unless it is there.
+    pub fn create_volume(&mut self, key: &ResourceKey) {
+        if self.observed.volumes.insert(key.clone()) {
+            self.needed.insert(key.to_string(), self.now);
+        }
     }
 
     /// Removes a volume.
@@ -402,7 +419,12 @@ impl World {
         if matches!(state, Some(ContainerState::Running | ContainerState::Paused)) {
             return Err(refused(format!("container {key} runs")));
         }
-        self.observed.containers.remove(key);
+        if let Some(container) = self.observed.containers.remove(key) {
+            let own = |name: &Name| ResourceKey::new(key.app.clone(), name.clone()).to_string();
+            let used: Vec<String> =
+                volumes(&container.config).map(own).chain([container.image.clone()]).collect();
+            self.needed.extend(used.into_iter().map(|name| (name, self.now)));
+        }
         Ok(())
     }
 }

@@ -126,9 +126,8 @@ impl<'a> Planner<'a> {
     }
 
     fn finish(self) -> Plan {
-        let Desired { apps, broken, allow_empty, .. } = self.desired;
         let steps = self.graph.into_steps();
-        if !apps.is_empty() || !broken.is_empty() || *allow_empty {
+        if !self.desired.is_held() {
             return Plan { steps, waiting: self.waiting, held: Vec::new() };
         }
         let resources: BTreeSet<ResourceId> = steps.into_iter().map(|step| step.resource).collect();

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use homeostat_spec::{MountSource, Name};
+use homeostat_spec::MountSource;
 
 use super::{Node, Planner};
-use crate::desired::LOCAL_REGISTRY;
+use crate::desired::builder_of;
 use crate::{Action, Cause, ObservedContainer, ResourceId, ResourceKey, ResourceKind};
 
 impl Planner<'_> {
@@ -100,10 +100,4 @@ impl Planner<'_> {
 
 fn mounts(container: &ObservedContainer) -> impl Iterator<Item = &MountSource> {
     container.config.mounts.iter().map(|mount| &mount.source)
-}
-
-/// The name of the app that an image was built for; `None` if homeostat did not build it.
-fn builder_of(reference: &str) -> Option<&str> {
-    let (app, _) = reference.strip_prefix(LOCAL_REGISTRY)?.split_once('/')?;
-    app.parse::<Name>().is_ok().then_some(app)
 }

@@ -10,6 +10,7 @@ use homeostat_spec::{ContainerConfig, LogRotation, Network, Resources, Volume};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::{PruneRequest, Pruned};
 use crate::{Observed, ObservedContainer, PortError, ResourceKey};
 
 /// Runs containers.
@@ -69,9 +70,9 @@ pub trait Engine: Send + Sync {
     /// Removes a reference, and the image with what only it uses when no other reference or container needs it.
     async fn remove_image(&self, reference: &str) -> Result<(), PortError>;
 
-    /// Removes what no reference or container needs (images, layers, build cache). With
-    /// `dry_run` only tells what would go.
-    async fn prune_images(&self, request: &ImagePrune) -> Result<Pruned, PortError>;
+    /// Removes what nobody needs, as the request says. What turns out to be in use meanwhile, or cannot be removed,
+    /// stays. Repeated, it finds nothing more. Fails when it cannot be told what is needed: nothing is removed then.
+    async fn prune(&self, request: &PruneRequest) -> Result<Pruned, PortError>;
 
     /// Creates a volume, or takes over the one that is not homeostat's and that [`Volume::adopt`] means.
     async fn create_volume(&self, key: &ResourceKey, volume: &Volume) -> Result<(), PortError>;
@@ -234,24 +235,6 @@ pub enum LogStream {
     Stdout,
     /// Standard error.
     Stderr,
-}
-
-/// What to remove of the image store.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ImagePrune {
-    /// References that stay though no container uses them.
-    pub keep: BTreeSet<String>,
-    /// Change nothing.
-    pub dry_run: bool,
-}
-
-/// What a prune removed.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Pruned {
-    /// References of images.
-    pub images: Vec<String>,
-    /// Bytes freed on disk.
-    pub bytes: u64,
 }
 
 /// What a container uses now, from its cgroups.

@@ -2,13 +2,15 @@
 
 mod clock;
 mod engine;
+mod prune;
 mod source;
 mod store;
 
 pub use clock::Clock;
 pub use engine::{
-    BuildRequest, ContainerRequest, Engine, EngineEvent, EngineInfo, ExecOutcome, ExecRequest, ImagePrune,
-    LogLine, LogQuery, LogStream, Progress, Pruned, Usage,
+    BuildRequest, ContainerRequest, Engine, EngineEvent, EngineInfo, ExecOutcome, ExecRequest, LogLine,
+    LogQuery, LogStream, Progress, Usage,
 };
+pub use prune::{Keep, PruneRequest, Pruned, PrunedItem};
 pub use source::{Snapshot, Source};
 pub use store::{Event, EventKind, Store, Stored};

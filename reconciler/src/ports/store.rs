@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use homeostat_spec::{App, Name};
+use homeostat_spec::{App, Name, PrunePolicy};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{PortError, Record, ResourceKey};
+use crate::{Desired, PortError, Record, ResourceKey};
 
 /// Remembers across restarts and power cuts.
 ///
@@ -24,11 +24,11 @@ pub trait Store: Send + Sync {
     /// If it cannot be read; what is damaged is no error but moved aside.
     fn load(&self) -> Result<Stored, PortError>;
 
-    /// Replaces the last good revision and its apps.
+    /// Replaces the last good revision, its apps and what it says about pruning.
     ///
     /// # Errors
     /// If it cannot be written: the disk is full or fails.
-    fn save_applied(&self, revision: &str, apps: &BTreeMap<Name, App>) -> Result<(), PortError>;
+    fn save_applied(&self, desired: &Desired) -> Result<(), PortError>;
 
     /// Replaces the record.
     ///
@@ -56,6 +56,9 @@ pub struct Stored {
     pub revision: Option<String>,
     /// The last good state of every app, also of those whose file is broken now.
     pub apps: BTreeMap<Name, App>,
+    /// What the last revision that said so says about pruning.
+    #[serde(default)]
+    pub prune: PrunePolicy,
     /// Back-off, restarts, health.
     pub record: Record,
 }
@@ -89,6 +92,22 @@ pub enum EventKind {
     Health,
     /// The source or a spec file is in error.
     Source,
+    /// What nobody needed any more was removed.
+    Pruned,
     /// The agent started, stopped or lost its store.
     Agent,
+}
+
+impl EventKind {
+    /// Every kind.
+    pub const ALL: [Self; 8] = [
+        Self::Revision,
+        Self::Applied,
+        Self::Failed,
+        Self::Exited,
+        Self::Health,
+        Self::Source,
+        Self::Pruned,
+        Self::Agent,
+    ];
 }

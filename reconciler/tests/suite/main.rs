@@ -7,6 +7,7 @@ mod fake;
 mod lint;
 mod plan;
 mod properties;
+mod prune;
 mod record;
 mod status;
 mod support;

@@ -2,7 +2,9 @@
 //! shows in editors.
 
 mod app;
+mod prune;
 mod source;
 
 pub(crate) use app::{AppFile, BuildTable, Command, ContainerTable, HealthTable, VolumeTable};
+pub(crate) use prune::HostPruneTable;
 pub(crate) use source::{Defaults, LogTable, ResourcesTable, SourceFile, StopTable};

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::prune::PruneTable;
 use crate::RestartPolicy;
 use crate::scalar::{Bytes, Grace, Keyed, LogSize, MemoryLimit, Signal, Text, VariableName};
 
@@ -15,6 +16,8 @@ pub(crate) struct SourceFile {
     pub(crate) variables: Keyed<VariableName, String>,
     /// What holds for every container that does not say otherwise.
     pub(crate) defaults: Defaults,
+    /// What is removed by itself once nobody needs it.
+    pub(crate) prune: PruneTable,
 }
 
 /// What holds for every container that does not say otherwise.

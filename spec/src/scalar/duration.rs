@@ -57,13 +57,13 @@ fn read(text: &str) -> Result<Duration, Problem> {
 
 /// A duration of one kind, with what it may be.
 macro_rules! bounded_duration {
-    ($(#[$doc:meta])* $type:ident, $format:literal, $minimum:expr, $maximum:expr) => {
+    ($(#[$doc:meta])* $type:ident, $format:literal, $examples:expr, $minimum:expr, $maximum:expr) => {
         $(#[$doc])*
         pub(crate) struct $type(pub(crate) Duration);
 
         impl Scalar for $type {
             const FORMAT: &'static str = $format;
-            const EXAMPLES: &'static [&'static str] = &["10s", "1m30s", "500ms"];
+            const EXAMPLES: &'static [&'static str] = &$examples;
 
             fn parse(text: &str) -> Result<Self, Problem> {
                 let duration = read(text)?;
@@ -78,23 +78,35 @@ macro_rules! bounded_duration {
     };
 }
 
+/// Examples of what takes seconds.
+const SHORT: [&str; 3] = ["10s", "1m30s", "500ms"];
+/// Examples of what takes days.
+const LONG: [&str; 2] = ["12h", "168h"];
 const DAY: Duration = Duration::from_hours(24);
 
 bounded_duration!(
     /// Time before a stopping container is killed.
-    Grace, "grace", Duration::ZERO, DAY
+    Grace, "grace", SHORT, Duration::ZERO, DAY
 );
 bounded_duration!(
     /// Time between two health probes; below the minimum, probing is all that a small host does.
-    Interval, "interval", Duration::from_millis(100), DAY
+    Interval, "interval", SHORT, Duration::from_millis(100), DAY
 );
 bounded_duration!(
     /// Time that a health probe may take.
-    Timeout, "timeout", Duration::from_millis(1), Duration::from_hours(1)
+    Timeout, "timeout", SHORT, Duration::from_millis(1), Duration::from_hours(1)
 );
 bounded_duration!(
     /// Time in which failed health probes do not count.
-    StartPeriod, "start-period", Duration::ZERO, DAY
+    StartPeriod, "start-period", SHORT, Duration::ZERO, DAY
+);
+bounded_duration!(
+    /// How long something has to be unneeded before it is removed: up to ten years.
+    Age, "age", LONG, Duration::ZERO, Duration::from_hours(24 * 3650)
+);
+bounded_duration!(
+    /// Time between two prunes.
+    PruneInterval, "prune-interval", LONG, Duration::from_mins(1), Duration::from_hours(24 * 365)
 );
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 mod capability;
 mod duration;
 mod endpoint;
+mod filter;
 mod hostname;
 mod key;
 mod name;
@@ -23,8 +24,9 @@ pub use duration::{format_duration, parse_duration};
 pub use size::{format_cpus, format_size};
 
 pub(crate) use capability::{AddedCapability, DroppedCapability};
-pub(crate) use duration::{Grace, Interval, StartPeriod, Timeout};
+pub(crate) use duration::{Age, Grace, Interval, PruneInterval, StartPeriod, Timeout};
 pub(crate) use endpoint::{HttpEndpoint, TcpEndpoint};
+pub(crate) use filter::{ImageFilter, ResourceFilter};
 pub(crate) use hostname::Hostname;
 pub(crate) use key::{ArgumentName, EnvironmentName, LabelKey, VariableName};
 pub(crate) use name::NetworkName;
@@ -58,6 +60,10 @@ const FORMATS: &[(&str, Check)] = &[
     entry::<Interval>(),
     entry::<Timeout>(),
     entry::<StartPeriod>(),
+    entry::<Age>(),
+    entry::<PruneInterval>(),
+    entry::<ImageFilter>(),
+    entry::<ResourceFilter>(),
     entry::<HttpEndpoint>(),
     entry::<TcpEndpoint>(),
     entry::<AddedCapability>(),

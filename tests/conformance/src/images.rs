@@ -1,12 +1,11 @@
 //! Images: builds, references, prunes.
 
-use std::collections::BTreeSet;
 use std::sync::Mutex;
 
-use homeostat_reconciler::ports::{Engine, ImagePrune, Progress};
+use homeostat_reconciler::ports::{Engine, Progress};
 
 use crate::world::expect;
-use crate::{World, config, create, image_log, key};
+use crate::{World, image_log, key};
 
 /// Remembers how a build went on.
 #[derive(Default)]
@@ -93,22 +92,4 @@ pub async fn a_removed_reference_is_gone_and_can_be_removed_twice(engine: &dyn E
     expect(engine.start_container(&key).await);
     crate::wait_exited(engine, &key).await;
     assert_eq!(crate::log_lines(engine, &key).await, ["here"]);
-}
-
-/// A prune leaves what containers use and what it is told to keep.
-pub async fn a_prune_keeps_what_is_used_or_named_and_a_dry_run_keeps_all(engine: &dyn Engine, world: &World) {
-    let kept = world.image(engine, "kept", "RUN echo kept > /file").await;
-    let unused = world.image(engine, "unused", "RUN echo unused > /file").await;
-    create(engine, world, "user", config()).await;
-    let mut request = ImagePrune { keep: BTreeSet::from([kept.clone()]), dry_run: true };
-
-    let foreseen = expect(engine.prune_images(&request).await);
-    assert_eq!(foreseen.images, std::slice::from_ref(&unused));
-    assert_eq!(expect(engine.observe().await).images.len(), 3);
-
-    request.dry_run = false;
-    assert_eq!(expect(engine.prune_images(&request).await).images, [unused]);
-    let left: Vec<String> = expect(engine.observe().await).images.into_keys().collect();
-    assert_eq!(left, [world.base.clone(), kept]);
-    expect(engine.start_container(&key("user")).await);
 }

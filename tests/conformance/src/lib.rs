@@ -18,6 +18,7 @@ pub mod logs;
 pub mod mounts;
 pub mod networks;
 pub mod process;
+pub mod prune;
 pub mod refusals;
 pub mod states;
 pub mod stop;
@@ -51,7 +52,6 @@ macro_rules! every_case {
             images::a_failed_build_says_which_step_and_leaves_no_image,
             images::a_build_argument_reaches_the_step,
             images::a_removed_reference_is_gone_and_can_be_removed_twice,
-            images::a_prune_keeps_what_is_used_or_named_and_a_dry_run_keeps_all,
             limits::a_container_out_of_memory_is_told_so,
             limits::processes_are_limited,
             limits::limits_change_in_place,
@@ -85,6 +85,15 @@ macro_rules! every_case {
             process::the_host_name_is_the_containers_name_unless_given,
             process::no_new_privileges_is_set_when_asked_for,
             process::dropped_capabilities_are_gone,
+            prune::an_unused_image_goes_and_one_that_is_used_or_kept_stays,
+            prune::an_image_that_was_used_until_now_is_not_old,
+            prune::a_filter_keeps_images_by_name_and_label,
+            prune::a_dangling_image_goes_without_those_that_have_names,
+            prune::an_exited_container_goes_when_it_is_old_and_not_declared,
+            prune::a_prune_leaves_everything_of_a_broken_app,
+            prune::a_volume_goes_only_if_it_may_and_nobody_uses_it,
+            prune::a_prune_without_rules_removes_nothing,
+            prune::a_pruned_build_cache_is_built_anew,
             refusals::an_image_that_is_not_here_is_refused,
             refusals::a_missing_host_path_is_refused,
             refusals::an_unknown_user_is_refused,

@@ -13,6 +13,8 @@ mod polls;
 mod processes;
 #[cfg(test)]
 mod promises;
+#[cfg(test)]
+mod prunes;
 mod run;
 mod source;
 mod specs;

@@ -12,7 +12,7 @@ use homeostat::watcher::Watcher;
 use homeostat_reconciler::fake::FakeEngine;
 use homeostat_reconciler::ports::{Event, Progress};
 use homeostat_reconciler::{PortError, ResourceKey, Step, lint};
-use homeostat_spec::{Container, DesiredState, Node, SpecFile, compile};
+use homeostat_spec::{Container, DesiredState, HostPrune, Node, SpecFile, compile};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
@@ -73,7 +73,8 @@ impl Machine {
             files: self.files.clone(),
             watcher: Arc::new(Silence),
         };
-        let options = Options { allow_empty: false, node: Node::default(), until, seed: 1 };
+        let prune = HostPrune::default();
+        let options = Options { allow_empty: false, node: Node::default(), until, prune, seed: 1 };
         let (controller, view) = Controller::new(ports, options).expect("the store in memory can be read");
         let (commands, queue) = mpsc::channel(4);
         let checks = tokio::spawn(check_plans(view.clone()));

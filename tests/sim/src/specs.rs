@@ -20,7 +20,19 @@ pub(crate) fn any(random: &mut Random) -> BTreeMap<String, String> {
     if files.is_empty() {
         files.insert("one.toml".to_owned(), app_text(random, &mut ports));
     }
+    if random.per_mille(400) {
+        files.insert("homeostat.toml".to_owned(), policy_text(random));
+    }
     files
+}
+
+/// A policy that removes what is so old, every other minute.
+fn policy_text(random: &mut Random) -> String {
+    let age = random.below(60);
+    format!(
+        "[prune]\ninterval = \"2m\"\n[prune.containers]\nolder_than = \"{age}s\"\n\
+         [prune.images]\nolder_than = \"{age}s\"\n[prune.volumes]\nolder_than = \"{age}s\"\n"
+    )
 }
 
 /// The same specs with one file broken.

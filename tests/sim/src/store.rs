@@ -1,11 +1,9 @@
 //! A store in memory that outlives the loop.
 
-use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use homeostat_reconciler::ports::{Event, Store, Stored};
-use homeostat_reconciler::{ErrorKind, PortError, Record};
-use homeostat_spec::{App, Name};
+use homeostat_reconciler::{Desired, ErrorKind, PortError, Record};
 
 /// A store in memory.
 #[derive(Default)]
@@ -56,10 +54,11 @@ impl Store for MemoryStore {
         Ok(self.with(|state| state.stored.clone()))
     }
 
-    fn save_applied(&self, revision: &str, apps: &BTreeMap<Name, App>) -> Result<(), PortError> {
+    fn save_applied(&self, desired: &Desired) -> Result<(), PortError> {
         self.write(|state| {
-            state.stored.revision = Some(revision.to_owned());
-            state.stored.apps = apps.clone();
+            state.stored.revision = Some(desired.revision.clone());
+            state.stored.apps = desired.apps.clone();
+            state.stored.prune = desired.prune.clone();
         })
     }
 

@@ -28,7 +28,7 @@ fuzz_target!(|archive: &[u8]| {
     seal(&mut archive);
     let limits = Limits { bytes: 1 << 20, entries: 200 };
     if PLACE.store.import_layer(&archive[..], limits).is_ok() {
-        PLACE.store.prune(&Prune::default()).expect("an unused layer is pruned");
+        PLACE.store.prune(&Prune::default(), &()).expect("an unused layer is pruned");
     }
     let victim = PLACE.directory.path().join("victim");
     assert_eq!(fs_err::read_to_string(victim).expect("the victim is there"), "untouched");

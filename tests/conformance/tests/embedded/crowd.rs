@@ -4,9 +4,12 @@ use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use homeostat_conformance::{PATIENCE, create, key, observe, run, shell, state, wait_for_log};
-use homeostat_reconciler::ports::{Engine, ImagePrune};
+use homeostat_reconciler::ports::{Engine, Keep, PruneRequest};
 use homeostat_reconciler::{ContainerState, ResourceKey};
-use homeostat_spec::{ContainerConfig, LogRotation, NetworkMode, Protocol, PublishedPort};
+use homeostat_spec::{
+    ContainerConfig, LogRotation, NetworkMode, Protocol, PruneKind, PruneRule, PublishedPort,
+};
+use jiff::Timestamp;
 
 use crate::host::{on_host, remove_everything};
 
@@ -43,8 +46,10 @@ fn containers_come_and_go_beside_observations_builds_and_prunes() {
         let others = async {
             for number in 0..3 {
                 world.image(&engine, &format!("built-{number}"), "RUN echo here > /file").await;
-                let request = ImagePrune { keep: [world.base.clone()].into(), dry_run: false };
-                engine.prune_images(&request).await.unwrap();
+                let keep = Keep { images: [world.base.clone()].into(), ..Keep::default() };
+                let rules = [(PruneKind::Image, PruneRule::older_than(Duration::ZERO))].into();
+                let request = PruneRequest { rules, keep, now: Timestamp::now(), ..PruneRequest::default() };
+                engine.prune(&request).await.unwrap();
                 engine.observe().await.unwrap();
                 engine.usage().await.unwrap();
             }

@@ -7,6 +7,7 @@ mod host;
 mod kills;
 mod leaks;
 mod own;
+mod prune;
 
 use homeostat_conformance::every_case;
 

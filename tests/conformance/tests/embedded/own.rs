@@ -272,35 +272,6 @@ fn fill(path: &std::path::Path) {
 }
 
 #[test]
-fn a_prune_removes_old_logs_of_containers_that_are_no_more() {
-    on_host(async |host| {
-        let engine = host.open().await;
-        let world = host.prepare(&engine).await;
-        for name in ["gone", "recent", "kept"] {
-            run(&engine, &world, name, shell("echo line")).await;
-            wait_exited(&engine, &key(name)).await;
-        }
-        for name in ["gone", "recent"] {
-            engine.remove_container(&key(name)).await.unwrap();
-        }
-        let long_ago = std::time::SystemTime::now() - Duration::from_hours(8 * 24);
-        for name in ["gone", "kept"] {
-            let directory = host.data().join("logs/case").join(name);
-            for path in [directory.join("current.log"), directory] {
-                fs_err::File::open(path).unwrap().file().set_modified(long_ago).unwrap();
-            }
-        }
-        let prune = homeostat_reconciler::ports::ImagePrune::default();
-        engine.prune_images(&prune).await.unwrap();
-        assert_eq!(log_lines(&engine, &key("gone")).await, Vec::<String>::new());
-        for name in ["recent", "kept"] {
-            assert_eq!(log_lines(&engine, &key(name)).await, ["line"]);
-        }
-        remove_everything(&engine).await;
-    });
-}
-
-#[test]
 fn a_published_port_stays_reachable_while_the_engine_is_closed_and_goes_with_its_container() {
     on_host(async |host| {
         let engine = host.open().await;

@@ -1,0 +1,69 @@
+//! Prunes by itself, as the policy says: when the interval has passed and nothing else is to do.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use homeostat_reconciler::PortError;
+use homeostat_reconciler::ports::{Engine, PruneRequest, Pruned};
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use crate::retry::Retry;
+use crate::timing::duration_between;
+
+/// See the module's documentation.
+pub(crate) struct Pruner {
+    engine: Arc<dyn Engine>,
+    running: Option<BoxFuture<'static, Result<Pruned, PortError>>>,
+    /// When the next prune is due, and the interval and the time of the last one that this follows from. Noted by the
+    /// clock that nobody sets: if the host's is set back by a year, no prune waits for a year.
+    next: Option<(Duration, Option<Timestamp>, Instant)>,
+    retry: Retry,
+}
+
+impl Pruner {
+    /// One that has nothing to do.
+    pub(crate) fn new(engine: Arc<dyn Engine>) -> Self {
+        let retry = Retry::new(Duration::from_mins(1), Duration::from_hours(1));
+        Self { engine, running: None, next: None, retry }
+    }
+
+    /// From now on there is a prune whenever the interval has passed since the last one, or none at all.
+    pub(crate) fn follow(&mut self, interval: Option<Duration>, last: Option<Timestamp>, now: Timestamp) {
+        let Some(interval) = interval else {
+            self.next = None;
+            return;
+        };
+        if self.next.is_some_and(|(known, since, _)| (known, since) == (interval, last)) {
+            return;
+        }
+        let until = last.and_then(|last| last.checked_add(interval).ok());
+        let wait = until.map_or(Duration::ZERO, |until| duration_between(now, until).min(interval));
+        self.next = Some((interval, last, Instant::now() + wait));
+    }
+
+    /// When the next prune is due; after one that failed, when it is tried again.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        let (_, _, due) = self.next.filter(|_| self.running.is_none())?;
+        Some(self.retry.due().map_or(due, |again| again.max(due)))
+    }
+
+    /// Begins with a prune.
+    pub(crate) fn start(&mut self, request: PruneRequest) {
+        let engine = self.engine.clone();
+        self.running = Some(Box::pin(async move { engine.prune(&request).await }));
+    }
+
+    /// Waits for the prune to end; forever when none goes on.
+    pub(crate) async fn next(&mut self) -> Result<Pruned, PortError> {
+        let Some(running) = &mut self.running else { return std::future::pending().await };
+        let result = running.await;
+        self.running = None;
+        match &result {
+            Ok(_) => self.retry.succeeded(),
+            Err(_) => self.retry.failed(),
+        }
+        result
+    }
+}
