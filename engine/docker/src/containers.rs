@@ -202,6 +202,7 @@ impl Inner {
             return Err(PortError::new(ErrorKind::User, format!("{}: it runs", what())));
         }
         self.keep_log(key, &container).await?;
+        self.note_needed(key, &container)?;
         let id = &container.observed.id;
         // Volumes without a name go with the container that homeostat made them for; those of an adopted one may hold
         // what somebody wants.

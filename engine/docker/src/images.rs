@@ -3,12 +3,11 @@
 use std::collections::HashMap;
 
 use bollard::models::CreateImageInfo;
-use bollard::query_parameters::{
-    CreateImageOptionsBuilder, ListImagesOptionsBuilder, RemoveImageOptionsBuilder,
-};
+use bollard::query_parameters::{CreateImageOptionsBuilder, RemoveImageOptionsBuilder};
 use futures::StreamExt as _;
-use homeostat_reconciler::ports::{ImagePrune, Progress, Pruned};
+use homeostat_reconciler::ports::Progress;
 use homeostat_reconciler::{PortError, registry, spelled_out};
+use jiff::Timestamp;
 
 use crate::cache::List;
 use crate::credentials;
@@ -37,7 +36,9 @@ impl Inner {
         }
         self.changed(List::Images);
         let image = self.answer(api.inspect_image(&spelled_out(reference))).await.map_err(about)?;
-        Ok(crate::read::image_id(image.id.as_deref().unwrap_or_default()))
+        let id = crate::read::image_id(image.id.as_deref().unwrap_or_default());
+        self.ledger.pulled(&id, Timestamp::now())?;
+        Ok(id)
     }
 
     pub(crate) async fn remove_image(&self, reference: &str) -> Result<(), PortError> {
@@ -51,42 +52,6 @@ impl Inner {
             Err(failure) if failure.is_not_found() => Ok(()),
             done => done.map(drop).map_err(about),
         }
-    }
-
-    /// Removes the images that this homeostat has built and that nothing needs; those of others stay.
-    pub(crate) async fn prune_images(&self, request: &ImagePrune) -> Result<Pruned, PortError> {
-        let about = |failure: Failure| failure.about("unused images cannot be removed");
-        let used: Vec<String> = self
-            .list_containers()
-            .await
-            .map_err(about)?
-            .into_iter()
-            .filter_map(|container| container.image_id)
-            .map(|id| crate::read::image_id(&id))
-            .collect();
-        let keep: Vec<String> = request.keep.iter().map(|reference| spelled_out(reference)).collect();
-        let own = HashMap::from([("label", self.instance.image_filter())]);
-        let options = ListImagesOptionsBuilder::default().filters(&own).build();
-        let api = self.api().await.map_err(about)?;
-        let listed = self.answer(api.list_images(Some(options))).await.map_err(about)?;
-        let mut pruned = Pruned::default();
-        for image in listed {
-            if used.contains(&crate::read::image_id(&image.id)) {
-                continue;
-            }
-            let names: Vec<String> = image.repo_tags.iter().map(|name| spelled_out(name)).collect();
-            if names.iter().any(|name| keep.contains(name)) {
-                continue;
-            }
-            pruned.bytes += u64::try_from(image.size).unwrap_or_default();
-            for name in names.into_iter().filter(|name| !name.contains("<none>")) {
-                if !request.dry_run {
-                    self.remove_image(&name).await?;
-                }
-                pruned.images.push(name);
-            }
-        }
-        Ok(pruned)
     }
 }
 

@@ -1,4 +1,5 @@
-//! What was adopted: labels of what exists cannot be changed, so that a file says whose it is.
+//! What labels cannot say, in a file: what was adopted (labels of what exists cannot be changed), which images were
+//! brought here, and until when images and volumes were needed.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -6,14 +7,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use homeostat_files::{read_json, write_json_durably};
 use homeostat_reconciler::{ErrorKind, PortError, ResourceKey};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::names::engine_name;
 
 /// The file in the data directory.
-const FILE: &str = "adopted.json";
+const FILE: &str = "ledger.json";
 
-/// What was adopted.
+/// See the module's documentation.
 #[derive(Debug)]
 pub(crate) struct Ledger {
     path: PathBuf,
@@ -29,7 +31,21 @@ struct Entries {
     volumes: BTreeMap<ResourceKey, String>,
     /// The engine's names.
     networks: BTreeMap<ResourceKey, String>,
+    /// Until when images were needed, by id.
+    images: BTreeMap<String, Needed>,
+    /// Until when volumes were needed, by the engine's name.
+    volumes_needed: BTreeMap<String, Timestamp>,
 }
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Needed {
+    until: Timestamp,
+    /// Homeostat has brought it here.
+    pulled: bool,
+}
+
+/// As many images and volumes are remembered; the longest unneeded ones are forgotten first.
+const REMEMBERED: usize = 1000;
 
 impl Ledger {
     /// Reads the file, if it is there.
@@ -83,6 +99,36 @@ impl Ledger {
         self.change(|entries| drop(entries.containers.remove(id)))
     }
 
+    /// An image was brought here.
+    pub(crate) fn pulled(&self, id: &str, now: Timestamp) -> Result<(), PortError> {
+        self.change(|entries| {
+            entries.images.insert(id.to_owned(), Needed { until: now, pulled: true });
+        })
+    }
+
+    pub(crate) fn has_pulled(&self, id: &str) -> bool {
+        self.lock().images.get(id).is_some_and(|needed| needed.pulled)
+    }
+
+    /// An image and volumes were needed until now.
+    pub(crate) fn needed(&self, image: &str, volumes: Vec<String>, now: Timestamp) -> Result<(), PortError> {
+        self.change(|entries| {
+            let pulled = entries.images.get(image).is_some_and(|needed| needed.pulled);
+            entries.images.insert(image.to_owned(), Needed { until: now, pulled });
+            entries.volumes_needed.extend(volumes.into_iter().map(|volume| (volume, now)));
+            forget_oldest(&mut entries.images, |needed| needed.until);
+            forget_oldest(&mut entries.volumes_needed, |needed| *needed);
+        })
+    }
+
+    pub(crate) fn image_needed(&self, id: &str) -> Option<Timestamp> {
+        self.lock().images.get(id).map(|needed| needed.until)
+    }
+
+    pub(crate) fn volume_needed(&self, name: &str) -> Option<Timestamp> {
+        self.lock().volumes_needed.get(name).copied()
+    }
+
     /// The name of a volume at the engine.
     pub(crate) fn volume_name(&self, key: &ResourceKey) -> String {
         self.lock().volumes.get(key).cloned().unwrap_or_else(|| engine_name(key))
@@ -117,6 +163,14 @@ impl Ledger {
 
     pub(crate) fn forget_network(&self, key: &ResourceKey) -> Result<(), PortError> {
         self.change(|entries| drop(entries.networks.remove(key)))
+    }
+}
+
+fn forget_oldest<T>(entries: &mut BTreeMap<String, T>, until: impl Fn(&T) -> Timestamp) {
+    while entries.len() > REMEMBERED {
+        let oldest = entries.iter().min_by_key(|(_, entry)| until(entry)).map(|(name, _)| name.clone());
+        let Some(oldest) = oldest else { return };
+        entries.remove(&oldest);
     }
 }
 

@@ -26,6 +26,7 @@ mod networks;
 mod observe;
 mod port;
 mod processes;
+mod prune;
 mod read;
 mod update;
 mod usage;

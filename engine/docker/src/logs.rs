@@ -30,7 +30,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(5);
 type Lines = BoxStream<'static, Result<LogLine, PortError>>;
 
 impl Inner {
-    fn log_directory(&self, key: &ResourceKey) -> PathBuf {
+    pub(crate) fn log_directory(&self, key: &ResourceKey) -> PathBuf {
         self.logs.join(key.app.as_str()).join(key.name.as_str())
     }
 

@@ -89,8 +89,8 @@ impl Instance {
         HashMap::from([(INSTANCE.to_owned(), self.id.clone())])
     }
 
-    /// Finds the images that have it.
-    pub(crate) fn image_filter(&self) -> Vec<String> {
-        vec![format!("{INSTANCE}={}", self.id)]
+    /// Whether an image has it.
+    pub(crate) fn has_built(&self, labels: &HashMap<String, String>) -> bool {
+        labels.get(INSTANCE) == Some(&self.id)
     }
 }

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
 use homeostat_reconciler::ports::{
-    BuildRequest, ContainerRequest, Engine, EngineEvent, EngineInfo, ExecOutcome, ExecRequest, ImagePrune,
-    LogLine, LogQuery, Progress, Pruned, Usage,
+    BuildRequest, ContainerRequest, Engine, EngineEvent, EngineInfo, ExecOutcome, ExecRequest, LogLine,
+    LogQuery, Progress, PruneRequest, Pruned, Usage,
 };
 use homeostat_reconciler::{Observed, ObservedContainer, PortError, ResourceKey};
 use homeostat_spec::{LogRotation, Network, Resources, Volume};
@@ -69,8 +69,8 @@ impl Engine for Docker {
         self.inner.remove_image(reference).await
     }
 
-    async fn prune_images(&self, request: &ImagePrune) -> Result<Pruned, PortError> {
-        self.inner.prune_images(request).await
+    async fn prune(&self, request: &PruneRequest) -> Result<Pruned, PortError> {
+        Box::pin(self.inner.prune(request)).await
     }
 
     async fn create_volume(&self, key: &ResourceKey, volume: &Volume) -> Result<(), PortError> {

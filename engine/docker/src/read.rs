@@ -290,7 +290,7 @@ fn volume_of_app(name: &str, key: &ResourceKey) -> Option<ResourceKey> {
 }
 
 /// The engines name volumes that nobody names with 64 hexadecimal digits.
-fn is_anonymous(name: &str) -> bool {
+pub(crate) fn is_anonymous(name: &str) -> bool {
     name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 

@@ -1,0 +1,324 @@
+//! Pruning: what nobody needs, and how long nobody has.
+//!
+//! Homeostat's own are the containers and volumes with its labels, the images that it has built or pulled, and the logs
+//! that it has kept. The rest is others', and so is the build cache: the engines do not tell who has built what.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bollard::models::{ContainerSummary, ImageSummary};
+use bollard::query_parameters::{
+    ListContainersOptionsBuilder, ListImagesOptionsBuilder, ListVolumesOptions, PruneBuildOptionsBuilder,
+    RemoveContainerOptions, RemoveImageOptionsBuilder, RemoveVolumeOptions,
+};
+use fs_err as fs;
+use homeostat_files::{disk_usage, remove_tree};
+use homeostat_reconciler::ports::{PruneRequest, Pruned, PrunedItem};
+use homeostat_reconciler::{PortError, ResourceKey, chain, spelled_out};
+use homeostat_spec::{MountSource, Name, PruneKind, PruneRule};
+use jiff::Timestamp;
+
+use crate::engine::Inner;
+use crate::failure::Failure;
+use crate::read::{image_id, is_anonymous};
+
+impl Inner {
+    /// Removes what the request takes. What cannot be removed, as since it is needed meanwhile, stays, and is logged.
+    pub(crate) async fn prune(&self, request: &PruneRequest) -> Result<Pruned, PortError> {
+        let about = |failure: Failure| failure.about("what nobody needs cannot be removed");
+        let mut items = Vec::new();
+        let mut gone = BTreeSet::new();
+        if request.rules.contains_key(&PruneKind::Container) {
+            items.extend(self.prune_containers(request, &mut gone).await.map_err(about)?);
+        }
+        if request.rules.contains_key(&PruneKind::Image) {
+            items.extend(self.prune_images(request, &gone).await.map_err(about)?);
+        }
+        if request.rules.contains_key(&PruneKind::Volume) {
+            items.extend(Box::pin(self.prune_volumes(request, &gone)).await.map_err(about)?);
+        }
+        if let Some(rule) = request.rules.get(&PruneKind::BuildCache)
+            && request.others
+            && !request.dry_run
+        {
+            items.extend(self.prune_build_cache(rule).await.map_err(about)?);
+        }
+        if request.rules.contains_key(&PruneKind::Log) {
+            items.extend(Box::pin(self.prune_logs(request)).await.map_err(about)?);
+        }
+        Ok(Pruned::of(items))
+    }
+
+    /// Exited containers. `gone` gets the ids of those that go, or would.
+    async fn prune_containers(
+        &self,
+        request: &PruneRequest,
+        gone: &mut BTreeSet<String>,
+    ) -> Result<Vec<PrunedItem>, Failure> {
+        let api = self.api().await?;
+        let with_sizes = ListContainersOptionsBuilder::default().all(true).size(true).build();
+        let listed = self.answer_within(SIZED, api.list_containers(Some(with_sizes))).await?;
+        let mut items = Vec::new();
+        for container in listed {
+            let id = container.id.clone().unwrap_or_default();
+            let Some(seen) = self.inspect(&id).await? else { continue };
+            let (name, age) = match &seen.key {
+                Some(key) => (key.to_string(), request.takes_container(key, &seen.observed)),
+                None if request.others => (name_of(&container), takes_foreign(request, &container, &seen)),
+                None => continue,
+            };
+            let Some(age) = age else { continue };
+            let removed = match &seen.key {
+                _ if request.dry_run => Ok(()),
+                Some(key) => self.remove_container(key).await,
+                // Volumes without a name stay: they may hold what somebody wants.
+                None => {
+                    let done = self.answer(api.remove_container(&id, None::<RemoveContainerOptions>)).await;
+                    done.map_err(|failure| failure.about(format!("container {name} cannot be removed")))
+                }
+            };
+            if told(&name, removed) {
+                let bytes = container.size_rw.and_then(|size| size.try_into().ok()).unwrap_or_default();
+                items.push(PrunedItem::new(PruneKind::Container, name, bytes, age));
+                gone.insert(id);
+            }
+        }
+        Ok(items)
+    }
+
+    async fn prune_images(
+        &self,
+        request: &PruneRequest,
+        gone: &BTreeSet<String>,
+    ) -> Result<Vec<PrunedItem>, Failure> {
+        let containers = self.list_containers().await?;
+        let stays =
+            |container: &&ContainerSummary| !gone.contains(container.id.as_deref().unwrap_or_default());
+        let used: BTreeSet<String> = containers
+            .iter()
+            .filter(stays)
+            .filter_map(|container| container.image_id.as_deref().map(image_id))
+            .collect();
+        let api = self.api().await?;
+        let every = ListImagesOptionsBuilder::default().all(false).build();
+        let mut items = Vec::new();
+        for image in self.answer(api.list_images(Some(every))).await? {
+            let is_own =
+                self.instance.has_built(&image.labels) || self.ledger.has_pulled(&image_id(&image.id));
+            if !used.contains(&image_id(&image.id)) && (is_own || request.others) {
+                items.extend(self.prune_image(request, &image).await?);
+            }
+        }
+        Ok(items)
+    }
+
+    /// The references of an image that go; with the last one goes the image, whose size counts for that.
+    async fn prune_image(
+        &self,
+        request: &PruneRequest,
+        image: &ImageSummary,
+    ) -> Result<Vec<PrunedItem>, Failure> {
+        let id = image_id(&image.id);
+        let created = Timestamp::from_second(image.created).unwrap_or_default();
+        let needed = self.ledger.image_needed(&id).map_or(created, |needed| needed.max(created));
+        let labels: BTreeMap<String, String> = image.labels.clone().into_iter().collect();
+        let tags: Vec<String> =
+            image.repo_tags.iter().filter(|tag| !tag.contains("<none>")).cloned().collect();
+        let names: Vec<Option<String>> = if tags.is_empty() {
+            vec![None]
+        } else {
+            tags.iter().map(|tag| Some(spelled_out(tag))).collect()
+        };
+        let api = self.api().await?;
+        let mut items = Vec::new();
+        for name in &names {
+            let Some(age) = request.takes_image(name.as_deref(), &labels, needed) else { continue };
+            let shown = name.clone().unwrap_or_else(|| id.clone());
+            let options = RemoveImageOptionsBuilder::default().force(false).build();
+            let removed = if request.dry_run {
+                Ok(())
+            } else {
+                let done = self.answer(api.remove_image(&shown, Some(options), None)).await;
+                done.map(drop).map_err(|failure| failure.about(format!("image {shown} cannot be removed")))
+            };
+            if told(&shown, removed) {
+                items.push(PrunedItem::new(PruneKind::Image, shown, 0, age));
+            }
+        }
+        if items.len() == names.len()
+            && let Some(last) = items.last_mut()
+        {
+            last.bytes = image.size.try_into().unwrap_or_default();
+        }
+        self.changed(crate::cache::List::Images);
+        Ok(items)
+    }
+
+    async fn prune_volumes(
+        &self,
+        request: &PruneRequest,
+        gone: &BTreeSet<String>,
+    ) -> Result<Vec<PrunedItem>, Failure> {
+        let used = self.used_volumes(gone).await?;
+        let api = self.api().await?;
+        let listed = self.answer(api.list_volumes(None::<ListVolumesOptions>)).await?;
+        let mut items = Vec::new();
+        for volume in listed.volumes.unwrap_or_default() {
+            if used.contains(&volume.name) {
+                continue;
+            }
+            let key = self.ledger.volume(&volume.name).or_else(|| self.instance.owner(&volume.labels));
+            let labels: BTreeMap<String, String> = volume.labels.clone().into_iter().collect();
+            let created = volume.created_at.as_ref().and_then(|at| at.parse().ok());
+            let needed = self.ledger.volume_needed(&volume.name).or(created).unwrap_or_default();
+            let age = match &key {
+                Some(key) => request.takes_volume(key, &labels, needed),
+                None if request.others && is_anonymous(&volume.name) => {
+                    request.takes(PruneKind::Volume, Some(&volume.name), &labels, needed)
+                }
+                None => None,
+            };
+            let Some(age) = age else { continue };
+            let name = key.as_ref().map_or_else(|| volume.name.clone(), ToString::to_string);
+            let bytes = self.size_on_this_host(&volume.mountpoint);
+            let removed = match &key {
+                _ if request.dry_run => Ok(()),
+                Some(key) => self.remove_volume(key).await,
+                None => {
+                    let done =
+                        self.answer(api.remove_volume(&volume.name, None::<RemoveVolumeOptions>)).await;
+                    done.map_err(|failure| failure.about(format!("volume {name} cannot be removed")))
+                }
+            };
+            if told(&name, removed) {
+                items.push(PrunedItem::new(PruneKind::Volume, name, bytes, age));
+            }
+        }
+        Ok(items)
+    }
+
+    /// Names of the volumes that containers use, whoever made these.
+    async fn used_volumes(&self, gone: &BTreeSet<String>) -> Result<BTreeSet<String>, Failure> {
+        let containers = self.list_containers().await?;
+        let stays =
+            |container: &&ContainerSummary| !gone.contains(container.id.as_deref().unwrap_or_default());
+        let mounts = containers.iter().filter(stays).flat_map(|container| container.mounts.iter().flatten());
+        Ok(mounts.filter_map(|mount| mount.name.clone()).collect())
+    }
+
+    /// The size of a directory of the engine's, where that is on this host.
+    fn size_on_this_host(&self, directory: &str) -> u64 {
+        if !self.endpoint.is_local() || directory.is_empty() {
+            return 0;
+        }
+        disk_usage(directory).unwrap_or_default()
+    }
+
+    /// The engine itself counts the age of what it keeps of builds.
+    async fn prune_build_cache(&self, rule: &PruneRule) -> Result<Vec<PrunedItem>, Failure> {
+        let until = format!("{}s", rule.age().as_secs());
+        let filters = HashMap::from([("until", vec![until])]);
+        let options = PruneBuildOptionsBuilder::default().all(true).filters(&filters).build();
+        let api = self.api().await?;
+        let pruned = self.answer_within(SIZED, api.prune_build(Some(options))).await?;
+        // Only the sum is told: it counts for the first.
+        let mut bytes = pruned.space_reclaimed.and_then(|bytes| bytes.try_into().ok()).unwrap_or_default();
+        let names = pruned.caches_deleted.unwrap_or_default();
+        Ok(names
+            .into_iter()
+            .map(|name| PrunedItem::new(PruneKind::BuildCache, name, std::mem::take(&mut bytes), rule.age()))
+            .collect())
+    }
+
+    /// Kept logs of containers that are no more.
+    async fn prune_logs(&self, request: &PruneRequest) -> Result<Vec<PrunedItem>, Failure> {
+        let observed = self.observe().await?;
+        let mut items = Vec::new();
+        for key in kept_logs(&self.logs) {
+            if observed.containers.contains_key(&key) || request.keep.container(&key) {
+                continue;
+            }
+            let (directory, name) = (self.log_directory(&key), key.to_string());
+            let written = last_written(&directory).unwrap_or(request.now);
+            let age = request.takes(PruneKind::Log, Some(&name), &BTreeMap::new(), written);
+            let Some(age) = age else { continue };
+            let bytes = disk_usage(&directory).unwrap_or_default();
+            let removed = if request.dry_run { Ok(()) } else { remove_tree(&directory).map(drop) };
+            match removed {
+                Ok(()) => items.push(PrunedItem::new(PruneKind::Log, name, bytes, age)),
+                Err(error) => tracing::warn!(%key, %error, "its log cannot be pruned"),
+            }
+        }
+        Ok(items)
+    }
+
+    /// Notes that what a container needed was needed until now.
+    pub(crate) fn note_needed(
+        &self,
+        key: &ResourceKey,
+        container: &crate::read::Seen,
+    ) -> Result<(), PortError> {
+        let volumes = container.observed.config.mounts.iter().filter_map(|mount| match &mount.source {
+            MountSource::Volume(name) => {
+                Some(self.ledger.volume_name(&ResourceKey::new(key.app.clone(), name.clone())))
+            }
+            _ => None,
+        });
+        self.ledger.needed(&container.observed.image_id, volumes.collect(), Timestamp::now())
+    }
+}
+
+/// Sizes are counted file by file.
+const SIZED: Duration = Duration::from_mins(5);
+
+/// For how long somebody else's container has been exited, if it is to be removed.
+fn takes_foreign(
+    request: &PruneRequest,
+    container: &ContainerSummary,
+    seen: &crate::read::Seen,
+) -> Option<Duration> {
+    let exit = seen.observed.exit.as_ref()?;
+    let labels: BTreeMap<String, String> = container.labels.clone().unwrap_or_default().into_iter().collect();
+    request.takes(PruneKind::Container, Some(&name_of(container)), &labels, exit.finished_at)
+}
+
+fn name_of(container: &ContainerSummary) -> String {
+    let name = container.names.iter().flatten().next();
+    name.map(|name| name.trim_start_matches('/').to_owned()).unwrap_or_default()
+}
+
+/// Whether something was removed; logs why not.
+fn told(name: &str, removed: Result<(), PortError>) -> bool {
+    match removed {
+        Ok(()) => true,
+        Err(error) => {
+            tracing::warn!(name, error = chain(&error), "it cannot be pruned");
+            false
+        }
+    }
+}
+
+fn kept_logs(directory: &Path) -> Vec<ResourceKey> {
+    let apps = names_in(directory);
+    let of_app = |(app, path): (Name, PathBuf)| {
+        names_in(&path).into_iter().map(move |(name, _)| ResourceKey::new(app.clone(), name))
+    };
+    apps.into_iter().flat_map(of_app).collect()
+}
+
+fn names_in(directory: &Path) -> Vec<(Name, PathBuf)> {
+    let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
+    let named = entries.filter_map(|entry| {
+        let entry = entry.ok()?;
+        Some((entry.file_name().to_str()?.parse().ok()?, entry.path()))
+    });
+    named.collect()
+}
+
+fn last_written(directory: &Path) -> Option<Timestamp> {
+    let entries = fs::read_dir(directory).ok()?;
+    let times =
+        entries.filter_map(|entry| Timestamp::try_from(entry.ok()?.metadata().ok()?.modified().ok()?).ok());
+    times.max()
+}
