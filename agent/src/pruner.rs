@@ -61,7 +61,11 @@ impl Pruner {
         let result = running.await;
         self.running = None;
         match &result {
-            Ok(_) => self.retry.succeeded(),
+            Ok(_) => {
+                self.retry.succeeded();
+                // With a clock that was set back, this one may seem to have been at the time of the one before.
+                self.next = None;
+            }
             Err(_) => self.retry.failed(),
         }
         result
