@@ -1,0 +1,90 @@
+# Keeps a daemon for a test, and takes it down with all that came of it when the test closes this script's stdin: by
+# itself, or because it was killed.
+# usage: keeper DIRECTORY NAME COMMAND...      run with `bash -c`
+# Each line `start` on stdin starts COMMAND, logs to DIRECTORY/log and answers with its process id.
+set -u
+trap '' INT TERM HUP
+
+hierarchies() {
+    awk '$(NF-2) == "cgroup" || $(NF-2) == "cgroup2" { print $5 }' /proc/self/mountinfo
+}
+
+# Within namespaces and control groups of its own: nothing that is mounted or grouped here is seen outside.
+within() {
+    local point kind options
+    # What has a fixed path in /run would be that of every daemon.
+    mount -t tmpfs -o mode=755 run /run
+    while read -r point kind options; do
+        umount "$point" && mount -t "$kind" -o "$options" "$kind" "$point" || exit 1
+        # Control groups of version 2 have processes in leaves only.
+        if [ "$kind" = cgroup2 ]; then
+            mkdir "$point/daemon" && echo $$ >"$point/daemon/cgroup.procs" || exit 1
+        fi
+    done < <(awk '$(NF-2) ~ /^cgroup2?$/ {
+        options = $NF
+        if ($(NF-2) == "cgroup2") options = "rw"
+        sub(/^rw,/, "", options)
+        sub(/xattr,/, "", options)
+        print $5, $(NF-2), options
+    }' /proc/self/mountinfo)
+    while read -r line; do
+        "$@" </dev/null >>"$directory/log" 2>&1 &
+        echo $!
+    done
+}
+
+join() {
+    local hierarchy group file
+    for hierarchy in $(hierarchies); do
+        group=$hierarchy/$name
+        mkdir "$group" || exit 1
+        for file in cpuset.cpus cpuset.mems; do
+            # Version 1 lets no process into a group without processors and memory.
+            if [ -f "$hierarchy/cgroup.clone_children" ] && [ -f "$group/$file" ]; then
+                cat "$hierarchy/$file" >"$group/$file"
+            fi
+        done
+        echo $BASHPID >"$group/cgroup.procs" || exit 1
+    done
+}
+
+processes() {
+    local hierarchy
+    for hierarchy in $(hierarchies); do
+        find "$hierarchy/$name" -name cgroup.procs -exec cat {} + 2>/dev/null
+    done | sort -u
+}
+
+# What is frozen dies only once it is thawed.
+end() {
+    local hierarchy left
+    for _ in $(seq 500); do
+        left=$(processes)
+        [ -n "$left" ] || break
+        for hierarchy in $(hierarchies); do
+            find "$hierarchy/$name" -name freezer.state -exec sh -c 'echo THAWED >"$1"' - {} \; 2>/dev/null
+        done
+        # shellcheck disable=SC2086
+        kill -KILL $left 2>/dev/null
+        sleep 0.01
+    done
+    for hierarchy in $(hierarchies); do
+        find "$hierarchy/$name" -depth -type d -exec rmdir {} + 2>/dev/null
+    done
+    rm -rf "$directory"
+}
+
+if [ "$1" = within ]; then
+    directory=$2
+    shift 2
+    within "$@"
+    exit
+fi
+directory=$1
+name=$2
+shift 2
+(
+    join
+    exec unshare --mount --cgroup --propagation slave bash -c "$BASH_EXECUTION_STRING" keeper within "$directory" "$@"
+)
+end >/dev/null

@@ -1,0 +1,17 @@
+//! Docker Engine and Podman for one test each.
+//!
+//! A daemon has mounts, control groups, a data directory and a socket of its own, and the network namespace of the test's
+//! process. It ends with the test, with everything that came of it, also when the test panics or is killed: see
+//! `keeper.sh`.
+
+#![expect(clippy::unwrap_used, reason = "a daemon that cannot be had fails the test")]
+#![expect(clippy::missing_panics_doc, reason = "a daemon that cannot be had fails the test")]
+
+mod docker;
+mod keeper;
+mod ping;
+mod podman;
+
+pub use docker::Docker;
+pub use keeper::Daemon;
+pub use podman::Podman;

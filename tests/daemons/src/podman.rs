@@ -1,0 +1,77 @@
+//! Podman.
+
+use std::ops::{Deref, DerefMut};
+use std::path::Path;
+use std::process::Command;
+
+use crate::Daemon;
+
+/// Podman's service of the Docker API.
+#[derive(Debug)]
+pub struct Podman(Daemon);
+
+impl Podman {
+    /// Starts one that keeps everything in this directory, which is made for it.
+    pub fn start(directory: &Path) -> Self {
+        fs_err::create_dir_all(directory).unwrap();
+        let file = |name: &str| directory.join(name);
+        let socket = file("podman.sock");
+        fs_err::write(file("containers.conf"), configuration(directory)).unwrap();
+        fs_err::write(file("storage.conf"), storage(directory)).unwrap();
+        fs_err::write(file("registries.conf"), "").unwrap();
+        fs_err::write(file("policy.json"), r#"{"default":[{"type":"insecureAcceptAnything"}]}"#).unwrap();
+        let mut command = Command::new("podman");
+        command.env("CONTAINERS_CONF", file("containers.conf"));
+        command.env("CONTAINERS_STORAGE_CONF", file("storage.conf"));
+        command.env("CONTAINERS_REGISTRIES_CONF", file("registries.conf"));
+        command.args(["--log-level=info", "system", "service", "--time=0"]);
+        command.arg(format!("unix://{}", socket.display()));
+        let mut daemon = Daemon::keep(directory, socket, &mut command);
+        daemon.start();
+        Self(daemon)
+    }
+}
+
+/// crun of Debian 12 refuses a host with both versions of control groups, so runc it is. Limits of processes and files
+/// that a test's host may not raise are left as they are.
+fn configuration(directory: &Path) -> String {
+    let directory = directory.display();
+    format!(
+        r#"[containers]
+default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
+
+[engine]
+runtime = "runc"
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+events_logfile_path = "{directory}/events"
+static_dir = "{directory}/data/libpod"
+volume_path = "{directory}/data/volumes"
+tmp_dir = "{directory}/run/libpod"
+signature_policy_path = "{directory}/policy.json"
+
+[network]
+network_backend = "netavark"
+network_config_dir = "{directory}/networks"
+"#
+    )
+}
+
+fn storage(directory: &Path) -> String {
+    let directory = directory.display();
+    format!("[storage]\ndriver = \"overlay\"\ngraphroot = \"{directory}/data\"\nrunroot = \"{directory}/run\"\n")
+}
+
+impl Deref for Podman {
+    type Target = Daemon;
+
+    fn deref(&self) -> &Daemon {
+        &self.0
+    }
+}
+
+impl DerefMut for Podman {
+    fn deref_mut(&mut self) -> &mut Daemon {
+        &mut self.0
+    }
+}

@@ -1,0 +1,199 @@
+//! A daemon starts, runs containers, obeys, and leaves nothing.
+
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use homeostat_daemons::{Daemon, Docker, Podman};
+
+/// How long something may take that is done at once on a quiet machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Runs a test in a network namespace of its own, on a directory of its own.
+fn on_host(test: impl FnOnce(&Path)) {
+    nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).unwrap();
+    homeostat_network::loopback_up().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    test(&directory.path().join("daemon"));
+    assert_nothing_is_left(directory.path());
+}
+
+/// Docker's own client, which speaks to both.
+fn client(daemon: &Daemon, arguments: &[&str]) -> String {
+    let mut command = Command::new("docker");
+    command.arg("--host").arg(format!("unix://{}", daemon.socket().display())).args(arguments);
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {error}\n{}", daemon.logs());
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// Starts a container that sleeps on a network with a published port, and gives its process.
+fn run_a_container(daemon: &Daemon, directory: &Path) -> String {
+    let root = directory.join("root");
+    fs_err::create_dir_all(root.join("bin")).unwrap();
+    fs_err::copy("/bin/busybox", root.join("bin/busybox")).unwrap();
+    let archive = directory.join("root.tar");
+    assert!(Command::new("tar").arg("-cf").arg(&archive).arg("-C").arg(&root).arg(".").status().unwrap().success());
+    client(daemon, &["import", archive.to_str().unwrap(), "localhost/base:1"]);
+    client(daemon, &["network", "create", "front"]);
+    let options = ["run", "--detach", "--name=one", "--network=front", "--publish=8080:80", "--stop-timeout=0"];
+    client(daemon, &[&options[..], &["localhost/base:1", "/bin/busybox", "sleep", "1000"]].concat());
+    process_of(daemon)
+}
+
+fn process_of(daemon: &Daemon) -> String {
+    client(daemon, &["inspect", "--format={{.State.Pid}}", "one"])
+}
+
+fn is_alive(process: &str) -> bool {
+    Path::new("/proc").join(process).exists()
+}
+
+/// What mentions a directory: processes and mounts; and control groups and links of daemons of this test.
+fn assert_nothing_is_left(directory: &Path) {
+    let text = directory.to_str().unwrap();
+    let names = fs_err::read_dir("/proc").unwrap().map(|entry| entry.unwrap().path());
+    let lines = names.filter_map(|path| fs_err::read(path.join("cmdline")).ok());
+    let left: Vec<_> = lines
+        .map(|line| String::from_utf8_lossy(&line).replace('\0', " "))
+        .filter(|line| line.contains(text))
+        .collect();
+    assert!(left.is_empty(), "processes are left: {left:#?}");
+    let mounts = fs_err::read_to_string("/proc/self/mountinfo").unwrap();
+    assert!(!mounts.contains(text), "mounts are left: {mounts}");
+    let group = format!("homeostat-test-{}-", std::process::id());
+    let groups = Command::new("find").args(["/sys/fs/cgroup", "-maxdepth", "2", "-name"]).arg(group + "*").output();
+    assert_eq!(String::from_utf8(groups.unwrap().stdout).unwrap(), "", "control groups are left");
+    let files: Vec<_> = fs_err::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(files.is_empty(), "files are left: {files:?}");
+}
+
+#[test]
+fn docker_runs_containers_and_leaves_nothing() {
+    on_host(|directory| {
+        let docker = Docker::start(directory);
+        let process = run_a_container(&docker, directory);
+        assert!(is_alive(&process));
+        drop(docker);
+        assert!(!is_alive(&process));
+    });
+}
+
+#[test]
+fn podman_runs_containers_and_leaves_nothing() {
+    on_host(|directory| {
+        let podman = Podman::start(directory);
+        let process = run_a_container(&podman, directory);
+        assert!(is_alive(&process));
+        drop(podman);
+        assert!(!is_alive(&process));
+    });
+}
+
+#[test]
+fn a_paused_container_leaves_nothing() {
+    on_host(|directory| {
+        let docker = Docker::start(directory);
+        let process = run_a_container(&docker, directory);
+        client(&docker, &["pause", "one"]);
+        drop(docker);
+        assert!(!is_alive(&process));
+    });
+}
+
+#[test]
+fn containers_end_with_their_docker_unless_they_are_to_be_kept() {
+    on_host(|directory| {
+        let mut docker = Docker::start(directory);
+        let process = run_a_container(&docker, directory);
+        docker.restart();
+        assert!(!is_alive(&process));
+        drop(docker);
+
+        let mut docker = Docker::start_with_live_restore(directory);
+        let process = run_a_container(&docker, directory);
+        for end in [Daemon::stop, Daemon::kill] {
+            end(&mut docker);
+            assert!(is_alive(&process));
+            docker.start();
+            assert_eq!(process_of(&docker), process);
+        }
+        assert_eq!(client(&docker, &["exec", "one", "/bin/busybox", "echo", "there"]), "there");
+    });
+}
+
+#[test]
+fn containers_outlive_podmans_service() {
+    on_host(|directory| {
+        let mut podman = Podman::start(directory);
+        let process = run_a_container(&podman, directory);
+        for end in [Daemon::stop, Daemon::kill] {
+            end(&mut podman);
+            podman.start();
+            assert_eq!(process_of(&podman), process);
+        }
+        assert!(is_alive(&process));
+    });
+}
+
+#[test]
+fn a_frozen_daemon_answers_once_it_is_thawed() {
+    on_host(|directory| {
+        let docker = Docker::start(directory);
+        docker.freeze();
+        let mut asks = Command::new("docker")
+            .arg(format!("--host=unix://{}", docker.socket().display()))
+            .args(["version"])
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        // Not a wait for something: the time in which it must not answer.
+        std::thread::sleep(Duration::from_millis(200));
+        assert!(asks.try_wait().unwrap().is_none());
+        docker.thaw();
+        assert!(asks.wait().unwrap().success());
+    });
+}
+
+/// What is done in the process of the test below.
+const KILLED: &str = "HOMEOSTAT_TEST_KILLED_IN";
+
+/// Run by [`a_test_that_is_killed_leaves_nothing`] in another process, which waits to be killed.
+#[test]
+fn waits_to_be_killed_when_asked_to() {
+    let Some(directory) = std::env::var_os(KILLED) else { return };
+    let directory = Path::new(&directory);
+    let docker = Docker::start(&directory.join("daemon"));
+    run_a_container(&docker, &directory.join("daemon"));
+    fs_err::write(directory.join("ready"), "").unwrap();
+    std::thread::sleep(Duration::from_hours(1));
+}
+
+#[test]
+fn a_test_that_is_killed_leaves_nothing() {
+    on_host(|directory| {
+        let directory = directory.parent().unwrap();
+        let mut test = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "waits_to_be_killed_when_asked_to"])
+            .env(KILLED, directory)
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let wait_for = |what: &str, condition: &dyn Fn() -> bool| {
+            let deadline = Instant::now() + PATIENCE;
+            while !condition() {
+                assert!(Instant::now() < deadline, "{what}");
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        };
+        let ready = directory.join("ready");
+        wait_for("its container runs", &|| ready.exists());
+        test.kill().unwrap();
+        test.wait().unwrap();
+        fs_err::remove_file(ready).unwrap();
+        wait_for("nothing is left", &|| fs_err::read_dir(directory).unwrap().next().is_none());
+    });
+}
