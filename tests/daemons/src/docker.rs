@@ -27,13 +27,19 @@ impl Docker {
         let socket = file("docker.sock");
         // What the host's own daemon is told is not for this one.
         fs_err::write(file("daemon.json"), "{}").unwrap();
-        let mut command = Command::new("dockerd");
+        // A containerd that has ended and that nobody has reaped yet is taken for alive, and waited for.
+        let mut command = Command::new("sh");
+        command.args(["-c", "rm -f \"$0\"; exec dockerd \"$@\""]).arg(file("run/containerd/containerd.pid"));
         command.arg("--config-file").arg(file("daemon.json"));
         command.arg("--data-root").arg(file("data")).arg("--exec-root").arg(file("run"));
         command.arg("--pidfile").arg(file("pid"));
         command.arg(format!("--host=unix://{}", socket.display()));
         // The default bridge, which nobody uses, costs rules and time.
-        command.args(["--bridge=none", "--storage-driver=overlay2", "--exec-opt=native.cgroupdriver=cgroupfs"]);
+        command.args([
+            "--bridge=none",
+            "--storage-driver=overlay2",
+            "--exec-opt=native.cgroupdriver=cgroupfs",
+        ]);
         command.args(options);
         let mut daemon = Daemon::keep(directory, socket, &mut command);
         daemon.start();

@@ -102,10 +102,13 @@ impl Daemon {
     }
 
     fn end(&mut self, signal: Signal) {
-        self.signal(signal);
-        let process = self.process.take().unwrap();
+        let process = self.process.take().expect("it runs");
+        // Docker's containerd goes a moment after it, and the next Docker would still count on it.
+        let mut ending = children(process);
+        ending.push(process);
+        kill(process, signal).unwrap();
         let deadline = Instant::now() + Duration::from_secs(30);
-        while is_alive(process) {
+        while ending.iter().any(|process| is_alive(*process)) {
             assert!(Instant::now() < deadline, "it does not end:\n{}", self.logs());
             std::thread::sleep(Duration::from_millis(5));
         }
@@ -128,7 +131,15 @@ impl Drop for Daemon {
     }
 }
 
-/// Whether the process is there and has not ended: one that nobody has reaped yet has ended.
+fn children(process: Pid) -> Vec<Pid> {
+    let tasks = fs_err::read_dir(format!("/proc/{process}/task")).unwrap();
+    let lists = tasks.filter_map(|task| fs_err::read_to_string(task.ok()?.path().join("children")).ok());
+    let children =
+        lists.flat_map(|list| list.split_whitespace().map(|id| id.parse().unwrap()).collect::<Vec<_>>());
+    children.map(Pid::from_raw).collect()
+}
+
+/// Whether the process is there and has not ended; who inherits it may be slow to notice.
 fn is_alive(process: Pid) -> bool {
     let status = fs_err::read_to_string(format!("/proc/{process}/stat"));
     status.is_ok_and(|status| !status.rsplit(')').next().unwrap_or_default().starts_with(" Z"))

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How long a daemon may take until it answers. It takes half a second on a quiet machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Waits until the daemon behind a socket answers.
 pub(crate) fn wait_until_it_answers(socket: &Path) -> Result<(), String> {

@@ -59,7 +59,9 @@ network_config_dir = "{directory}/networks"
 
 fn storage(directory: &Path) -> String {
     let directory = directory.display();
-    format!("[storage]\ndriver = \"overlay\"\ngraphroot = \"{directory}/data\"\nrunroot = \"{directory}/run\"\n")
+    format!(
+        "[storage]\ndriver = \"overlay\"\ngraphroot = \"{directory}/data\"\nrunroot = \"{directory}/run\"\n"
+    )
 }
 
 impl Deref for Podman {

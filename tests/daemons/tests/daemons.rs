@@ -36,10 +36,21 @@ fn run_a_container(daemon: &Daemon, directory: &Path) -> String {
     fs_err::create_dir_all(root.join("bin")).unwrap();
     fs_err::copy("/bin/busybox", root.join("bin/busybox")).unwrap();
     let archive = directory.join("root.tar");
-    assert!(Command::new("tar").arg("-cf").arg(&archive).arg("-C").arg(&root).arg(".").status().unwrap().success());
+    assert!(
+        Command::new("tar")
+            .arg("-cf")
+            .arg(&archive)
+            .arg("-C")
+            .arg(&root)
+            .arg(".")
+            .status()
+            .unwrap()
+            .success()
+    );
     client(daemon, &["import", archive.to_str().unwrap(), "localhost/base:1"]);
     client(daemon, &["network", "create", "front"]);
-    let options = ["run", "--detach", "--name=one", "--network=front", "--publish=8080:80", "--stop-timeout=0"];
+    let options =
+        ["run", "--detach", "--name=one", "--network=front", "--publish=8080:80", "--stop-timeout=0"];
     client(daemon, &[&options[..], &["localhost/base:1", "/bin/busybox", "sleep", "1000"]].concat());
     process_of(daemon)
 }
@@ -48,24 +59,31 @@ fn process_of(daemon: &Daemon) -> String {
     client(daemon, &["inspect", "--format={{.State.Pid}}", "one"])
 }
 
+/// Whether it is there and has not ended; whoever inherited it may take a moment to notice.
 fn is_alive(process: &str) -> bool {
-    Path::new("/proc").join(process).exists()
+    let status = fs_err::read_to_string(format!("/proc/{process}/status"));
+    status.is_ok_and(|status| !status.contains("State:\tZ"))
+}
+
+fn processes_with(text: &str) -> Vec<String> {
+    let paths = fs_err::read_dir("/proc").unwrap().map(|entry| entry.unwrap().path());
+    let lines = paths.filter_map(|path| fs_err::read(path.join("cmdline")).ok());
+    lines
+        .map(|line| String::from_utf8_lossy(&line).replace('\0', " "))
+        .filter(|line| line.contains(text))
+        .collect()
 }
 
 /// What mentions a directory: processes and mounts; and control groups and links of daemons of this test.
 fn assert_nothing_is_left(directory: &Path) {
     let text = directory.to_str().unwrap();
-    let names = fs_err::read_dir("/proc").unwrap().map(|entry| entry.unwrap().path());
-    let lines = names.filter_map(|path| fs_err::read(path.join("cmdline")).ok());
-    let left: Vec<_> = lines
-        .map(|line| String::from_utf8_lossy(&line).replace('\0', " "))
-        .filter(|line| line.contains(text))
-        .collect();
+    let left = processes_with(text);
     assert!(left.is_empty(), "processes are left: {left:#?}");
     let mounts = fs_err::read_to_string("/proc/self/mountinfo").unwrap();
     assert!(!mounts.contains(text), "mounts are left: {mounts}");
     let group = format!("homeostat-test-{}-", std::process::id());
-    let groups = Command::new("find").args(["/sys/fs/cgroup", "-maxdepth", "2", "-name"]).arg(group + "*").output();
+    let groups =
+        Command::new("find").args(["/sys/fs/cgroup", "-maxdepth", "2", "-name"]).arg(group + "*").output();
     assert_eq!(String::from_utf8(groups.unwrap().stdout).unwrap(), "", "control groups are left");
     let files: Vec<_> = fs_err::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert!(files.is_empty(), "files are left: {files:?}");
@@ -194,6 +212,6 @@ fn a_test_that_is_killed_leaves_nothing() {
         test.kill().unwrap();
         test.wait().unwrap();
         fs_err::remove_file(ready).unwrap();
-        wait_for("nothing is left", &|| fs_err::read_dir(directory).unwrap().next().is_none());
+        wait_for("nothing is left", &|| processes_with(directory.to_str().unwrap()).is_empty());
     });
 }
