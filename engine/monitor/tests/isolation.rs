@@ -298,6 +298,8 @@ fn a_device_file_in_a_volume_is_none_and_one_that_the_host_mounts_is() {
         Mount { source: MountSource::Path(volume), target: "/host".into(), read_only: false },
     ];
     assert_eq!(container.run().1, "refused\nrefused\n");
+    // What is mounted on cannot be removed.
+    nix::mount::umount(&deep).unwrap();
 }
 
 #[test]

@@ -36,7 +36,8 @@ fn a_full_disk_is_said_leaves_nothing_and_is_survived() {
         }
         host.build("FROM base\nRUN echo a > /a\n").unwrap();
         let disk = host.store.directory().parent().unwrap().to_owned();
-        drop(host);
+        let Host { place: _kept, store, .. } = host;
+        drop(store);
         nix::mount::umount2(&disk, nix::mount::MntFlags::MNT_DETACH).unwrap();
     })
     .join()

@@ -185,5 +185,8 @@ fn a_full_disk_is_said_so_and_the_store_goes_on() {
             assert_eq!(fs::read_dir(store.directory().join(unfinished)).unwrap().count(), 0);
         }
         layer(500_000).unwrap().unwrap();
+        drop(store);
+        // What is mounted on cannot be removed.
+        nix::mount::umount(place.path()).unwrap();
     });
 }
