@@ -2,28 +2,34 @@
 //!
 //! A case is an async function that takes an engine and a [`World`] and panics when the engine breaks its promise.
 //! Each is named as the promise. [`every_case`] lists them all for an engine's test target, which makes a test of each
-//! on a fresh engine, and looks for leaks after it.
+//! on a fresh engine, and looks for leaks after it. What an engine cannot do is one of its [`gaps`], and fails there.
 //!
 //! What only one engine has (processes of its own, a reopened data directory) is tested in that engine's target.
 
 #![expect(clippy::unwrap_used, reason = "a broken promise panics, and the test that runs the case fails")]
 #![expect(clippy::missing_panics_doc, reason = "every case panics when its promise is broken")]
 
+pub mod crowd;
 pub mod events;
 pub mod exec;
 pub mod exits;
+mod gaps;
 pub mod images;
 pub mod limits;
 pub mod logs;
 pub mod mounts;
+pub mod names;
 pub mod networks;
+pub mod ports;
 pub mod process;
 pub mod prune;
+pub mod pulls;
 pub mod refusals;
 pub mod states;
 pub mod stop;
 mod world;
 
+pub use gaps::{Gap, UnderTest, gaps, hold_to};
 pub use world::World;
 pub use world::{
     APP, PATIENCE, config, create, image_log, key, log_lines, observe, run, run_to_end, shell, state,
@@ -35,6 +41,8 @@ pub use world::{
 macro_rules! every_case {
     ($callback:ident) => {
         $callback! {
+            crowd::many_containers_come_and_go_at_once,
+            crowd::many_commands_run_in_one_container_at_once,
             events::an_exit_is_told_as_an_event,
             exec::a_command_gives_its_code_and_output,
             exec::a_command_has_the_containers_environment_and_directory,
@@ -56,12 +64,14 @@ macro_rules! every_case {
             limits::processes_are_limited,
             limits::limits_change_in_place,
             limits::usage_is_told_of_what_runs,
+            limits::processor_time_is_limited,
             logs::both_streams_are_in_the_log_with_times,
             logs::a_tail_is_the_last_lines,
             logs::lines_before_a_time_are_left_out,
             logs::a_log_survives_the_container,
             logs::a_followed_log_goes_on,
             logs::a_log_of_nobody_is_empty,
+            logs::a_log_is_bounded_and_keeps_the_newest,
             mounts::a_named_volume_outlives_its_container,
             mounts::a_new_volume_begins_with_the_images_content,
             mounts::a_volume_with_content_is_left_as_it_is,
@@ -72,12 +82,22 @@ macro_rules! every_case {
             mounts::what_a_container_wrote_outlives_a_restart_and_not_its_removal,
             mounts::a_volume_in_use_cannot_be_removed,
             mounts::a_volume_is_created_and_removed_twice,
+            mounts::a_volume_mounted_read_only_cannot_be_written,
+            names::the_longest_names_work,
+            names::things_of_different_kinds_can_have_one_name,
+            names::the_same_name_in_another_app_is_another_container,
+            names::labels_are_observed_as_they_were_given,
             networks::a_published_port_answers,
             networks::a_published_port_moves_to_the_next_container,
             networks::containers_of_one_network_reach_each_other,
             networks::a_container_without_network_has_only_loopback,
             networks::a_network_in_use_cannot_be_removed,
             networks::a_network_is_created_and_removed_twice,
+            networks::containers_of_one_network_know_each_other_by_name,
+            networks::an_internal_network_has_no_way_out,
+            ports::a_port_is_published_on_the_address_asked_for,
+            ports::datagrams_reach_a_published_udp_port,
+            ports::one_number_is_a_port_of_each_protocol,
             process::the_image_gives_command_environment_and_directory,
             process::the_spec_wins_over_the_image,
             process::an_entrypoint_of_the_spec_drops_the_images_command,
@@ -94,6 +114,8 @@ macro_rules! every_case {
             prune::a_volume_goes_only_if_it_may_and_nobody_uses_it,
             prune::a_prune_without_rules_removes_nothing,
             prune::a_pruned_build_cache_is_built_anew,
+            process::the_process_told_is_the_first_of_the_container,
+            pulls::an_image_that_no_registry_has_is_named_by_a_pull,
             refusals::an_image_that_is_not_here_is_refused,
             refusals::a_missing_host_path_is_refused,
             refusals::an_unknown_user_is_refused,
@@ -104,8 +126,10 @@ macro_rules! every_case {
             states::a_created_container_does_not_run,
             states::a_started_container_runs_until_it_is_stopped,
             states::a_paused_container_does_nothing_until_it_is_resumed,
+            states::a_container_that_never_ran_is_removed,
             states::every_operation_can_be_repeated,
             states::observed_config_is_what_was_asked_for,
+            states::log_rotation_changes_in_place,
             stop::a_process_that_heeds_the_signal_gives_its_own_code,
             stop::a_process_that_ignores_the_signal_is_killed_after_the_grace,
             stop::the_images_stop_signal_is_sent,

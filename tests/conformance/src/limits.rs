@@ -60,3 +60,16 @@ pub async fn usage_is_told_of_what_runs(engine: &dyn Engine, world: &World) {
     };
     tokio::time::timeout(PATIENCE, measured).await.expect("use is counted");
 }
+
+/// A container gets no more processor time than it may have.
+pub async fn processor_time_is_limited(engine: &dyn Engine, world: &World) {
+    let mut asked = shell("while :; do :; done");
+    asked.resources.cpu_millis = Some(100);
+    let key = run(engine, world, "busy", asked).await;
+    let used = async || expect(engine.usage().await)[&key].cpu;
+    let (began, before) = (std::time::Instant::now(), used().await);
+    // Not a wait for something: the time over which its use is measured.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let (used, passed) = (used().await - before, began.elapsed());
+    assert!(used < passed / 4, "{used:?} in {passed:?}");
+}

@@ -76,3 +76,14 @@ pub async fn a_followed_log_goes_on(engine: &dyn Engine, world: &World) {
 pub async fn a_log_of_nobody_is_empty(engine: &dyn Engine, _world: &World) {
     assert_eq!(log(engine, &key("nobody"), &LogQuery::default()).await, []);
 }
+
+/// A log is rotated: it holds the newest lines, and not more than was asked for.
+pub async fn a_log_is_bounded_and_keeps_the_newest(engine: &dyn Engine, world: &World) {
+    let mut asked = shell("seq -w 1 50000 | sed 's/^/a line with the number /'");
+    asked.log = homeostat_spec::LogRotation { max_size: 256 << 10, max_files: 2 };
+    let (_, lines) = run_to_end(engine, world, "talker", asked).await;
+    assert_eq!(lines.last().unwrap(), "a line with the number 50000");
+    assert!(lines.is_sorted(), "in the order in which they were written");
+    let bytes: usize = lines.iter().map(String::len).sum();
+    assert!(bytes <= 512 << 10 && lines.len() > 1000, "{} lines, {bytes} bytes", lines.len());
+}

@@ -174,3 +174,14 @@ pub async fn a_volume_is_created_and_removed_twice(engine: &dyn Engine, world: &
     expect(engine.remove_volume(&key("data")).await);
     expect(engine.remove_volume(&key("data")).await);
 }
+
+/// A volume can be read-only for one container and writable for another.
+pub async fn a_volume_mounted_read_only_cannot_be_written(engine: &dyn Engine, world: &World) {
+    create_volume(engine, "data").await;
+    let mut writes = shell("echo kept > /data/file");
+    writes.mounts.push(volume("data", "/data"));
+    run_to_end(engine, world, "writer", writes).await;
+    let mut reads = shell("cat /data/file; { echo more >> /data/file; } 2>/dev/null || echo refused");
+    reads.mounts.push(Mount { read_only: true, ..volume("data", "/data") });
+    assert_eq!(run_to_end(engine, world, "reader", reads).await.1, ["kept", "refused"]);
+}

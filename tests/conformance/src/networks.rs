@@ -14,7 +14,7 @@ use crate::{PATIENCE, World, key, log_lines, observe, run, shell, wait_exited};
 const SERVE: &str = "echo $0 > /www/index.html; exec httpd -f -p 80 -h /www";
 
 /// Serves its own name on port 80 of its network, and on a port of the host.
-fn server(name: &str, port: u16) -> ContainerConfig {
+pub(crate) fn server(name: &str, port: u16) -> ContainerConfig {
     let words = ["/bin/sh", "-c", SERVE, name];
     let published =
         PublishedPort { host_ip: None, host_port: port, container_port: 80, protocol: Protocol::Tcp };
@@ -27,7 +27,7 @@ fn server(name: &str, port: u16) -> ContainerConfig {
 }
 
 /// The answer of a web server at an address of the host, as soon as there is one.
-async fn fetch(address: &str) -> String {
+pub(crate) async fn fetch(address: &str) -> String {
     let answer = async {
         loop {
             match try_fetch(address).await {
@@ -39,7 +39,7 @@ async fn fetch(address: &str) -> String {
     tokio::time::timeout(PATIENCE, answer).await.unwrap_or_else(|_| panic!("{address} does not answer"))
 }
 
-async fn try_fetch(address: &str) -> std::io::Result<String> {
+pub(crate) async fn try_fetch(address: &str) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(address).await?;
     stream.write_all(b"GET /index.html HTTP/1.0\r\n\r\n").await?;
     let mut answer = String::new();
@@ -134,5 +134,73 @@ pub async fn a_network_is_created_and_removed_twice(engine: &dyn Engine, _world:
     for _ in 0..2 {
         expect(engine.remove_network(&key("back")).await);
         assert!(expect(engine.observe().await).networks.is_empty());
+    }
+}
+
+/// A container finds another of its network by its name in the app.
+pub async fn containers_of_one_network_know_each_other_by_name(engine: &dyn Engine, world: &World) {
+    create_network(engine, "front").await;
+    let mut serves = server("inside", 0);
+    serves.ports.clear();
+    serves.network = NetworkMode::Named("front".parse().unwrap());
+    let network = serves.network.clone();
+    let inside = run(engine, world, "web-server", serves).await;
+    let address = observe(engine, &inside).await.address.unwrap();
+    let script = "for i in $(seq 1 20); do nslookup web-server > /answer 2>&1 && break; usleep 50000; done; cat /answer";
+    let mut asks = shell(script);
+    asks.network = network;
+    let client = run(engine, world, "client", asks).await;
+    wait_exited(engine, &client).await;
+    let lines = log_lines(engine, &client).await;
+    assert!(
+        lines.iter().any(|line| line.starts_with("Address") && line.ends_with(&address.to_string())),
+        "{lines:?}"
+    );
+}
+
+/// Who is on an internal network reaches nobody beyond the host; who is on another does.
+pub async fn an_internal_network_has_no_way_out(engine: &dyn Engine, world: &World) {
+    let _outside = Outside::attach();
+    for (name, internal, told) in [("front", false, "reached"), ("back", true, "not reached")] {
+        let network = Network { subnet: None, internal, adopt: None, labels: BTreeMap::new() };
+        expect(engine.create_network(&key(name), &network).await);
+        let ask = format!("ping -c 3 -W 1 {OUTSIDE} > /dev/null 2>&1 && echo reached || echo not reached");
+        let mut asked = shell(&ask);
+        asked.network = NetworkMode::Named(name.parse().unwrap());
+        let container = run(engine, world, name, asked).await;
+        wait_exited(engine, &container).await;
+        assert_eq!(log_lines(engine, &container).await, [told], "{name}");
+    }
+}
+
+/// The address of [`Outside`].
+const OUTSIDE: &str = "192.0.2.2";
+
+/// Another host, on a cable: a network namespace as long as its process lives.
+struct Outside(std::process::Child);
+
+impl Outside {
+    fn attach() -> Self {
+        let mut process = std::process::Command::new("unshare");
+        process.args(["--net", "sh", "-c", "echo there; exec sleep infinity"]);
+        let mut host = Self(process.stdout(std::process::Stdio::piped()).spawn().unwrap());
+        let mut there = String::new();
+        let output = host.0.stdout.take().unwrap();
+        std::io::BufRead::read_line(&mut std::io::BufReader::new(output), &mut there).unwrap();
+        let pid = host.0.id();
+        let script = format!(
+            "ip link add outside type veth peer name cable netns {pid} && ip link set outside up \
+             && ip address add 192.0.2.1/24 dev outside \
+             && nsenter --net=/proc/{pid}/ns/net sh -c 'ip link set cable up && ip address add {OUTSIDE}/24 dev cable'"
+        );
+        assert!(std::process::Command::new("sh").args(["-c", &script]).status().unwrap().success());
+        host
+    }
+}
+
+impl Drop for Outside {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }

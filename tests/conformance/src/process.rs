@@ -2,7 +2,7 @@
 
 use homeostat_reconciler::ports::Engine;
 
-use crate::{World, config, image_log, run_to_end, shell};
+use crate::{PATIENCE, World, config, image_log, observe, run, run_to_end, shell};
 
 fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()
@@ -95,4 +95,23 @@ pub async fn dropped_capabilities_are_gone(engine: &dyn Engine, world: &World) {
     one.cap_drop = vec!["ALL".to_owned()];
     one.cap_add = vec!["CAP_NET_BIND_SERVICE".to_owned()];
     assert_eq!(run_to_end(engine, world, "one", one).await.1, ["0000000000000400"]);
+}
+
+/// The process that is told is the container's first.
+pub async fn the_process_told_is_the_first_of_the_container(engine: &dyn Engine, world: &World) {
+    let key = run(engine, world, "sleeper", shell("exec sleep 424242")).await;
+    let pid = observe(engine, &key).await.pid.unwrap();
+    let told = async {
+        loop {
+            let line = fs_err::read_to_string(format!("/proc/{pid}/cmdline")).unwrap();
+            if line == "sleep\x00424242\0" {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, told).await.expect("it runs the command");
+    let status = fs_err::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let within = status.lines().find(|line| line.starts_with("NSpid:")).unwrap();
+    assert_eq!(within.split_whitespace().last(), Some("1"), "{within}");
 }

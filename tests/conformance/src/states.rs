@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use homeostat_reconciler::ContainerState;
 use homeostat_reconciler::ports::Engine;
-use homeostat_spec::{LogRotation, Resources};
+use homeostat_spec::{ContainerConfig, LogRotation, Resources};
 
 use crate::world::expect;
 use crate::{World, create, log_lines, observe, run, shell, state, wait_for_log};
@@ -103,9 +103,28 @@ pub async fn observed_config_is_what_was_asked_for(engine: &dyn Engine, world: &
     assert_eq!(observe(engine, &key).await.config, asked);
 
     let resources = Resources { memory: Some(96 << 20), cpu_millis: Some(500), pids: Some(50) };
+    expect(engine.update_container(&key, &resources, &asked.log).await);
+    assert_eq!(observe(engine, &key).await.config, ContainerConfig { resources, ..asked });
+}
+
+/// The rotation of a log can be changed, and is told then.
+pub async fn log_rotation_changes_in_place(engine: &dyn Engine, world: &World) {
+    let asked = shell("exit 0");
+    let key = create(engine, world, "kept", asked.clone()).await;
     let log = LogRotation { max_size: 1 << 16, max_files: 2 };
-    expect(engine.update_container(&key, &resources, &log).await);
-    let seen = observe(engine, &key).await.config;
-    assert_eq!((&seen.resources, &seen.log), (&resources, &log));
-    assert_eq!(seen.env, asked.env);
+    expect(engine.update_container(&key, &asked.resources, &log).await);
+    assert_eq!(observe(engine, &key).await.config, ContainerConfig { log, ..asked });
+}
+
+/// A container that was only created is stopped and removed, both twice.
+pub async fn a_container_that_never_ran_is_removed(engine: &dyn Engine, world: &World) {
+    let key = create(engine, world, "idle", shell("sleep infinity")).await;
+    for _ in 0..2 {
+        expect(engine.stop_container(&key, None, Duration::ZERO).await);
+        assert_eq!(state(engine, &key).await, ContainerState::Created);
+    }
+    for _ in 0..2 {
+        expect(engine.remove_container(&key).await);
+        assert!(expect(engine.observe().await).containers.is_empty());
+    }
 }

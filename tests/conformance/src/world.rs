@@ -108,7 +108,7 @@ CMD ["sleep", "infinity"]
 "#;
 
 /// Is not interested in how a build goes on.
-struct Silent;
+pub(crate) struct Silent;
 
 impl Progress for Silent {
     fn step(&self, _number: usize, _total: usize, _text: &str) {}

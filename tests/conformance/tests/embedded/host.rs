@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
-use homeostat_conformance::{PATIENCE, World};
+use homeostat_conformance::{PATIENCE, UnderTest, World, hold_to};
 use homeostat_embedded::{Embedded, EmbeddedConfig, EmbeddedError};
 use homeostat_reconciler::ports::Engine;
 use homeostat_reconciler::{PortError, chain};
@@ -27,11 +27,11 @@ pub(crate) struct Host {
 type Case = for<'a> fn(&'a dyn Engine, &'a World) -> Pin<Box<dyn Future<Output = ()> + 'a>>;
 
 /// Runs a case on a fresh engine, then looks for leaks.
-pub(crate) fn run(case: Case) {
+pub(crate) fn run(name: &str, case: Case) {
     on_host(async |host: &Host| {
         let engine = host.open().await;
         let world = host.prepare(&engine).await;
-        case(&engine, &world).await;
+        hold_to(UnderTest::Embedded, name, case(&engine, &world)).await;
         remove_everything(&engine).await;
     });
 }

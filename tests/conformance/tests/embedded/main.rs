@@ -16,7 +16,7 @@ macro_rules! tests {
         $(
             #[test]
             fn $case() {
-                host::run(|engine, world| Box::pin(homeostat_conformance::$module::$case(engine, world)));
+                host::run(stringify!($case), |engine, world| Box::pin(homeostat_conformance::$module::$case(engine, world)));
             }
         )*
     };
