@@ -40,7 +40,7 @@ async fn hold(name: &str, case: Case, engine: UnderTest, endpoint: Option<String
         UnderTest::Docker | UnderTest::Embedded => Flavour::Docker,
     };
     let config = DockerConfig { flavour, endpoint, data_directory: directory.join("data") };
-    let docker = Docker::open(config).unwrap();
+    let docker = Docker::open(&config).unwrap();
     let world = directory.join("world");
     fs_err::create_dir(&world).unwrap();
     let world = World::prepare(&docker, Path::new(BUSYBOX), &world).await;
