@@ -114,7 +114,6 @@ macro_rules! every_case {
             prune::a_prune_leaves_everything_of_a_broken_app,
             prune::a_volume_goes_only_if_it_may_and_nobody_uses_it,
             prune::a_prune_without_rules_removes_nothing,
-            prune::a_pruned_build_cache_is_built_anew,
             pulls::an_image_that_no_registry_has_is_named_by_a_pull,
             refusals::an_image_that_is_not_here_is_refused,
             refusals::a_missing_host_path_is_refused,
