@@ -1,12 +1,13 @@
 //! From the policy to what an engine is asked to prune.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use homeostat_spec::{HostPrune, PruneKind, PrunePolicy, PruneRule};
 use jiff::Timestamp;
 
 use crate::ports::{Keep, PruneRequest};
-use crate::{Desired, Record, ResourceKey};
+use crate::{Desired, Record, ResourceKey, spelled_out};
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -31,10 +32,13 @@ pub fn prune_request(
     record: &Record,
     now: Timestamp,
 ) -> PruneRequest {
+    let images: BTreeSet<String> =
+        desired.containers().filter_map(|(key, _)| desired.image_of(&key)).collect();
     let keep = Keep {
         apps: desired.broken.keys().cloned().collect(),
         containers: desired.containers().map(|(key, _)| key).collect(),
-        images: desired.containers().filter_map(|(key, _)| desired.image_of(&key)).collect(),
+        // Engines have names as they were given, or spelled out.
+        images: images.iter().cloned().chain(images.iter().map(|image| spelled_out(image))).collect(),
     };
     let is_declared = |key: &&ResourceKey| {
         desired.apps.get(&key.app).is_some_and(|app| app.volumes.contains_key(&key.name))

@@ -67,7 +67,7 @@ impl Inner {
     }
 
     /// What is known of a listed container, if the list does not say that it has changed; else what is told now.
-    async fn look_at(&self, listed: &ContainerSummary) -> Result<Option<Arc<Seen>>, Failure> {
+    pub(crate) async fn look_at(&self, listed: &ContainerSummary) -> Result<Option<Arc<Seen>>, Failure> {
         let id = listed.id.as_deref().unwrap_or_default();
         let known = self.cache().container(id);
         match known.filter(|seen| is_still(seen, listed)) {

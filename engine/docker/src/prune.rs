@@ -21,14 +21,15 @@ use jiff::Timestamp;
 
 use crate::engine::Inner;
 use crate::failure::Failure;
-use crate::read::{image_id, is_anonymous};
+use crate::names::INSTANCE;
+use crate::read::{image_id, is_anonymous, time};
 
 impl Inner {
     /// Removes what the request takes. What cannot be removed, as since it is needed meanwhile, stays, and is logged.
     pub(crate) async fn prune(&self, request: &PruneRequest) -> Result<Pruned, PortError> {
         let about = |failure: Failure| failure.about("what nobody needs cannot be removed");
         let mut items = Vec::new();
-        let mut gone = BTreeSet::new();
+        let mut gone = Gone::default();
         if request.rules.contains_key(&PruneKind::Container) {
             items.extend(self.prune_containers(request, &mut gone).await.map_err(about)?);
         }
@@ -45,16 +46,16 @@ impl Inner {
             items.extend(self.prune_build_cache(rule).await.map_err(about)?);
         }
         if request.rules.contains_key(&PruneKind::Log) {
-            items.extend(Box::pin(self.prune_logs(request)).await.map_err(about)?);
+            items.extend(Box::pin(self.prune_logs(request, &gone)).await.map_err(about)?);
         }
         Ok(Pruned::of(items))
     }
 
-    /// Exited containers. `gone` gets the ids of those that go, or would.
+    /// Exited containers. `gone` gets those that go, or would.
     async fn prune_containers(
         &self,
         request: &PruneRequest,
-        gone: &mut BTreeSet<String>,
+        gone: &mut Gone,
     ) -> Result<Vec<PrunedItem>, Failure> {
         let api = self.api().await?;
         let with_sizes = ListContainersOptionsBuilder::default().all(true).size(true).build();
@@ -62,10 +63,12 @@ impl Inner {
         let mut items = Vec::new();
         for container in listed {
             let id = container.id.clone().unwrap_or_default();
-            let Some(seen) = self.inspect(&id).await? else { continue };
+            let Some(seen) = self.look_at(&container).await? else { continue };
             let (name, age) = match &seen.key {
                 Some(key) => (key.to_string(), request.takes_container(key, &seen.observed)),
-                None if request.others => (name_of(&container), takes_foreign(request, &container, &seen)),
+                None if request.others && !is_homeostats(container.labels.as_ref()) => {
+                    (name_of(&container), takes_foreign(request, &container, &seen))
+                }
                 None => continue,
             };
             let Some(age) = age else { continue };
@@ -81,33 +84,31 @@ impl Inner {
             if told(&name, removed) {
                 let bytes = container.size_rw.and_then(|size| size.try_into().ok()).unwrap_or_default();
                 items.push(PrunedItem::new(PruneKind::Container, name, bytes, age));
-                gone.insert(id);
+                gone.add(&container, seen.key.as_ref());
             }
         }
         Ok(items)
     }
 
-    async fn prune_images(
-        &self,
-        request: &PruneRequest,
-        gone: &BTreeSet<String>,
-    ) -> Result<Vec<PrunedItem>, Failure> {
+    async fn prune_images(&self, request: &PruneRequest, gone: &Gone) -> Result<Vec<PrunedItem>, Failure> {
         let containers = self.list_containers().await?;
-        let stays =
-            |container: &&ContainerSummary| !gone.contains(container.id.as_deref().unwrap_or_default());
+        let stays = |container: &&ContainerSummary| {
+            !gone.containers.contains(container.id.as_deref().unwrap_or_default())
+        };
         let used: BTreeSet<String> = containers
             .iter()
             .filter(stays)
             .filter_map(|container| container.image_id.as_deref().map(image_id))
             .collect();
         let api = self.api().await?;
-        let every = ListImagesOptionsBuilder::default().all(false).build();
+        let every = ListImagesOptionsBuilder::default().all(false).shared_size(true).build();
         let mut items = Vec::new();
         for image in self.answer(api.list_images(Some(every))).await? {
             let is_own =
                 self.instance.has_built(&image.labels) || self.ledger.has_pulled(&image_id(&image.id));
-            if !used.contains(&image_id(&image.id)) && (is_own || request.others) {
-                items.extend(self.prune_image(request, &image).await?);
+            let may_go = is_own || (request.others && !is_homeostats(Some(&image.labels)));
+            if may_go && !used.contains(&image_id(&image.id)) {
+                items.extend(self.prune_image(request, &image, gone).await?);
             }
         }
         Ok(items)
@@ -118,18 +119,12 @@ impl Inner {
         &self,
         request: &PruneRequest,
         image: &ImageSummary,
+        gone: &Gone,
     ) -> Result<Vec<PrunedItem>, Failure> {
         let id = image_id(&image.id);
-        let created = Timestamp::from_second(image.created).unwrap_or_default();
-        let needed = self.ledger.image_needed(&id).map_or(created, |needed| needed.max(created));
+        let needed = if gone.images.contains(&id) { request.now } else { self.needed_until(image).await? };
         let labels: BTreeMap<String, String> = image.labels.clone().into_iter().collect();
-        let tags: Vec<String> =
-            image.repo_tags.iter().filter(|tag| !tag.contains("<none>")).cloned().collect();
-        let names: Vec<Option<String>> = if tags.is_empty() {
-            vec![None]
-        } else {
-            tags.iter().map(|tag| Some(spelled_out(tag))).collect()
-        };
+        let names = names(image);
         let api = self.api().await?;
         let mut items = Vec::new();
         for name in &names {
@@ -149,17 +144,27 @@ impl Inner {
         if items.len() == names.len()
             && let Some(last) = items.last_mut()
         {
-            last.bytes = image.size.try_into().unwrap_or_default();
+            // Layers that others have as well stay.
+            last.bytes = (image.size - image.shared_size.max(0)).try_into().unwrap_or_default();
         }
         self.changed(crate::cache::List::Images);
         Ok(items)
     }
 
-    async fn prune_volumes(
-        &self,
-        request: &PruneRequest,
-        gone: &BTreeSet<String>,
-    ) -> Result<Vec<PrunedItem>, Failure> {
+    /// When an image was made, got its name here (which Docker remembers), or was last used.
+    async fn needed_until(&self, image: &ImageSummary) -> Result<Timestamp, Failure> {
+        let api = self.api().await?;
+        let tagged = match self.answer(api.inspect_image(&image.id)).await {
+            Ok(told) => told.metadata.and_then(|told| time(told.last_tag_time.as_deref())),
+            Err(failure) if failure.is_not_found() => None,
+            Err(failure) => return Err(failure),
+        };
+        let created = Timestamp::from_second(image.created).ok();
+        let known = [created, tagged, self.ledger.image_needed(&image_id(&image.id))];
+        Ok(known.into_iter().flatten().max().unwrap_or_default())
+    }
+
+    async fn prune_volumes(&self, request: &PruneRequest, gone: &Gone) -> Result<Vec<PrunedItem>, Failure> {
         let used = self.used_volumes(gone).await?;
         let api = self.api().await?;
         let listed = self.answer(api.list_volumes(None::<ListVolumesOptions>)).await?;
@@ -171,7 +176,12 @@ impl Inner {
             let key = self.ledger.volume(&volume.name).or_else(|| self.instance.owner(&volume.labels));
             let labels: BTreeMap<String, String> = volume.labels.clone().into_iter().collect();
             let created = volume.created_at.as_ref().and_then(|at| at.parse().ok());
-            let needed = self.ledger.volume_needed(&volume.name).or(created).unwrap_or_default();
+            let known = if gone.volumes.contains(&volume.name) {
+                Some(request.now)
+            } else {
+                self.ledger.volume_needed(&volume.name).max(created)
+            };
+            let needed = known.unwrap_or_default();
             let age = match &key {
                 Some(key) => request.takes_volume(key, &labels, needed),
                 None if request.others && is_anonymous(&volume.name) => {
@@ -199,10 +209,11 @@ impl Inner {
     }
 
     /// Names of the volumes that containers use, whoever made these.
-    async fn used_volumes(&self, gone: &BTreeSet<String>) -> Result<BTreeSet<String>, Failure> {
+    async fn used_volumes(&self, gone: &Gone) -> Result<BTreeSet<String>, Failure> {
         let containers = self.list_containers().await?;
-        let stays =
-            |container: &&ContainerSummary| !gone.contains(container.id.as_deref().unwrap_or_default());
+        let stays = |container: &&ContainerSummary| {
+            !gone.containers.contains(container.id.as_deref().unwrap_or_default())
+        };
         let mounts = containers.iter().filter(stays).flat_map(|container| container.mounts.iter().flatten());
         Ok(mounts.filter_map(|mount| mount.name.clone()).collect())
     }
@@ -232,15 +243,16 @@ impl Inner {
     }
 
     /// Kept logs of containers that are no more.
-    async fn prune_logs(&self, request: &PruneRequest) -> Result<Vec<PrunedItem>, Failure> {
+    async fn prune_logs(&self, request: &PruneRequest, gone: &Gone) -> Result<Vec<PrunedItem>, Failure> {
         let observed = self.observe().await?;
         let mut items = Vec::new();
         for key in kept_logs(&self.logs) {
-            if observed.containers.contains_key(&key) || request.keep.container(&key) {
+            let goes = gone.keys.contains(&key);
+            if (observed.containers.contains_key(&key) && !goes) || request.keep.container(&key) {
                 continue;
             }
             let (directory, name) = (self.log_directory(&key), key.to_string());
-            let written = last_written(&directory).unwrap_or(request.now);
+            let written = last_written(&directory).filter(|_| !goes).unwrap_or(request.now);
             let age = request.takes(PruneKind::Log, Some(&name), &BTreeMap::new(), written);
             let Some(age) = age else { continue };
             let bytes = disk_usage(&directory).unwrap_or_default();
@@ -267,6 +279,40 @@ impl Inner {
         });
         self.ledger.needed(&container.observed.image_id, volumes.collect(), Timestamp::now())
     }
+}
+
+/// The containers that a prune removes, or would. What only they need was needed just now.
+#[derive(Debug, Default)]
+struct Gone {
+    containers: BTreeSet<String>,
+    keys: BTreeSet<ResourceKey>,
+    images: BTreeSet<String>,
+    volumes: BTreeSet<String>,
+}
+
+impl Gone {
+    fn add(&mut self, container: &ContainerSummary, key: Option<&ResourceKey>) {
+        self.containers.extend(container.id.clone());
+        self.keys.extend(key.cloned());
+        self.images.extend(container.image_id.as_deref().map(image_id));
+        self.volumes.extend(container.mounts.iter().flatten().filter_map(|mount| mount.name.clone()));
+    }
+}
+
+/// Whether something is a homeostat's, this one's or that of another data directory, which is never touched.
+fn is_homeostats(labels: Option<&HashMap<String, String>>) -> bool {
+    labels.is_some_and(|labels| labels.contains_key(INSTANCE))
+}
+
+/// What an image is called: by digest, if by nothing else; one that is dangling has no name.
+fn names(image: &ImageSummary) -> Vec<Option<String>> {
+    let named = |names: &[String]| -> Vec<Option<String>> {
+        let names = names.iter().filter(|name| !name.contains("<none>"));
+        names.map(|name| Some(spelled_out(name))).collect()
+    };
+    let tags = named(&image.repo_tags);
+    let known = if tags.is_empty() { named(&image.repo_digests) } else { tags };
+    if known.is_empty() { vec![None] } else { known }
 }
 
 /// Sizes are counted file by file.

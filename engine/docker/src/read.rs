@@ -375,7 +375,7 @@ pub(crate) fn image_id(id: &str) -> String {
     if id.is_empty() || id.contains(':') { id.to_owned() } else { format!("sha256:{id}") }
 }
 
-fn time(told: Option<&str>) -> Option<Timestamp> {
+pub(crate) fn time(told: Option<&str>) -> Option<Timestamp> {
     // What has not happened is told as the first second of the year 1.
     told.filter(|text| !text.starts_with("0001-")).and_then(|text| text.parse().ok())
 }

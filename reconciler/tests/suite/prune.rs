@@ -102,6 +102,18 @@ fn an_image_that_is_declared_as_a_build_stays_until_its_container_is_there() {
 }
 
 #[test]
+fn a_declared_image_stays_also_where_the_engine_spells_its_name_out() {
+    let mut world = World::at(start());
+    for name in ["docker.io/library/postgres:16", "docker.io/library/postgres:15"] {
+        world.bring_image(name).unwrap();
+    }
+    world.advance_to(later(24));
+    let wanted = desired([app_with("web", [("web", container("postgres:16"))])]);
+    let pruned = world.prune(&request(&wanted, &Record::default(), world.now()));
+    assert_eq!(names(&pruned.items), [(PruneKind::Image, "docker.io/library/postgres:15")]);
+}
+
+#[test]
 fn a_volume_that_is_retained_never_goes() {
     let mut world = litter();
     world.advance_to(later(24));

@@ -155,21 +155,3 @@ pub async fn a_prune_without_rules_removes_nothing(engine: &dyn Engine, world: &
     let request = PruneRequest { others: true, ..after(24 * 365, &[]) };
     assert_eq!(expect(engine.prune(&request).await), Pruned::default());
 }
-
-/// A build after a prune of the build cache runs its steps anew; before, it does not.
-pub async fn a_pruned_build_cache_is_built_anew(engine: &dyn Engine, world: &World) {
-    let build = async || world.image(engine, "dated", "RUN date +%s%N > /made").await;
-    let id = async |reference: &str| expect(engine.observe().await).images[reference].id.clone();
-    let reference = build().await;
-    let first = id(&reference).await;
-    let mut request = after(2, &[PruneKind::BuildCache]);
-    request.now = after(0, &[]).now;
-    expect(engine.prune(&request).await);
-    build().await;
-    assert_eq!(id(&reference).await, first, "the cache is young");
-    request.now = after(2, &[]).now;
-    let pruned = expect(engine.prune(&request).await);
-    assert!(!names(&pruned, PruneKind::BuildCache).is_empty());
-    build().await;
-    assert_ne!(id(&reference).await, first);
-}

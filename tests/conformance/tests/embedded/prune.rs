@@ -114,3 +114,22 @@ fn what_an_exited_container_used_was_needed_until_it_is_pruned() {
         remove_everything(&engine).await;
     });
 }
+
+#[test]
+fn a_pruned_build_cache_is_built_anew() {
+    on_host(async |host| {
+        let engine = host.open().await;
+        let world = host.prepare(&engine).await;
+        let build = async || {
+            let reference = world.image(&engine, "dated", "RUN date +%s%N > /made").await;
+            engine.observe().await.unwrap().images[&reference].id.clone()
+        };
+        let first = build().await;
+        assert_eq!(engine.prune(&after(0, PruneKind::BuildCache)).await.unwrap().items, []);
+        assert_eq!(build().await, first, "the cache is young");
+        let pruned = engine.prune(&after(2, PruneKind::BuildCache)).await.unwrap();
+        assert!(pruned.items.iter().any(|item| item.kind == PruneKind::BuildCache), "{pruned:?}");
+        assert_ne!(build().await, first);
+        remove_everything(&engine).await;
+    });
+}
