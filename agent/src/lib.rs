@@ -12,6 +12,8 @@ pub mod cli;
 pub mod clock;
 pub mod compiled;
 pub mod controller;
+mod engine_memory;
+pub mod engines;
 pub mod executor;
 pub mod exposition;
 pub mod files;
