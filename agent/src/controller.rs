@@ -519,6 +519,9 @@ fn may_go_on(waiting: &Waiting, now: Timestamp) -> bool {
             waiting.until.is_some_and(|until| duration_between(now, until) <= WORTH_WAITING)
         }
         // What these wait for is itself in the plan.
-        WaitReason::Dependency { .. } | WaitReason::Blocked { .. } | WaitReason::Stalled { .. } => false,
+        WaitReason::Dependency { .. }
+        | WaitReason::Blocked { .. }
+        | WaitReason::Stalled { .. }
+        | WaitReason::Unsupported { .. } => false,
     }
 }

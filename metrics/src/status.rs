@@ -144,6 +144,7 @@ fn reason_label(reason: &WaitReason) -> &'static str {
         WaitReason::Health => "health",
         WaitReason::Stalled { .. } => "stalled",
         WaitReason::Completion => "completion",
+        WaitReason::Unsupported { .. } => "unsupported",
     }
 }
 

@@ -28,6 +28,7 @@ mod state;
 mod status;
 mod target;
 mod transitions;
+mod unsupported;
 mod words;
 
 #[cfg(any(test, feature = "fake"))]

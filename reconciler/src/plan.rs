@@ -285,6 +285,11 @@ pub enum WaitReason {
         /// The fields that keep differing, as they are written in a spec.
         fields: Vec<String>,
     },
+    /// The engine cannot do what its spec asks for. Nothing goes on until the spec changes, or the engine.
+    Unsupported {
+        /// What it cannot do, with the field of the spec.
+        reason: String,
+    },
 }
 
 /// A resource that would be removed if the user allowed it.

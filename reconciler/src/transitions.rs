@@ -152,7 +152,7 @@ impl Record {
                 let Some(declared) = desired.container(key) else { return false };
                 let reference = desired.image_of(key).unwrap_or_default();
                 observed.containers.get(key).is_none_or(|actual| {
-                    !container_changes(declared, &reference, actual, &observed.images).is_empty()
+                    !container_changes(declared, &reference, actual, observed).is_empty()
                 })
             }
             ResourceId::Declared(ResourceKind::Network, key) => {

@@ -45,6 +45,7 @@ impl fmt::Display for WaitReason {
             Self::Stalled { fields } => {
                 write!(f, "stalled: {} differs again after every change", fields.join(", "))
             }
+            Self::Unsupported { reason } => write!(f, "not possible with this engine: {reason}"),
         }
     }
 }

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used)] // Test helpers may fail as tests do.
 
+mod abilities;
 mod fake;
 mod lint;
 mod plan;
