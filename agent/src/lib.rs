@@ -21,6 +21,7 @@ mod halt;
 pub mod hands;
 pub mod host;
 mod http_probe;
+mod looking;
 pub mod probes;
 mod pruner;
 pub mod reader;

@@ -145,6 +145,7 @@ fn reason_label(reason: &WaitReason) -> &'static str {
         WaitReason::Stalled { .. } => "stalled",
         WaitReason::Completion => "completion",
         WaitReason::Unsupported { .. } => "unsupported",
+        WaitReason::NotAdoptable { .. } => "not_adoptable",
     }
 }
 

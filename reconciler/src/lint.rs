@@ -7,6 +7,7 @@ use homeostat_spec::{
 };
 use jiff::Timestamp;
 
+use crate::adoption::{candidate, names, obstacles};
 use crate::backoff::is_due;
 use crate::changes::container_changes;
 use crate::target::target;
@@ -25,6 +26,7 @@ use crate::{
 /// - a container is stopped before it is removed, created before it is started, and neither created nor stopped for
 ///   its successor before what that needs is here;
 /// - nothing is asked of the engine that it cannot do;
+/// - what is taken over is asked for, there, and as declared, and nothing is created beside it;
 /// - no two containers hold one port of the host at a time.
 pub fn lint(
     plan: &Plan,
@@ -41,6 +43,9 @@ pub fn lint(
             (ResourceId::Declared(_, key), Action::CreateContainer { image, config }) => {
                 linter.needs(index, key, image, config);
                 linter.can_create(index, key);
+            }
+            (ResourceId::Declared(_, key), Action::AdoptContainer { id, name }) => {
+                linter.adopt(index, key, id, name);
             }
             (ResourceId::Declared(_, key), Action::UpdateContainer { resources, log }) => {
                 linter.can_update(index, key, resources, log);
@@ -145,6 +150,28 @@ impl<'a> Linter<'a> {
         let declared = self.desired.container(key);
         let reason = declared.and_then(|container| unsupported(container, &self.observed.abilities));
         self.require(index, reason.is_none(), "the engine cannot do what is declared");
+        let adopt = declared.and_then(|container| container.adopt.as_ref());
+        let taken = self.plan.steps.iter().filter_map(|step| match &step.action {
+            Action::AdoptContainer { id, .. } => Some(id.clone()),
+            _ => None,
+        });
+        let there = candidate(key, adopt, &self.observed.foreign, &taken.collect());
+        let beside = there.is_some() && !self.observed.containers.contains_key(key);
+        self.require(index, !beside, "what its spec takes over is there");
+    }
+
+    fn adopt(&mut self, index: usize, key: &ResourceKey, id: &str, name: &str) {
+        let Some(declared) = self.desired.container(key) else {
+            return self.report(index, "it is not declared");
+        };
+        let asked = names(key, declared.adopt.as_ref()).iter().any(|asked| asked == name);
+        self.require(index, asked, "its spec does not take over that");
+        let there = self.observed.foreign.get(name).filter(|there| there.id == id);
+        let Some(there) = there else { return self.report(index, "what is taken over is not there") };
+        let reference = self.desired.image_of(key).unwrap_or_default();
+        let obstacles = obstacles(declared, &reference, there, self.observed);
+        self.require(index, obstacles.is_empty(), "what is taken over differs");
+        self.needs(index, key, &reference, &declared.config);
     }
 
     fn can_update(&mut self, index: usize, key: &ResourceKey, resources: &Resources, log: &LogRotation) {

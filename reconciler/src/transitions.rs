@@ -290,7 +290,9 @@ impl ContainerRecord {
 
     fn step_succeeded(&mut self, declared: Option<&Container>, step: &Step) {
         match &step.action {
-            Action::CreateContainer { .. } | Action::RemoveContainer => *self = Self::default(),
+            Action::CreateContainer { .. } | Action::AdoptContainer { .. } | Action::RemoveContainer => {
+                *self = Self::default();
+            }
             Action::StartContainer => {
                 self.started_as = declared.map(|container| container.state);
                 if matches!(step.cause, Cause::Restart(_) | Cause::Unhealthy) {

@@ -28,9 +28,9 @@ impl<'a> Planner<'a> {
             Course::Leave | Course::Remove => {}
             Course::Create => self.create(key, container, &Cause::Missing, None),
             Course::Replace(cause) => self.replace(key, container, &subject, cause),
-            Course::Unsupported(reason) => {
-                let reason = WaitReason::Unsupported { reason: reason.clone() };
-                self.wait(ResourceId::container(key), reason, None);
+            Course::Adopt { id, name } => self.adopt(key, container, id, name),
+            Course::Keep(reason) => {
+                self.wait(ResourceId::container(key), reason.clone(), None);
                 self.keep_going(key, container, &subject);
             }
             Course::Settle => self.settle(key, container, &subject),
@@ -54,7 +54,7 @@ impl<'a> Planner<'a> {
     }
 
     /// Everything that a container needs before it is created.
-    fn needs(&self, key: &ResourceKey, container: &Container) -> Result<Vec<Node>, ResourceId> {
+    pub(super) fn needs(&self, key: &ResourceKey, container: &Container) -> Result<Vec<Node>, ResourceId> {
         let mut nodes = self.supplies(key, container)?;
         nodes.extend(self.network(key, container)?.0);
         Ok(nodes)

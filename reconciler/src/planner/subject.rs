@@ -45,8 +45,15 @@ pub(super) enum Course {
     Create,
     /// It is removed and created anew.
     Replace(Cause),
-    /// What is declared cannot be had of this engine: it stays as it is, and is kept going.
-    Unsupported(String),
+    /// It is taken over from what homeostat did not make.
+    Adopt {
+        /// The engine's id of it.
+        id: String,
+        /// The engine's name of it.
+        name: String,
+    },
+    /// What is declared cannot be had: what is there stays as it is, and is kept going.
+    Keep(WaitReason),
     /// It is configured as declared; only its state, limits or log may have to change.
     Settle,
 }
@@ -79,11 +86,11 @@ impl<'a> Planner<'a> {
         let facts = Facts::new(key, container.restart, actual, self.record, self.now);
         subject.verdict = verdict(container.state, actual.map(|actual| actual.state), &facts);
         if let Some(reason) = unsupported(container, &self.observed.abilities) {
-            subject.course = Course::Unsupported(reason);
+            subject.course = Course::Keep(WaitReason::Unsupported { reason });
             return subject;
         }
         let Some(actual) = actual else {
-            subject.course = Course::Create;
+            subject.course = self.course_of_absent(key, container);
             return subject;
         };
         let changes = self.changes(key, container, actual);
