@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::ValueEnum;
+use homeostat_docker::{Docker, DockerConfig, Flavour};
 use homeostat_embedded::{Embedded, EmbeddedConfig};
 use homeostat_reconciler::ports::Engine;
 use homeostat_reconciler::{ErrorKind, PortError};
@@ -64,10 +65,14 @@ impl EngineChoice {
                 };
                 Ok(Arc::new(Embedded::open(config).await?))
             }
-            (EngineName::Docker | EngineName::Podman, _) => {
-                let message = format!("this build of homeostat has no engine {}", self.name);
-                Err(PortError::new(ErrorKind::Config, message))
-            }
+            (EngineName::Docker, _) => self.open_daemon(Flavour::Docker, directories),
+            (EngineName::Podman, _) => self.open_daemon(Flavour::Podman, directories),
         }
+    }
+
+    fn open_daemon(&self, flavour: Flavour, directories: &Directories) -> Result<Arc<dyn Engine>, PortError> {
+        let config =
+            DockerConfig { flavour, endpoint: self.socket.clone(), data_directory: directories.data.clone() };
+        Ok(Arc::new(Docker::open(&config)?))
     }
 }
