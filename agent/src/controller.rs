@@ -13,9 +13,7 @@ use futures::stream::{BoxStream, Fuse, StreamExt};
 use homeostat_reconciler::ports::{
     Clock, Engine, EngineEvent, Event, EventKind, Pruned, Snapshot, Source, Store,
 };
-use homeostat_reconciler::{
-    Desired, ErrorKind, Observed, Plan, PortError, Record, WaitReason, Waiting, chain,
-};
+use homeostat_reconciler::{Desired, Observed, Plan, PortError, Record, WaitReason, Waiting, chain};
 use homeostat_spec::{HostPrune, Node};
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
@@ -27,6 +25,7 @@ use crate::files::Origin;
 use crate::files::SourceFiles;
 use crate::halt;
 use crate::hands::Hands;
+use crate::looking;
 use crate::probes::{ProbeResult, Probes};
 use crate::pruner::Pruner;
 use crate::reader::Reader;
@@ -37,8 +36,6 @@ use crate::watcher::Watcher;
 
 /// What failed and is tried again within this time is still worth waiting for.
 const WORTH_WAITING: Duration = Duration::from_secs(5);
-/// An engine that has not told by then what there is does not answer.
-const OBSERVING: Duration = Duration::from_secs(30);
 /// How long steps that are under way may take when the loop is told to end.
 const LAST_STEPS: Duration = Duration::from_secs(5);
 
@@ -361,7 +358,8 @@ impl Controller {
         while engine_events.next().now_or_never().flatten().is_some() {}
         self.dirty = false;
         let started = Instant::now();
-        let observed = observe(self.ports.clone()).await;
+        let Ports { engine, files, .. } = self.ports.clone();
+        let observed = looking::look(engine.as_ref(), &files, &self.desired).await;
         let seen = observed.is_ok();
         match observed {
             Ok(observed) => {
@@ -503,14 +501,6 @@ impl Controller {
     }
 }
 
-/// Everything that is there: what the engine reports, and the files of the source.
-async fn observe(ports: Ports) -> Result<Observed, PortError> {
-    let silent = |_| PortError::new(ErrorKind::Transient, format!("no answer within {OBSERVING:?}"));
-    let mut observed = tokio::time::timeout(OBSERVING, ports.engine.observe()).await.map_err(silent)??;
-    observed.files = ports.files.digests()?;
-    Ok(observed)
-}
-
 /// Whether something that is waited for may come by itself soon.
 fn may_go_on(waiting: &Waiting, now: Timestamp) -> bool {
     match &waiting.reason {
@@ -519,6 +509,10 @@ fn may_go_on(waiting: &Waiting, now: Timestamp) -> bool {
             waiting.until.is_some_and(|until| duration_between(now, until) <= WORTH_WAITING)
         }
         // What these wait for is itself in the plan.
-        WaitReason::Dependency { .. } | WaitReason::Blocked { .. } | WaitReason::Stalled { .. } => false,
+        WaitReason::Dependency { .. }
+        | WaitReason::Blocked { .. }
+        | WaitReason::Stalled { .. }
+        | WaitReason::Unsupported { .. }
+        | WaitReason::NotAdoptable { .. } => false,
     }
 }

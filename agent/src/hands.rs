@@ -76,6 +76,7 @@ impl Hands {
                 };
                 engine.create_container(&request).await
             }
+            Action::AdoptContainer { id, .. } => engine.adopt_container(key, id).await,
             Action::StartContainer => engine.start_container(key).await,
             Action::StopContainer { signal, grace } => {
                 engine.stop_container(key, signal.as_deref(), *grace).await

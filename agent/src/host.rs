@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use homeostat_embedded::{Embedded, EmbeddedConfig};
 use homeostat_files::lock::{self, Lock};
 use homeostat_reconciler::ports::{Engine, Store};
 use homeostat_reconciler::{ErrorKind, PortError, chain};
 
+use crate::engine_memory;
+use crate::engines::EngineChoice;
 use crate::files::SourceFiles;
 use crate::store::SledStore;
 
@@ -46,11 +47,12 @@ impl Directories {
 }
 
 impl Host {
-    /// Takes the data directory's lock and opens everything in it.
+    /// Takes the data directory's lock and opens everything in it, and the engine.
     ///
     /// # Errors
-    /// Of kind `Transient` when another process has the lock; else when the directories cannot be used.
-    pub async fn open(directories: &Directories) -> Result<Self, PortError> {
+    /// Of kind `Transient` when another process has the lock; else when the directories cannot be used, or were used with
+    /// another engine that has containers.
+    pub async fn open(directories: &Directories, engine: &EngineChoice) -> Result<Self, PortError> {
         let unusable = |path: &PathBuf| {
             let message = format!("{} cannot be used", path.display());
             let hint = "run as root, or choose other places with --data-dir and --run-dir";
@@ -73,14 +75,9 @@ impl Host {
                 path.display()
             )
         });
-        let engine = Embedded::open(EmbeddedConfig {
-            data_directory: directories.data.clone(),
-            run_directory: directories.run.clone(),
-            program: PathBuf::from("/proc/self/exe"),
-        })
-        .await?;
+        engine_memory::claim(directories, engine.name, &opened.store.load()?)?;
         Ok(Self {
-            engine: Arc::new(engine),
+            engine: engine.open(directories).await?,
             store: Arc::new(opened.store),
             files: SourceFiles::open(&directories.data.join("files"))?,
             notice,

@@ -10,8 +10,7 @@ use homeostat_reconciler::ports::{
     Pruned, Store,
 };
 use homeostat_reconciler::{
-    Desired, ErrorKind, Observed, ObservedContainer, ObservedImage, Plan, PortError, ResourceId, ResourceKey,
-    Waiting,
+    Desired, ErrorKind, ObservedContainer, ObservedImage, Plan, PortError, ResourceId, ResourceKey, Waiting,
 };
 use homeostat_spec::{Container, Diagnostic, HostPrune, Name};
 use serde::{Deserialize, Serialize};
@@ -20,6 +19,7 @@ use tokio::sync::{mpsc, watch};
 use crate::compiled;
 use crate::controller::Command;
 use crate::files::SourceFiles;
+use crate::looking;
 use crate::render;
 use crate::view::{SourceView, View};
 
@@ -129,7 +129,7 @@ impl Service {
             prune: stored.prune,
             ..Desired::default()
         };
-        let observed = self.observe().await?;
+        let observed = looking::look(self.engine.as_ref(), &self.files, &desired).await?;
         let time = self.clock.now();
         let plan = homeostat_reconciler::plan(&desired, &observed, &stored.record, time);
         Ok(View {
@@ -143,12 +143,6 @@ impl Service {
             settled: true,
             time,
         })
-    }
-
-    async fn observe(&self) -> Result<Observed, PortError> {
-        let mut observed = self.engine.observe().await?;
-        observed.files = self.files.digests()?;
-        Ok(observed)
     }
 
     /// `status`.
@@ -170,9 +164,9 @@ impl Service {
     /// Those of the engine.
     pub async fn plan(&self, desired: &Desired) -> Result<Plan, PortError> {
         let view = self.view().await?;
-        let observed = self.observe().await?;
         let mut desired = desired.clone();
         compiled::keep_last_good(&mut desired, &view.desired);
+        let observed = looking::look(self.engine.as_ref(), &self.files, &desired).await?;
         Ok(homeostat_reconciler::plan(&desired, &observed, &view.record, self.clock.now()).redacted())
     }
 

@@ -9,6 +9,8 @@ use homeostat_reconciler::{ErrorKind, PortError};
 use homeostat_spec::HostPrune;
 use serde::Deserialize;
 
+use crate::engines::EngineName;
+
 /// Where the configuration is when `--config` does not say.
 pub const DEFAULT_FILE: &str = "/etc/homeostat/config.toml";
 
@@ -20,6 +22,10 @@ pub struct ConfigFile {
     pub data_dir: Option<PathBuf>,
     /// See `--run-dir`.
     pub run_dir: Option<PathBuf>,
+    /// See `--engine`.
+    pub engine: Option<EngineName>,
+    /// See `--engine-socket`.
+    pub engine_socket: Option<String>,
     /// See `agent --source`.
     pub source: Option<String>,
     /// See `agent --branch`.
@@ -94,6 +100,7 @@ mod tests {
         let file: ConfigFile = toml::from_str(&settings.join("\n")).unwrap();
         let git = &file.git;
         assert!(file.data_dir.is_some() && file.run_dir.is_some() && file.listen.is_some());
+        assert!(file.engine.is_some() && file.engine_socket.is_some());
         assert!(
             file.source.is_some() && file.branch.is_some() && file.path.is_some() && file.interval.is_some()
         );

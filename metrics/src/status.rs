@@ -144,6 +144,8 @@ fn reason_label(reason: &WaitReason) -> &'static str {
         WaitReason::Health => "health",
         WaitReason::Stalled { .. } => "stalled",
         WaitReason::Completion => "completion",
+        WaitReason::Unsupported { .. } => "unsupported",
+        WaitReason::NotAdoptable { .. } => "not_adoptable",
     }
 }
 

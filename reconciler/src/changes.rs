@@ -8,7 +8,7 @@ use homeostat_spec::{
 use serde::Serialize;
 
 use crate::observed::find_image;
-use crate::{FieldChange, HIDDEN, ObservedContainer, ObservedImage};
+use crate::{Abilities, FieldChange, HIDDEN, Observed, ObservedContainer, ObservedImage};
 
 /// What differs between a container as declared and as it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -25,19 +25,22 @@ impl Changes {
     }
 }
 
-/// What differs. `reference` is that of the declared image.
+/// What differs. `reference` is that of the declared image. `observed` tells what images there are, and what the engine can
+/// change on a container that exists.
 pub(crate) fn container_changes(
     declared: &Container,
     reference: &str,
     actual: &ObservedContainer,
-    images: &BTreeMap<String, ObservedImage>,
+    observed: &Observed,
 ) -> Changes {
-    let mut recreate = Comparison::default();
-    recreate.image(reference, actual, images);
+    let Abilities { update_resources, update_log, .. } = observed.abilities;
+    let (mut recreate, mut update) = (Comparison::default(), Comparison::default());
+    recreate.image(reference, actual, &observed.images);
     recreate.config(&actual.config, &declared.config);
-    let mut update = Comparison::default();
-    update.resources(&actual.config.resources, &declared.config.resources);
-    update.log(&actual.config.log, &declared.config.log);
+    let resources = if update_resources { &mut update } else { &mut recreate };
+    resources.resources(&actual.config.resources, &declared.config.resources);
+    let log = if update_log { &mut update } else { &mut recreate };
+    log.log(&actual.config.log, &declared.config.log);
     Changes { recreate: recreate.0, update: update.0 }
 }
 
@@ -229,13 +232,17 @@ mod tests {
 
     /// What differs once a container that is as declared is declared otherwise.
     fn changes(edit: impl Fn(&mut Container)) -> Changes {
+        changes_with(Abilities::default(), edit)
+    }
+
+    fn changes_with(abilities: Abilities, edit: impl Fn(&mut Container)) -> Changes {
         let mut declared = container("nginx");
         let mut world = World::at(Timestamp::UNIX_EPOCH);
         world.bring_image("nginx").unwrap();
         world.create_container(&key("web/web"), "nginx", &declared.config).unwrap();
-        let observed = world.observe();
+        let observed = Observed { abilities, ..world.observe() };
         edit(&mut declared);
-        container_changes(&declared, "nginx", &observed.containers[&key("web/web")], &observed.images)
+        container_changes(&declared, "nginx", &observed.containers[&key("web/web")], &observed)
     }
 
     #[test]
@@ -300,6 +307,22 @@ mod tests {
                 "log.max_files: 3 -> 1",
             ]
         );
+    }
+
+    #[test]
+    fn what_the_engine_cannot_update_needs_a_new_container() {
+        let edit = |container: &mut Container| {
+            container.config.resources.pids = Some(9);
+            container.config.log.max_files = 1;
+        };
+        let no_log = Abilities { update_log: false, ..Abilities::default() };
+        let changes = changes_with(no_log, edit);
+        assert_eq!(changes.recreate[0].to_string(), "log.max_files: 3 -> 1");
+        assert_eq!(changes.update[0].to_string(), "resources.pids: unset -> 9");
+        let no_resources = Abilities { update_resources: false, ..Abilities::default() };
+        let changes = changes_with(no_resources, edit);
+        assert_eq!(changes.recreate[0].to_string(), "resources.pids: unset -> 9");
+        assert_eq!(changes.update[0].to_string(), "log.max_files: 3 -> 1");
     }
 
     #[test]

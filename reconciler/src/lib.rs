@@ -10,6 +10,7 @@
 //! - `fake`, behind the feature of that name, is a host in memory for tests.
 //! - [`ports`] are the traits through which the loop reaches the world.
 
+mod adoption;
 mod backoff;
 mod changes;
 mod desired;
@@ -28,6 +29,7 @@ mod state;
 mod status;
 mod target;
 mod transitions;
+mod unsupported;
 mod words;
 
 #[cfg(any(test, feature = "fake"))]

@@ -2,12 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use homeostat_spec::{ContainerConfig, DesiredState, MountSource, Name, NetworkMode, PublishedPort};
+use homeostat_spec::{
+    ContainerConfig, DesiredState, LogRotation, MountSource, Name, NetworkMode, PublishedPort, Resources,
+};
 use jiff::Timestamp;
 
+use crate::adoption::{candidate, names, obstacles};
 use crate::backoff::is_due;
 use crate::changes::container_changes;
 use crate::target::target;
+use crate::unsupported::unsupported;
 use crate::{
     Action, ContainerState, Desired, Observed, ObservedContainer, Plan, Record, ResourceId, ResourceKey,
     ResourceKind, Step,
@@ -21,6 +25,8 @@ use crate::{
 /// - nothing is removed that is declared and unchanged, protected, retained, or used afterwards;
 /// - a container is stopped before it is removed, created before it is started, and neither created nor stopped for
 ///   its successor before what that needs is here;
+/// - nothing is asked of the engine that it cannot do;
+/// - what is taken over is asked for, there, and as declared, and nothing is created beside it;
 /// - no two containers hold one port of the host at a time.
 pub fn lint(
     plan: &Plan,
@@ -36,6 +42,16 @@ pub fn lint(
         match (&step.resource, &step.action) {
             (ResourceId::Declared(_, key), Action::CreateContainer { image, config }) => {
                 linter.needs(index, key, image, config);
+                linter.can_create(index, key);
+            }
+            (ResourceId::Declared(_, key), Action::AdoptContainer { id, name }) => {
+                linter.adopt(index, key, id, name);
+            }
+            (ResourceId::Declared(_, key), Action::UpdateContainer { resources, log }) => {
+                linter.can_update(index, key, resources, log);
+            }
+            (ResourceId::Declared(..), Action::PauseContainer) => {
+                linter.require(index, observed.abilities.pause, "the engine cannot pause");
             }
             (ResourceId::Declared(_, key), Action::StartContainer) => linter.start(index, key),
             (ResourceId::Declared(_, key), Action::StopContainer { .. }) => linter.stop(index, key),
@@ -128,6 +144,44 @@ impl<'a> Linter<'a> {
         });
         let here = self.observed.networks.contains_key(&own(key, name)) && !removed;
         self.require(index, here || made, "its network is not here");
+    }
+
+    fn can_create(&mut self, index: usize, key: &ResourceKey) {
+        let declared = self.desired.container(key);
+        let reason = declared.and_then(|container| unsupported(container, &self.observed.abilities));
+        self.require(index, reason.is_none(), "the engine cannot do what is declared");
+        let adopt = declared.and_then(|container| container.adopt.as_ref());
+        let taken = self.plan.steps.iter().filter_map(|step| match &step.action {
+            Action::AdoptContainer { id, .. } => Some(id.clone()),
+            _ => None,
+        });
+        let there = candidate(key, adopt, &self.observed.foreign, &taken.collect());
+        let beside = there.is_some() && !self.observed.containers.contains_key(key);
+        self.require(index, !beside, "what its spec takes over is there");
+    }
+
+    fn adopt(&mut self, index: usize, key: &ResourceKey, id: &str, name: &str) {
+        let Some(declared) = self.desired.container(key) else {
+            return self.report(index, "it is not declared");
+        };
+        let asked = names(key, declared.adopt.as_ref()).iter().any(|asked| asked == name);
+        self.require(index, asked, "its spec does not take over that");
+        let there = self.observed.foreign.get(name).filter(|there| there.id == id);
+        let Some(there) = there else { return self.report(index, "what is taken over is not there") };
+        let reference = self.desired.image_of(key).unwrap_or_default();
+        let obstacles = obstacles(declared, &reference, there, self.observed);
+        self.require(index, obstacles.is_empty(), "what is taken over differs");
+        self.needs(index, key, &reference, &declared.config);
+    }
+
+    fn can_update(&mut self, index: usize, key: &ResourceKey, resources: &Resources, log: &LogRotation) {
+        let Some(actual) = self.observed.containers.get(key) else {
+            return self.report(index, "the container is not there");
+        };
+        let abilities = &self.observed.abilities;
+        let limits = abilities.update_resources || actual.config.resources == *resources;
+        let rotation = abilities.update_log || actual.config.log == *log;
+        self.require(index, limits && rotation, "the engine cannot update that");
     }
 
     fn supplies(&mut self, index: usize, key: &ResourceKey, image: &str, config: &ContainerConfig) {
@@ -229,7 +283,7 @@ impl<'a> Linter<'a> {
             return self.require(index, !protected, "its app's file is broken");
         };
         let reference = self.desired.image_of(key).unwrap_or_default();
-        let changes = container_changes(declared, &reference, actual, &self.observed.images);
+        let changes = container_changes(declared, &reference, actual, self.observed);
         let network = match &actual.config.network {
             NetworkMode::Named(name) => Some(ResourceId::Declared(ResourceKind::Network, own(key, name))),
             _ => None,

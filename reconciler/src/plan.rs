@@ -159,6 +159,13 @@ pub enum Action {
         /// What it is created with.
         config: Box<ContainerConfig>,
     },
+    /// Takes over a container that homeostat did not make, as it is.
+    AdoptContainer {
+        /// The engine's id of it.
+        id: String,
+        /// The engine's name of it.
+        name: String,
+    },
     /// Starts a container.
     StartContainer,
     /// Stops a container.
@@ -191,6 +198,7 @@ impl Action {
             Self::PullImage { .. } => "pull",
             Self::ExportFile { .. } => "write",
             Self::CreateVolume { .. } | Self::CreateNetwork { .. } | Self::CreateContainer { .. } => "create",
+            Self::AdoptContainer { .. } => "adopt",
             Self::StartContainer => "start",
             Self::StopContainer { .. } => "stop",
             Self::PauseContainer => "pause",
@@ -228,6 +236,11 @@ pub enum Cause {
     Restart(ExitStatus),
     /// Its health check failed.
     Unhealthy,
+    /// Its spec takes over what is there and is not homeostat's.
+    Adopt {
+        /// The engine's name of it.
+        name: String,
+    },
 }
 
 /// A field whose value changed.
@@ -284,6 +297,19 @@ pub enum WaitReason {
     Stalled {
         /// The fields that keep differing, as they are written in a spec.
         fields: Vec<String>,
+    },
+    /// The engine cannot do what its spec asks for. Nothing goes on until the spec changes, or the engine.
+    Unsupported {
+        /// What it cannot do, with the field of the spec.
+        reason: String,
+    },
+    /// What its spec takes over is there and cannot be had as declared without a new container. Nothing goes on until the
+    /// spec or the container changes: a second one beside it might take its ports or its data.
+    NotAdoptable {
+        /// The engine's name of it.
+        name: String,
+        /// What differs, from what is there to what is declared.
+        fields: Vec<FieldChange>,
     },
 }
 

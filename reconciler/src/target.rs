@@ -26,7 +26,7 @@ fn declared(desired: &Desired, kind: ResourceKind, key: &ResourceKey) -> Option<
             app.images.get(&key.name).map(|image| declared_reference(&key.app, &key.name, image))
         }
         ResourceKind::Network => app.networks.get(&key.name).map(digest),
-        ResourceKind::Volume => app.volumes.get(&key.name).map(|_| "present".to_owned()),
+        ResourceKind::Volume => app.volumes.get(&key.name).map(|volume| digest(&volume.adopt)),
         ResourceKind::File => None,
     }
 }

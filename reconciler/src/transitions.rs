@@ -152,7 +152,7 @@ impl Record {
                 let Some(declared) = desired.container(key) else { return false };
                 let reference = desired.image_of(key).unwrap_or_default();
                 observed.containers.get(key).is_none_or(|actual| {
-                    !container_changes(declared, &reference, actual, &observed.images).is_empty()
+                    !container_changes(declared, &reference, actual, observed).is_empty()
                 })
             }
             ResourceId::Declared(ResourceKind::Network, key) => {
@@ -290,7 +290,9 @@ impl ContainerRecord {
 
     fn step_succeeded(&mut self, declared: Option<&Container>, step: &Step) {
         match &step.action {
-            Action::CreateContainer { .. } | Action::RemoveContainer => *self = Self::default(),
+            Action::CreateContainer { .. } | Action::AdoptContainer { .. } | Action::RemoveContainer => {
+                *self = Self::default();
+            }
             Action::StartContainer => {
                 self.started_as = declared.map(|container| container.state);
                 if matches!(step.cause, Cause::Restart(_) | Cause::Unhealthy) {

@@ -23,6 +23,7 @@ impl fmt::Display for Cause {
             Self::State { actual, desired } => write!(f, "is {actual}, wanted {desired}"),
             Self::Restart(exit) => exit.fmt(f),
             Self::Unhealthy => f.write_str("unhealthy"),
+            Self::Adopt { name } => write!(f, "takes over {name}"),
         }
     }
 }
@@ -45,6 +46,11 @@ impl fmt::Display for WaitReason {
             Self::Stalled { fields } => {
                 write!(f, "stalled: {} differs again after every change", fields.join(", "))
             }
+            Self::NotAdoptable { name, fields } => {
+                let fields: Vec<String> = fields.iter().map(ToString::to_string).collect();
+                write!(f, "{name} is there and cannot be taken over as it is: {}", fields.join(", "))
+            }
+            Self::Unsupported { reason } => write!(f, "not possible with this engine: {reason}"),
         }
     }
 }

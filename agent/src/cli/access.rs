@@ -80,7 +80,7 @@ pub(super) async fn open_host(global: &Resolved) -> Result<Host, PortError> {
 
 /// One attempt; `None`, a little later, when another process has the lock and there is time left.
 async fn try_host(global: &Resolved, deadline: Instant) -> Result<Option<Host>, PortError> {
-    match Host::open(&global.directories).await {
+    match Host::open(&global.directories, &global.engine).await {
         Err(error) if error.kind == ErrorKind::Transient && Instant::now() < deadline => {
             tokio::time::sleep(PAUSE).await;
             Ok(None)

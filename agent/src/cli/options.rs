@@ -7,6 +7,7 @@ use clap::Args;
 use homeostat_reconciler::PortError;
 use homeostat_spec::{Node, parse_duration};
 
+use crate::engines::{EngineChoice, EngineName};
 use crate::host::Directories;
 use crate::render::Output;
 use crate::settings::ConfigFile;
@@ -24,6 +25,13 @@ pub(super) struct Global {
     /// Sockets and process ids [default: /run/homeostat]
     #[arg(long, global = true, env = "HOMEOSTAT_RUN_DIR", value_name = "DIR")]
     run_dir: Option<PathBuf>,
+    /// What runs the containers [default: embedded]
+    #[arg(long, global = true, env = "HOMEOSTAT_ENGINE", value_enum, value_name = "ENGINE")]
+    engine: Option<EngineName>,
+    /// Where docker or podman is reached, a path or an address as HOST:2376 [default: as the
+    /// environment of docker and podman says, or their usual sockets]
+    #[arg(long, global = true, env = "HOMEOSTAT_ENGINE_SOCKET", value_name = "PATH|URL")]
+    engine_socket: Option<String>,
     /// Configuration file [default: /etc/homeostat/config.toml, if it is there]
     #[arg(long, global = true, env = "HOMEOSTAT_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
@@ -36,6 +44,8 @@ pub(super) struct Global {
 pub(super) struct Resolved {
     /// Where this host keeps what it has.
     pub(super) directories: Directories,
+    /// What runs the containers.
+    pub(super) engine: EngineChoice,
     /// The configuration file.
     pub(super) config: ConfigFile,
     /// How results are printed.
@@ -51,8 +61,17 @@ impl Global {
         let config = ConfigFile::read(self.config.as_deref())?;
         let data = self.data_dir.or(config.data_dir.clone()).unwrap_or_else(|| "/var/lib/homeostat".into());
         let run = self.run_dir.or(config.run_dir.clone()).unwrap_or_else(|| "/run/homeostat".into());
-        Ok(Resolved { directories: Directories { data, run }, config, output: self.output })
+        let engine = engine_choice(self.engine, self.engine_socket, &config);
+        Ok(Resolved { directories: Directories { data, run }, engine, config, output: self.output })
     }
+}
+
+/// The socket of the configuration file is that of the file's engine, and no other's.
+fn engine_choice(name: Option<EngineName>, socket: Option<String>, config: &ConfigFile) -> EngineChoice {
+    let configured = config.engine.unwrap_or_default();
+    let name = name.unwrap_or(configured);
+    let configured_socket = || config.engine_socket.clone().filter(|_| name == configured);
+    EngineChoice { name, socket: socket.or_else(configured_socket) }
 }
 
 impl Resolved {
@@ -111,4 +130,29 @@ impl SourceOptions {
 /// A number that differs from process to process.
 pub(super) fn seed() -> u64 {
     std::hash::BuildHasher::hash_one(&std::collections::hash_map::RandomState::new(), std::process::id())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_win_over_the_file_and_a_socket_goes_with_its_engine() {
+        let socket = |text: &str| Some(text.to_owned());
+        let config = ConfigFile {
+            engine: Some(EngineName::Docker),
+            engine_socket: socket("/file.sock"),
+            ..ConfigFile::default()
+        };
+        let choice = |name, socket| EngineChoice { name, socket };
+        let docker = choice(EngineName::Docker, socket("/file.sock"));
+        assert_eq!(engine_choice(None, None, &config), docker);
+        assert_eq!(engine_choice(Some(EngineName::Docker), None, &config), docker);
+        let other = choice(EngineName::Docker, socket("/option.sock"));
+        assert_eq!(engine_choice(None, socket("/option.sock"), &config), other);
+        let podman = choice(EngineName::Podman, None);
+        assert_eq!(engine_choice(Some(EngineName::Podman), None, &config), podman);
+        let nothing_said = engine_choice(None, None, &ConfigFile::default());
+        assert_eq!(nothing_said, choice(EngineName::Embedded, None));
+    }
 }

@@ -44,7 +44,8 @@ fn summary(plan: &Plan) -> String {
             count => format!("nothing to do now, {count} waiting"),
         };
     }
-    let verbs = ["build", "pull", "write", "create", "start", "update", "pause", "resume", "stop", "remove"];
+    let verbs =
+        ["build", "pull", "write", "create", "adopt", "start", "update", "pause", "resume", "stop", "remove"];
     let counted = verbs.iter().filter_map(|verb| {
         let count = plan.steps.iter().filter(|step| step.action.verb() == *verb).count();
         (count > 0).then(|| format!("{count} to {verb}"))

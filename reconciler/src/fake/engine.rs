@@ -184,7 +184,7 @@ impl FakeEngine {
     fn tell_of(&self, operation: Operation, on: &str) {
         let mut state = self.state();
         match operation {
-            Operation::Observe | Operation::Usage | Operation::Exec => {}
+            Operation::Observe | Operation::FindForeign | Operation::Usage | Operation::Exec => {}
             Operation::StopContainer => {
                 if let Ok(key) = on.parse() {
                     state.tell(&EngineEvent::ContainerExited(key));
@@ -220,7 +220,7 @@ impl State {
     }
 
     fn fault(&mut self, operation: Operation, on: &str) -> Option<(FaultTime, ErrorKind)> {
-        if self.blind && operation == Operation::Observe {
+        if self.blind && matches!(operation, Operation::Observe | Operation::FindForeign) {
             return Some((FaultTime::Before, ErrorKind::Transient));
         }
         let meant =
@@ -271,13 +271,14 @@ impl Engine for FakeEngine {
 
     async fn find_foreign(
         &self,
-        _names: &BTreeSet<String>,
+        names: &BTreeSet<String>,
     ) -> Result<BTreeMap<String, ObservedContainer>, PortError> {
-        Ok(BTreeMap::new())
+        let find = |world: &mut World| Ok(world.find_foreign(names));
+        self.call(Operation::FindForeign, String::new(), find).await
     }
 
     async fn adopt_container(&self, key: &ResourceKey, id: &str) -> Result<(), PortError> {
-        Err(PortError::new(ErrorKind::User, format!("container {key}: there is no container {id} to adopt")))
+        self.call(Operation::AdoptContainer, key.to_string(), |world| world.adopt_container(key, id)).await
     }
 
     fn events(&self) -> BoxStream<'static, EngineEvent> {

@@ -7,6 +7,8 @@ use crate::ErrorKind;
 #[allow(missing_docs)] // Each is named after the method of `Engine`.
 pub enum Operation {
     Observe,
+    FindForeign,
+    AdoptContainer,
     BuildImage,
     PullImage,
     RemoveImage,

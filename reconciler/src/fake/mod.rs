@@ -8,6 +8,7 @@
 mod clock;
 mod engine;
 mod faults;
+mod foreign;
 mod prune;
 pub mod specs;
 mod world;

@@ -22,15 +22,17 @@ use crate::{
 /// - Doing what is done already succeeds and changes nothing.
 #[derive(Debug, Clone)]
 pub struct World {
-    observed: Observed,
+    pub(super) observed: Observed,
     now: Timestamp,
     /// How long it is up; unlike its clock this never goes back.
-    up: Duration,
+    pub(super) up: Duration,
     /// When each container was last started, by `up`.
-    starts: BTreeMap<ResourceKey, Duration>,
+    pub(super) starts: BTreeMap<ResourceKey, Duration>,
     /// When each image and volume was last needed by a container, by its name.
     needed: BTreeMap<String, Timestamp>,
-    next_id: u64,
+    pub(super) next_id: u64,
+    /// Containers that are not homeostat's, by the engine's name.
+    pub(super) foreign: BTreeMap<String, ObservedContainer>,
     /// What a build or pull of a reference gives, where that is not simply an image of its own.
     pub image_ids: BTreeMap<String, String>,
     /// References that cannot be built or pulled.
@@ -58,6 +60,7 @@ impl World {
             starts: BTreeMap::new(),
             needed: BTreeMap::new(),
             next_id: 0,
+            foreign: BTreeMap::new(),
             image_ids: BTreeMap::new(),
             unavailable: BTreeSet::new(),
             behaviours: BTreeMap::new(),
@@ -169,6 +172,7 @@ impl World {
             Action::CreateNetwork { network } => self.create_network(key, network),
             Action::RemoveNetwork => self.remove_network(key),
             Action::CreateContainer { image, config } => self.create_container(key, image, config),
+            Action::AdoptContainer { id, .. } => self.adopt_container(key, id),
             Action::StartContainer => self.start_container(key),
             Action::StopContainer { .. } => self.stop_container(key),
             Action::PauseContainer => self.pause_container(key),
@@ -328,14 +332,13 @@ impl World {
     pub fn start_container(&mut self, key: &ResourceKey) -> Result<(), PortError> {
         let wanted = self.container(key)?.config.ports.clone();
         let alive = |state| matches!(state, ContainerState::Running | ContainerState::Paused);
-        let holder = self.observed.containers.iter().find(|(other, container)| {
+        let others = self.observed.containers.iter().filter(|(other, _)| *other != key);
+        let holds = |container: &ObservedContainer| {
             let held = &container.config.ports;
-            *other != key
-                && alive(container.state)
-                && held.iter().any(|held| wanted.iter().any(|port| collide(held, port)))
-        });
-        if let Some((holder, _)) = holder {
-            return Err(refused(format!("a port of {key} is taken by {holder}")));
+            alive(container.state) && held.iter().any(|held| wanted.iter().any(|port| collide(held, port)))
+        };
+        if others.map(|(_, other)| other).chain(self.foreign.values()).any(holds) {
+            return Err(refused(format!("a port of {key} is taken")));
         }
         let now = self.now;
         self.next_id += 1;
@@ -436,7 +439,7 @@ fn volumes(config: &ContainerConfig) -> impl Iterator<Item = &Name> {
     })
 }
 
-fn refused(message: String) -> PortError {
+pub(super) fn refused(message: String) -> PortError {
     PortError::new(ErrorKind::User, message)
 }
 

@@ -28,6 +28,11 @@ impl<'a> Planner<'a> {
             Course::Leave | Course::Remove => {}
             Course::Create => self.create(key, container, &Cause::Missing, None),
             Course::Replace(cause) => self.replace(key, container, &subject, cause),
+            Course::Adopt { id, name } => self.adopt(key, container, id, name),
+            Course::Keep(reason) => {
+                self.wait(ResourceId::container(key), reason.clone(), None);
+                self.keep_going(key, container, &subject);
+            }
             Course::Settle => self.settle(key, container, &subject),
         }
     }
@@ -49,7 +54,7 @@ impl<'a> Planner<'a> {
     }
 
     /// Everything that a container needs before it is created.
-    fn needs(&self, key: &ResourceKey, container: &Container) -> Result<Vec<Node>, ResourceId> {
+    pub(super) fn needs(&self, key: &ResourceKey, container: &Container) -> Result<Vec<Node>, ResourceId> {
         let mut nodes = self.supplies(key, container)?;
         nodes.extend(self.network(key, container)?.0);
         Ok(nodes)
@@ -80,9 +85,10 @@ impl<'a> Planner<'a> {
     }
 
     /// Restarts a service that is going to be replaced later, as its policy says. A one-shot only runs again
-    /// as what it is to be.
+    /// as what it is to be, and what is to be paused only where that can be done.
     fn keep_going(&mut self, key: &ResourceKey, container: &Container, subject: &Subject<'_>) {
-        if container.state == DesiredState::Exited {
+        let never_pauses = container.state == DesiredState::Paused && !self.observed.abilities.pause;
+        if container.state == DesiredState::Exited || never_pauses {
             return;
         }
         match &subject.verdict {

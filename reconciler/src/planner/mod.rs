@@ -2,8 +2,9 @@
 //!
 //! In this order: what containers need ([`needs`]), what is to become of each container ([`subject`]),
 //! networks ([`networks`]), stops and removals that make room ([`room`]), the containers one by one
-//! in the order of their dependencies ([`containers`], [`start`]), and what nobody needs any more ([`prune`]).
+//! in the order of their dependencies ([`containers`], [`adopt`], [`start`]), and what nobody needs any more ([`prune`]).
 
+mod adopt;
 mod containers;
 mod graph;
 mod needs;
@@ -66,6 +67,8 @@ struct Planner<'a> {
     subjects: BTreeMap<ResourceKey, Subject<'a>>,
     /// Containers that hold what others wait for: they stop as early as they can.
     yielding: BTreeSet<ResourceKey>,
+    /// Ids of containers that are taken over in this plan.
+    adopted: BTreeSet<String>,
     /// The step that stops a container that stays stopped or is removed.
     stops: BTreeMap<ResourceKey, Node>,
     removals: BTreeMap<ResourceKey, Node>,
@@ -90,6 +93,7 @@ impl<'a> Planner<'a> {
             network_removals: BTreeMap::new(),
             subjects: BTreeMap::new(),
             yielding: BTreeSet::new(),
+            adopted: BTreeSet::new(),
             stops: BTreeMap::new(),
             removals: BTreeMap::new(),
             starts: BTreeMap::new(),

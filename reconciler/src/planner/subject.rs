@@ -6,6 +6,7 @@ use super::Planner;
 use crate::changes::{Changes, container_changes};
 use crate::stall::stalled;
 use crate::state::{Facts, Verdict, verdict};
+use crate::unsupported::unsupported;
 use crate::{Cause, ContainerState, FieldChange, ObservedContainer, ResourceId, ResourceKey, WaitReason};
 
 /// A container that is declared, there, or both.
@@ -44,6 +45,15 @@ pub(super) enum Course {
     Create,
     /// It is removed and created anew.
     Replace(Cause),
+    /// It is taken over from what homeostat did not make.
+    Adopt {
+        /// The engine's id of it.
+        id: String,
+        /// The engine's name of it.
+        name: String,
+    },
+    /// What is declared cannot be had: what is there stays as it is, and is kept going.
+    Keep(WaitReason),
     /// It is configured as declared; only its state, limits or log may have to change.
     Settle,
 }
@@ -75,8 +85,12 @@ impl<'a> Planner<'a> {
         };
         let facts = Facts::new(key, container.restart, actual, self.record, self.now);
         subject.verdict = verdict(container.state, actual.map(|actual| actual.state), &facts);
+        if let Some(reason) = unsupported(container, &self.observed.abilities) {
+            subject.course = Course::Keep(WaitReason::Unsupported { reason });
+            return subject;
+        }
         let Some(actual) = actual else {
-            subject.course = Course::Create;
+            subject.course = self.course_of_absent(key, container);
             return subject;
         };
         let changes = self.changes(key, container, actual);
@@ -94,7 +108,7 @@ impl<'a> Planner<'a> {
     /// What differs, unless changing it was to no avail too often.
     fn changes(&mut self, key: &ResourceKey, declared: &Container, actual: &ObservedContainer) -> Changes {
         let reference = self.desired.image_of(key).unwrap_or_default();
-        let changes = container_changes(declared, &reference, actual, &self.observed.images);
+        let changes = container_changes(declared, &reference, actual, self.observed);
         let all = [changes.recreate.as_slice(), changes.update.as_slice()].concat();
         if self.is_stalled(&ResourceId::container(key), &all) { Changes::default() } else { changes }
     }

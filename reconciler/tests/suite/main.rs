@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used)] // Test helpers may fail as tests do.
 
+mod abilities;
+mod adoption;
 mod fake;
 mod lint;
 mod plan;

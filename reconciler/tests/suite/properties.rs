@@ -16,12 +16,12 @@ use proptest::prelude::*;
 const APPS: [&str; 3] = ["a", "b", "c"];
 const CONTAINERS: [&str; 3] = ["x", "y", "z"];
 
-fn pick<T: Copy>(random: &mut Random, from: &[T]) -> T {
+pub(crate) fn pick<T: Copy>(random: &mut Random, from: &[T]) -> T {
     from[usize::try_from(random.below(from.len() as u64)).unwrap()]
 }
 
 /// Any source that the compiler would let pass: no circles, no host port or subnet twice.
-fn any_desired(random: &mut Random) -> Desired {
+pub(crate) fn any_desired(random: &mut Random) -> Desired {
     let mut taken = BTreeSet::new();
     let mut desired = Desired { revision: random.below(1000).to_string(), ..Desired::default() };
     for text in APPS {
@@ -138,6 +138,7 @@ fn any_event(agent: &mut Loop, random: &mut Random) {
 
 /// Faults and events, for a while.
 fn turbulence(agent: &mut Loop, random: &mut Random) {
+    agent.world.observed_mut().abilities.update_resources = random.per_mille(700);
     for _ in 0..random.below(30) {
         any_event(agent, random);
         if random.per_mille(600) {
@@ -149,7 +150,7 @@ fn turbulence(agent: &mut Loop, random: &mut Random) {
 }
 
 /// From now on nothing goes wrong any more: services run, one-shots end well.
-fn calm(agent: &mut Loop) {
+pub(crate) fn calm(agent: &mut Loop) {
     agent.world.behaviours = every_key()
         .filter(|key| agent.desired.container(key).is_some_and(|one| one.state == DesiredState::Exited))
         .map(|key| (key, Behaviour { ends_after: Duration::from_secs(5), code: 0 }))

@@ -36,7 +36,7 @@ impl Loop {
 
     /// A plan from what is there now. It is always clean and always the same.
     pub(crate) fn plan(&mut self) -> Plan {
-        let observed = self.world.observe();
+        let observed = self.world.observe_for(&self.desired);
         let now = self.world.now();
         self.record.observe(&self.desired, &observed, now);
         let made = plan(&self.desired, &observed, &self.record, now);

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{LogTable, ResourcesTable, StopTable};
+use super::{AdoptValue, LogTable, ResourcesTable, StopTable};
 use crate::scalar::{
     AddedCapability, ArgumentName, ContainerPath, ContextPath, DockerfilePath, DroppedCapability,
     EnvironmentName, Hostname, HttpEndpoint, ImageReference, Interval, Keyed, LabelKey, List, NetworkName,
@@ -129,6 +129,9 @@ pub(crate) struct ContainerTable {
     /// Rotation of the container's log.
     #[serde(default)]
     pub(crate) log: LogTable,
+    /// Take over the container that was made by hand or by Compose: `true` for the one with the usual name, or the name that
+    /// the engine has for it. Default: `false`.
+    pub(crate) adopt: Option<AdoptValue>,
 }
 
 /// A program and its arguments, or a line for the shell.
@@ -180,6 +183,9 @@ pub(crate) struct HealthTable {
 pub(crate) struct VolumeTable {
     /// Keep the volume and its content when it is no longer declared. Default: `true`.
     pub(crate) retain: Option<bool>,
+    /// Take over the volume that was made by hand or by Compose: `true` for `APP_NAME`, or the name that the engine has
+    /// for it. Default: `false`.
+    pub(crate) adopt: Option<AdoptValue>,
     /// Labels of the volume.
     #[serde(default)]
     pub(crate) labels: Keyed<LabelKey, String>,
@@ -194,6 +200,9 @@ pub(crate) struct NetworkTable {
     /// No way out to other networks. Default: `false`.
     #[serde(default)]
     pub(crate) internal: bool,
+    /// Take over the network that was made by hand or by Compose: `true` for `APP_NAME`, or the name that the engine has
+    /// for it. Default: `false`.
+    pub(crate) adopt: Option<AdoptValue>,
     /// Labels of the network.
     #[serde(default)]
     pub(crate) labels: Keyed<LabelKey, String>,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::Lowering;
-use crate::file::{Command, ContainerTable, HealthTable, LogTable, ResourcesTable, StopTable};
+use crate::file::{AdoptValue, Command, ContainerTable, HealthTable, LogTable, ResourcesTable, StopTable};
 use crate::problem::Problem;
 use crate::{
     Container, ContainerConfig, DesiredState, HealthCheck, LogRotation, Name, NetworkMode, Probe,
@@ -40,7 +40,7 @@ impl Lowering<'_> {
             health: self.health(name.as_str(), table, &config.network),
             config,
             image: image?,
-            adopt: None,
+            adopt: table.adopt.as_ref().and_then(AdoptValue::adopt),
         })
     }
 

@@ -10,7 +10,7 @@ mod network;
 use std::collections::BTreeMap;
 
 use crate::document::Document;
-use crate::file::{AppFile, VolumeTable};
+use crate::file::{AdoptValue, AppFile, VolumeTable};
 use crate::policy::Policy;
 use crate::problem::Problem;
 use crate::suggest::did_you_mean;
@@ -49,7 +49,8 @@ pub(crate) fn lower(document: &mut Document, file: &AppFile, policy: &Policy, tr
 
 fn volume(table: &VolumeTable) -> Volume {
     let labels = table.labels.as_written().clone();
-    Volume { retain: table.retain.unwrap_or(true), adopt: None, labels }
+    let adopt = table.adopt.as_ref().and_then(AdoptValue::adopt);
+    Volume { retain: table.retain.unwrap_or(true), adopt, labels }
 }
 
 impl Lowering<'_> {

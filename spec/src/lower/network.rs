@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Lowering;
+use crate::file::AdoptValue;
 use crate::problem::Problem;
 use crate::scalar::NetworkName;
 use crate::{Name, Network, NetworkMode};
@@ -19,7 +20,8 @@ impl Lowering<'_> {
             }
             let subnet = table.subnet.as_ref().map(|subnet| subnet.to_string());
             let labels = table.labels.as_written().clone();
-            networks.insert(name, Network { subnet, internal: table.internal, adopt: None, labels });
+            let adopt = table.adopt.as_ref().and_then(AdoptValue::adopt);
+            networks.insert(name, Network { subnet, internal: table.internal, adopt, labels });
         }
         networks
     }

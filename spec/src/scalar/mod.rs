@@ -7,6 +7,7 @@ mod capability;
 mod duration;
 mod endpoint;
 mod filter;
+mod foreign;
 mod hostname;
 mod key;
 mod name;
@@ -27,6 +28,7 @@ pub(crate) use capability::{AddedCapability, DroppedCapability};
 pub(crate) use duration::{Age, Grace, Interval, PruneInterval, StartPeriod, Timeout};
 pub(crate) use endpoint::{HttpEndpoint, TcpEndpoint};
 pub(crate) use filter::{ImageFilter, ResourceFilter};
+pub(crate) use foreign::ForeignName;
 pub(crate) use hostname::Hostname;
 pub(crate) use key::{ArgumentName, EnvironmentName, LabelKey, VariableName};
 pub(crate) use name::NetworkName;
@@ -72,6 +74,7 @@ const FORMATS: &[(&str, Check)] = &[
     entry::<Subnet>(),
     entry::<User>(),
     entry::<Hostname>(),
+    entry::<ForeignName>(),
     entry::<EnvironmentName>(),
     entry::<ArgumentName>(),
     entry::<VariableName>(),

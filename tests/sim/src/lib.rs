@@ -6,6 +6,8 @@
 //! that are set, full disks, power cuts and kills of the agent. Every plan on the way has to be free of lint. Then the
 //! world is quiet, and the host has to become what the last specs say, and stay so without anybody waking.
 
+#[cfg(test)]
+mod adoption;
 mod clock;
 mod history;
 mod machine;

@@ -19,40 +19,40 @@ use tokio::time::Instant;
 
 use crate::machine::Machine;
 
-const DAY: Duration = Duration::from_hours(24);
-const SECOND: Duration = Duration::from_secs(1);
+pub(crate) const DAY: Duration = Duration::from_hours(24);
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
 /// Longer than any back-off.
-const A_WHILE: Duration = Duration::from_mins(12);
+pub(crate) const A_WHILE: Duration = Duration::from_mins(12);
 
-const WEB: &str = "[container.web]\nimage = \"registry.example/app:1\"\n";
+pub(crate) const WEB: &str = "[container.web]\nimage = \"registry.example/app:1\"\n";
 const BUILT: &str = "[image.app]\nbuild = { context = \"./app\" }\n[container.web]\nimage = \"app\"\n";
 
 /// Specs by the name of their app.
-fn specs<const N: usize>(apps: [(&str, &str); N]) -> BTreeMap<String, String> {
+pub(crate) fn specs<const N: usize>(apps: [(&str, &str); N]) -> BTreeMap<String, String> {
     apps.into_iter().map(|(app, text)| (format!("{app}.toml"), text.to_owned())).collect()
 }
 
-fn key(text: &str) -> ResourceKey {
+pub(crate) fn key(text: &str) -> ResourceKey {
     text.parse().unwrap()
 }
 
-fn is_running(view: &View, container: &str) -> bool {
+pub(crate) fn is_running(view: &View, container: &str) -> bool {
     let actual = view.observed.containers.get(&key(container));
     actual.is_some_and(|actual| actual.state == ContainerState::Running)
 }
 
-fn observes(machine: &Machine) -> usize {
+pub(crate) fn observes(machine: &Machine) -> usize {
     let calls = machine.engine.take_calls();
     calls.iter().filter(|(operation, _)| *operation == Operation::Observe).count()
 }
 
 /// Lets everybody go on until nobody can without time passing.
-async fn settle() {
+pub(crate) async fn settle() {
     tokio::time::sleep(Duration::from_millis(1)).await;
 }
 
 /// A machine with these specs in its source and its agent running.
-async fn started<const N: usize>(directory: &Path, apps: [(&str, &str); N]) -> Machine {
+pub(crate) async fn started<const N: usize>(directory: &Path, apps: [(&str, &str); N]) -> Machine {
     let mut machine = Machine::new(directory);
     machine.source.replace(specs(apps), true);
     machine.play(&machine.desired(&specs(apps)));
@@ -61,7 +61,7 @@ async fn started<const N: usize>(directory: &Path, apps: [(&str, &str); N]) -> M
     machine
 }
 
-async fn converged<const N: usize>(directory: &Path, apps: [(&str, &str); N]) -> Machine {
+pub(crate) async fn converged<const N: usize>(directory: &Path, apps: [(&str, &str); N]) -> Machine {
     let machine = started(directory, apps).await;
     assert!(machine.sees(A_WHILE, View::is_converged).await);
     settle().await;

@@ -1,0 +1,134 @@
+//! What a spec asks for and an engine cannot do.
+
+use homeostat_spec::{Container, DesiredState, MountSource, Probe};
+
+use crate::Abilities;
+
+/// What of a container the engine cannot do, with the fields of the spec; `None` if it can do all of it.
+pub(crate) fn unsupported(container: &Container, abilities: &Abilities) -> Option<String> {
+    let mut reasons = limits(container, abilities);
+    if container.state == DesiredState::Paused && !abilities.pause {
+        reasons.push("it cannot pause containers (state)".to_owned());
+    }
+    if !abilities.local {
+        reasons.extend(out_of_reach(container));
+    }
+    (!reasons.is_empty()).then(|| reasons.join("; "))
+}
+
+fn limits(container: &Container, abilities: &Abilities) -> Vec<String> {
+    let resources = &container.config.resources;
+    let limits = [
+        (resources.memory.is_some(), abilities.memory_limit, "it cannot limit memory (resources.memory)"),
+        (resources.cpu_millis.is_some(), abilities.cpu_limit, "it cannot limit CPU time (resources.cpus)"),
+        (resources.pids.is_some(), abilities.pids_limit, "it cannot limit processes (resources.pids)"),
+    ];
+    let wanting = limits.into_iter().filter(|(asked, able, _)| *asked && !able);
+    wanting.map(|(_, _, reason)| reason.to_owned()).collect()
+}
+
+/// What takes an engine on this host.
+fn out_of_reach(container: &Container) -> Vec<String> {
+    let mut reasons = Vec::new();
+    for mount in &container.config.mounts {
+        match &mount.source {
+            MountSource::Host(path) => {
+                reasons.push(format!("it runs elsewhere, and {path} is a path of this host (volumes)"));
+            }
+            MountSource::Source(file) => {
+                let path = &file.path;
+                reasons.push(format!("it runs elsewhere, and {path} is a file of the source (volumes)"));
+            }
+            MountSource::Volume(_) | MountSource::Tmpfs => {}
+        }
+    }
+    let probe = container.health.as_ref().map(|health| &health.probe);
+    if matches!(probe, Some(Probe::Http { .. } | Probe::Tcp { .. })) {
+        let reason =
+            "it runs elsewhere, where this host cannot reach containers (health; a command can be run there)";
+        reasons.push(reason.to_owned());
+    }
+    reasons
+}
+
+#[cfg(test)]
+mod tests {
+    use homeostat_spec::{Mount, SourcePath};
+
+    use super::*;
+    use crate::fake::specs::{container, health, in_state, name};
+
+    fn able() -> Abilities {
+        Abilities::default()
+    }
+
+    fn mounting(source: MountSource) -> Container {
+        let mut container = container("nginx");
+        container.config.mounts.push(Mount { source, target: "/data".to_owned(), read_only: true });
+        container
+    }
+
+    #[test]
+    fn an_engine_that_can_do_everything_refuses_nothing() {
+        let mut container = in_state(DesiredState::Paused, mounting(MountSource::Host("/srv".to_owned())));
+        container.health = Some(health());
+        container.config.resources.memory = Some(1);
+        assert_eq!(unsupported(&container, &able()), None);
+    }
+
+    #[test]
+    fn what_is_not_asked_for_needs_no_ability() {
+        let nothing = Abilities {
+            memory_limit: false,
+            cpu_limit: false,
+            pids_limit: false,
+            update_resources: false,
+            update_log: false,
+            pause: false,
+            local: false,
+        };
+        assert_eq!(unsupported(&mounting(MountSource::Volume(name("data"))), &nothing), None);
+    }
+
+    #[test]
+    fn every_limit_that_cannot_be_kept_is_named() {
+        let mut container = container("nginx");
+        container.config.resources =
+            homeostat_spec::Resources { memory: Some(1), cpu_millis: Some(1), pids: Some(1) };
+        for (abilities, expected) in [
+            (Abilities { memory_limit: false, ..able() }, "resources.memory"),
+            (Abilities { cpu_limit: false, ..able() }, "resources.cpus"),
+            (Abilities { pids_limit: false, ..able() }, "resources.pids"),
+        ] {
+            let reason = unsupported(&container, &abilities).unwrap();
+            assert!(reason.contains(expected) && !reason.contains(';'), "{reason}");
+        }
+        let abilities = Abilities { memory_limit: false, pids_limit: false, ..able() };
+        let reason = unsupported(&container, &abilities).unwrap();
+        assert!(reason.contains("resources.memory") && reason.contains("resources.pids"), "{reason}");
+    }
+
+    #[test]
+    fn pausing_takes_an_engine_that_can() {
+        let paused = in_state(DesiredState::Paused, container("nginx"));
+        let reason = unsupported(&paused, &Abilities { pause: false, ..able() }).unwrap();
+        assert!(reason.contains("pause"), "{reason}");
+    }
+
+    #[test]
+    fn paths_of_this_host_and_probes_from_it_take_an_engine_on_it() {
+        let remote = Abilities { local: false, ..able() };
+        let host = mounting(MountSource::Host("/srv".to_owned()));
+        let source = SourcePath { path: "conf/app".to_owned(), digest: "c1".to_owned() };
+        let mut probed = container("nginx");
+        probed.health = Some(health());
+        for (container, expected) in
+            [(host, "/srv"), (mounting(MountSource::Source(source)), "conf/app"), (probed.clone(), "health")]
+        {
+            let reason = unsupported(&container, &remote).unwrap();
+            assert!(reason.contains(expected), "{reason}");
+        }
+        probed.health.as_mut().unwrap().probe = Probe::Command(vec!["true".to_owned()]);
+        assert_eq!(unsupported(&probed, &remote), None);
+    }
+}
