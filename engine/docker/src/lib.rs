@@ -28,6 +28,7 @@ mod port;
 mod processes;
 mod prune;
 mod read;
+mod told;
 mod update;
 mod usage;
 mod volumes;

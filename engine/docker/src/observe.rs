@@ -4,10 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use bollard::models::ContainerSummary;
-use bollard::query_parameters::{
-    InspectContainerOptions, ListContainersOptionsBuilder, ListImagesOptionsBuilder, ListNetworksOptions,
-    ListVolumesOptions,
-};
+use bollard::query_parameters::{ListImagesOptionsBuilder, ListNetworksOptions, ListVolumesOptions};
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use homeostat_reconciler::{
     ContainerState, Observed, ObservedContainer, ObservedImage, ResourceKey, spelled_out,
@@ -18,6 +15,7 @@ use crate::cache::List;
 use crate::engine::Inner;
 use crate::failure::Failure;
 use crate::read::{ImageDefaults, Seen, image_id};
+use crate::told;
 
 /// So many containers are asked about at once.
 const AT_ONCE: usize = 8;
@@ -57,8 +55,7 @@ impl Inner {
 
     pub(crate) async fn list_containers(&self) -> Result<Vec<ContainerSummary>, Failure> {
         let api = self.api().await?;
-        let every = ListContainersOptionsBuilder::default().all(true).build();
-        self.answer(api.list_containers(Some(every))).await
+        self.answer(told::containers(&api, &self.endpoint, false)).await
     }
 
     fn is_ours(&self, container: &ContainerSummary) -> bool {
@@ -80,14 +77,14 @@ impl Inner {
     pub(crate) async fn inspect(&self, name: &str) -> Result<Option<Arc<Seen>>, Failure> {
         let api = self.api().await?;
         let moment = self.cache().moment();
-        let asked = api.inspect_container(name, None::<InspectContainerOptions>);
-        let told = match self.answer(asked).await {
-            Ok(told) => told,
+        let asked = told::container(&api, &self.endpoint, name);
+        let inspected = match self.answer(asked).await {
+            Ok(inspected) => inspected,
             Err(failure) if failure.is_not_found() => return Ok(None),
             Err(failure) => return Err(failure),
         };
-        let defaults = self.defaults(told.image.as_deref().unwrap_or_default()).await?;
-        let seen = Arc::new(self.seen(told, &defaults));
+        let defaults = self.defaults(inspected.image.as_deref().unwrap_or_default()).await?;
+        let seen = Arc::new(self.seen(inspected, &defaults));
         self.cache().keep_container(moment, &seen.observed.id, &seen);
         Ok(Some(seen))
     }

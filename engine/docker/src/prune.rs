@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use bollard::models::{ContainerSummary, ImageSummary};
 use bollard::query_parameters::{
-    ListContainersOptionsBuilder, ListImagesOptionsBuilder, ListVolumesOptions, PruneBuildOptionsBuilder,
-    RemoveContainerOptions, RemoveImageOptionsBuilder, RemoveVolumeOptions,
+    ListImagesOptionsBuilder, ListVolumesOptions, PruneBuildOptionsBuilder, RemoveContainerOptions,
+    RemoveImageOptionsBuilder, RemoveVolumeOptions,
 };
 use fs_err as fs;
 use homeostat_files::{disk_usage, remove_tree};
@@ -58,8 +58,7 @@ impl Inner {
         gone: &mut Gone,
     ) -> Result<Vec<PrunedItem>, Failure> {
         let api = self.api().await?;
-        let with_sizes = ListContainersOptionsBuilder::default().all(true).size(true).build();
-        let listed = self.answer_within(SIZED, api.list_containers(Some(with_sizes))).await?;
+        let listed = self.answer_within(SIZED, crate::told::containers(&api, &self.endpoint, true)).await?;
         let mut items = Vec::new();
         for container in listed {
             let id = container.id.clone().unwrap_or_default();

@@ -38,13 +38,7 @@ const LOG_OPTIONS: Gap = Gap {
     reason: "a container's log options are fixed when it is created; the planner makes a new one",
 };
 
-const DOCKER: &[Gap] = &[
-    Gap {
-        case: "a_pruned_build_cache_is_built_anew",
-        reason: "the classic builder has no cache beside its images",
-    },
-    LOG_OPTIONS,
-];
+const DOCKER: &[Gap] = &[LOG_OPTIONS];
 
 const PODMAN: &[Gap] = &[LOG_OPTIONS];
 
