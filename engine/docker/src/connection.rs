@@ -6,6 +6,7 @@ use bollard::models::{SystemInfo, SystemInfoCgroupVersionEnum};
 use bollard::{API_DEFAULT_VERSION, ClientVersion, Docker};
 use homeostat_reconciler::Abilities;
 
+use crate::Flavour;
 use crate::endpoint::Endpoint;
 use crate::failure::Failure;
 
@@ -29,14 +30,14 @@ pub(crate) struct Connection {
 
 impl Connection {
     /// Asks the engine who it is, and agrees on a version of the API.
-    pub(crate) async fn open(endpoint: &Endpoint) -> Result<Self, Failure> {
-        let answer = tokio::time::timeout(ANSWER, Self::ask(endpoint));
+    pub(crate) async fn open(flavour: Flavour, endpoint: &Endpoint) -> Result<Self, Failure> {
+        let answer = tokio::time::timeout(ANSWER, Self::ask(flavour, endpoint));
         answer
             .await
             .unwrap_or_else(|_| Err(Failure::Silent { endpoint: endpoint.to_string(), after: ANSWER }))
     }
 
-    async fn ask(endpoint: &Endpoint) -> Result<Self, Failure> {
+    async fn ask(flavour: Flavour, endpoint: &Endpoint) -> Result<Self, Failure> {
         let failure = |error| Failure::new(error, endpoint);
         let api = client(endpoint).map_err(failure)?.negotiate_version().await.map_err(failure)?;
         let agreed = api.client_version();
@@ -45,7 +46,12 @@ impl Connection {
         }
         let info = api.info().await.map_err(failure)?;
         let version = info.server_version.clone().unwrap_or_default();
-        Ok(Self { abilities: abilities(&info, endpoint.is_local()), version, api })
+        let abilities = Abilities {
+            // Podman's Docker API has no word for it.
+            update_resources: flavour == Flavour::Docker,
+            ..abilities(&info, endpoint.is_local())
+        };
+        Ok(Self { api, version, abilities })
     }
 }
 

@@ -1,5 +1,6 @@
 //! Containers: created, started, stopped, frozen, removed, adopted.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,10 @@ use bollard::query_parameters::{
 };
 use futures::StreamExt as _;
 use homeostat_reconciler::ports::ContainerRequest;
-use homeostat_reconciler::{ContainerState, ErrorKind, PortError, ResourceKey};
+use homeostat_reconciler::{ContainerState, ErrorKind, ExitStatus, PortError, ResourceKey};
+use jiff::Timestamp;
+
+use homeostat_spec::{ContainerConfig, MountSource};
 
 use crate::create::no_restart;
 use crate::engine::Inner;
@@ -68,6 +72,7 @@ impl Inner {
             let different = || refused(format!("container {key} exists and was created from something else"));
             return if same { Ok(()) } else { Err(different()) };
         }
+        self.require_paths(key, &request.config)?;
         self.provide_network(&request.config.network).await.map_err(about)?;
         let body = self.body(request).map_err(|error| {
             PortError::new(ErrorKind::Internal, format!("container {key} cannot be asked for"))
@@ -77,6 +82,23 @@ impl Inner {
         let api = self.api().await.map_err(about)?;
         let created = self.answer_within(CREATED, api.create_container(Some(named), body)).await;
         created.map(drop).map_err(about)
+    }
+
+    /// Podman would make a missing path of the host, as a directory.
+    fn require_paths(&self, key: &ResourceKey, config: &ContainerConfig) -> Result<(), PortError> {
+        let is_missing = |path: &&String| self.endpoint.is_local() && !Path::new(path).exists();
+        let paths = config.mounts.iter().filter_map(|mount| match &mount.source {
+            MountSource::Host(path) => Some(path),
+            _ => None,
+        });
+        match paths.into_iter().find(is_missing) {
+            None => Ok(()),
+            Some(path) => {
+                let message =
+                    format!("container {key} cannot be created: {path} does not exist on this host");
+                Err(PortError::new(ErrorKind::User, message))
+            }
+        }
     }
 
     /// The id of the image with this reference.
@@ -103,6 +125,7 @@ impl Inner {
         let started =
             self.answer_within(CREATED, api.start_container(id, None::<StartContainerOptions>)).await;
         self.cache().forget_container(id);
+        self.note_start(id, started.as_ref().err().and_then(not_run));
         started.map_err(|failure| failure.about(what()))
     }
 
@@ -239,6 +262,18 @@ impl Inner {
         self.cache().forget_container(id);
         done.map_err(about)
     }
+}
+
+/// How a run ends that the engine could not begin, with the codes that a shell gives.
+fn not_run(failure: &Failure) -> Option<ExitStatus> {
+    let Failure::Refused { message, .. } = failure else { return None };
+    let is_missing = message.contains("not found") || message.contains("no such file");
+    Some(ExitStatus {
+        code: Some(if is_missing { 127 } else { 126 }),
+        oom_killed: false,
+        finished_at: Timestamp::now(),
+        error: Some(message.clone()),
+    })
 }
 
 fn is_alive(container: &Seen) -> bool {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bollard::errors::Error;
 use homeostat_reconciler::ports::EngineEvent;
-use homeostat_reconciler::{ErrorKind, PortError, ResourceKey};
+use homeostat_reconciler::{ErrorKind, ExitStatus, PortError, ResourceKey};
 use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
 
@@ -46,6 +46,8 @@ pub(crate) struct Inner {
     connection: tokio::sync::Mutex<Option<Arc<Connection>>>,
     version: Mutex<Option<String>>,
     cache: Mutex<Cache>,
+    /// How starts failed of which the engine itself tells nothing, by container.
+    failed_starts: Mutex<HashMap<String, ExitStatus>>,
     /// How often the events told of the out-of-memory killer, by container.
     oom_kills: Mutex<HashMap<String, u64>>,
 }
@@ -77,6 +79,7 @@ impl Docker {
             connection: tokio::sync::Mutex::default(),
             version: Mutex::default(),
             cache: Mutex::default(),
+            failed_starts: Mutex::default(),
             oom_kills: Mutex::default(),
         });
         let watch = tokio::spawn(crate::events::follow(Arc::clone(&inner)));
@@ -93,6 +96,20 @@ impl Drop for Docker {
 impl Inner {
     pub(crate) fn cache(&self) -> MutexGuard<'_, Cache> {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How the last start of a container failed, if it did.
+    pub(crate) fn failed_start(&self, id: &str) -> Option<ExitStatus> {
+        self.failed_starts.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+    }
+
+    /// Notes how a start has ended: `None` if the container runs.
+    pub(crate) fn note_start(&self, id: &str, failed: Option<ExitStatus>) {
+        let mut starts = self.failed_starts.lock().unwrap_or_else(PoisonError::into_inner);
+        match failed {
+            Some(failed) => starts.insert(id.to_owned(), failed),
+            None => starts.remove(id),
+        };
     }
 
     /// How often the out-of-memory killer struck in a container since its engine is followed: the API keeps no count.
@@ -115,7 +132,7 @@ impl Inner {
         if let Some(connection) = slot.as_ref() {
             return Ok(Arc::clone(connection));
         }
-        let connection = Arc::new(Connection::open(&self.endpoint).await?);
+        let connection = Arc::new(Connection::open(self.flavour, &self.endpoint).await?);
         *self.version.lock().unwrap_or_else(PoisonError::into_inner) = Some(connection.version.clone());
         *slot = Some(Arc::clone(&connection));
         Ok(connection)

@@ -119,8 +119,11 @@ impl Inner {
             let observed =
                 ObservedImage { id: image_id(&image.id), size: image.size.try_into().unwrap_or_default() };
             // An image without a name is listed with this one.
-            let names =
-                image.repo_tags.iter().chain(&image.repo_digests).filter(|name| !name.contains("<none>"));
+            // What was built here has no digest at a registry, whatever Podman tells.
+            let is_local =
+                |name: &&String| name.starts_with("localhost/") || name.starts_with("homeostat.local/");
+            let digests = image.repo_digests.iter().filter(|name| !is_local(name));
+            let names = image.repo_tags.iter().chain(digests).filter(|name| !name.contains("<none>"));
             images.extend(names.map(|name| (spelled_out(name), observed.clone())));
         }
         self.cache().keep_images(moment, &images);

@@ -69,7 +69,13 @@ impl Inner {
         };
         let reference = inspect.config.as_ref().and_then(|config| config.image.clone()).unwrap_or_default();
         let state = inspect.state.clone().unwrap_or_default();
-        let (shown, exit) = run(&state, inspect.created.as_ref().map(ToString::to_string).as_deref());
+        let (mut shown, mut exit) = run(&state, inspect.created.as_ref().map(ToString::to_string).as_deref());
+        // Podman says nothing of a start that failed.
+        if shown == ContainerState::Created
+            && let Some(failed) = self.failed_start(&id)
+        {
+            (shown, exit) = (ContainerState::Exited, Some(failed));
+        }
         let lives = matches!(shown, ContainerState::Running | ContainerState::Paused);
         Seen {
             observed: ObservedContainer {
@@ -190,7 +196,8 @@ impl Inner {
                 if is_anonymous(name) {
                     return None;
                 }
-                let owner = self.ledger.volume(name).or_else(|| key.and_then(|key| volume_of_app(name, key)));
+                let owner =
+                    self.ledger.volume(name).or_else(|| key.and_then(|key| resource_of_app(name, key)));
                 match owner {
                     Some(volume) => MountSource::Volume(volume.name),
                     // A volume that no spec can name: shown by the place where the engine keeps it.
@@ -217,16 +224,21 @@ impl Inner {
             "none" => return NetworkMode::None,
             _ => {}
         }
-        let name = if mode == "default" { "bridge" } else { mode };
-        let is_connected = networks.is_none_or(|networks| {
-            networks.contains_key(name)
-                || networks.values().any(|end| end.network_id.as_deref() == Some(name))
-        });
-        if !is_connected {
-            return NetworkMode::None;
+        // Podman tells `bridge` for any: the networks themselves tell which.
+        let connected: Vec<&str> = match networks {
+            Some(networks) => networks.keys().map(String::as_str).collect(),
+            None => vec![mode],
+        };
+        let declared = |name: &&str| {
+            self.ledger.network(name).or_else(|| key.and_then(|key| resource_of_app(name, key)))
+        };
+        let by_mode = connected.iter().filter(|name| **name == mode).find_map(declared);
+        if let Some(network) = by_mode.or_else(|| connected.iter().find_map(declared)) {
+            return NetworkMode::Named(network.name);
         }
-        let named = self.ledger.network(name).or_else(|| key.and_then(|key| volume_of_app(name, key)));
-        named.map_or(NetworkMode::Bridge, |network| NetworkMode::Named(network.name))
+        let default = self.instance.default_network();
+        let is_shared = |name: &&str| [default.as_str(), "bridge", "podman", mode].contains(name);
+        if connected.iter().any(is_shared) { NetworkMode::Bridge } else { NetworkMode::None }
     }
 }
 
@@ -283,7 +295,7 @@ fn same_mounts(asked: &[Mount], actual: &[Mount]) -> bool {
 }
 
 /// The volume or network of the container's app that has this name at the engine.
-fn volume_of_app(name: &str, key: &ResourceKey) -> Option<ResourceKey> {
+fn resource_of_app(name: &str, key: &ResourceKey) -> Option<ResourceKey> {
     let resource =
         ResourceKey::new(key.app.clone(), name.strip_prefix(&format!("{}_", key.app))?.parse().ok()?);
     (engine_name(&resource) == name).then_some(resource)

@@ -29,7 +29,7 @@ impl Inner {
             memory_swap: Some(wanted.memory_swap.unwrap_or(NO_MEMORY_LIMIT)),
             cpu_period: Some(CPU_PERIOD),
             cpu_quota: Some(wanted.cpu_quota.unwrap_or(UNLIMITED)),
-            pids_limit: Some(wanted.pids_limit.unwrap_or(UNLIMITED)),
+            pids_limit: wanted.pids_limit,
             ..ContainerUpdateBody::default()
         };
         let api = self.api().await.map_err(|failure| failure.about(what()))?;
@@ -58,7 +58,8 @@ pub(crate) fn limits(resources: &Resources) -> Limits {
         memory_swap: memory,
         cpu_period: cpu_quota.map(|_| CPU_PERIOD),
         cpu_quota,
-        pids_limit: resources.pids.map(i64::from),
+        // Without a word Podman takes a limit of its own.
+        pids_limit: Some(resources.pids.map_or(UNLIMITED, i64::from)),
     }
 }
 

@@ -40,7 +40,13 @@ const LOG_OPTIONS: Gap = Gap {
 
 const DOCKER: &[Gap] = &[LOG_OPTIONS];
 
-const PODMAN: &[Gap] = &[LOG_OPTIONS];
+const PODMAN: &[Gap] = &[
+    LOG_OPTIONS,
+    Gap {
+        case: "limits_change_in_place",
+        reason: "Podman's Docker API does not change limits; the planner makes a new container",
+    },
+];
 
 const EMBEDDED: &[Gap] = &[Gap {
     case: "containers_of_one_network_know_each_other_by_name",

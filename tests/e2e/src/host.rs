@@ -1,5 +1,6 @@
 //! A host of its own for a test.
 
+use std::ops::DerefMut;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -7,15 +8,21 @@ use nix::sched::{CloneFlags, unshare};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use homeostat_daemons::{Daemon, Docker, Podman};
+
 use crate::command::binary;
 use crate::leaks::Leaks;
 use crate::{Agent, Outcome, run};
+
+/// An engine that is a daemon, with its name.
+type Engine = (&'static str, Box<dyn DerefMut<Target = Daemon>>);
 
 /// A host of its own: network namespace, data, run and source directory. What runs on it is taken down
 /// and leaks are looked for when it is dropped.
 pub struct Host {
     directory: TempDir,
     leaks: Leaks,
+    daemon: Option<Engine>,
 }
 
 impl Host {
@@ -23,6 +30,22 @@ impl Host {
     /// and that of every process the thread starts.
     #[expect(clippy::new_without_default, reason = "it changes the thread's namespace")]
     pub fn new() -> Self {
+        Self::with(|_| None)
+    }
+
+    /// A host with a Docker Engine of its own that homeostat drives. Containers outlive the daemon.
+    pub fn with_docker() -> Self {
+        Self::with(|directory| {
+            Some(("docker", Box::new(Docker::start_with_live_restore(directory))))
+        })
+    }
+
+    /// A host with a Podman of its own that homeostat drives.
+    pub fn with_podman() -> Self {
+        Self::with(|directory| Some(("podman", Box::new(Podman::start(directory)))))
+    }
+
+    fn with(start: impl FnOnce(&Path) -> Option<Engine>) -> Self {
         unshare(CloneFlags::CLONE_NEWNET).expect("end-to-end tests run as root");
         run("ip", &["link", "set", "lo", "up"]);
         let directory = TempDir::with_prefix("homeostat-e2e-").expect("a temporary directory");
@@ -30,7 +53,21 @@ impl Host {
             fs_err::create_dir(directory.path().join(name)).expect("a directory");
         }
         let leaks = Leaks::new(directory.path());
-        Self { directory, leaks }
+        let daemon = start(&directory.path().join("daemon"));
+        Self { directory, leaks, daemon }
+    }
+
+    /// The daemon of a host that has one.
+    pub fn daemon(&mut self) -> &mut Daemon {
+        let (_, daemon) = self.daemon.as_mut().expect("the host has a daemon");
+        &mut *daemon
+    }
+
+    /// Runs Docker's own client on the host's daemon, and gives what it says.
+    pub fn docker(&self, arguments: &[&str]) -> String {
+        let (_, daemon) = self.daemon.as_ref().expect("the host has a daemon");
+        let socket = format!("unix://{}", daemon.socket().display());
+        run("docker", &[&["--host", &socket], arguments].concat())
     }
 
     /// A directory or file of this host.
@@ -62,6 +99,9 @@ impl Host {
         // Nothing of the machine that runs the tests is to be read.
         command.arg("--config").arg(self.config());
         command.env_remove("NOTIFY_SOCKET");
+        if let Some((name, daemon)) = &self.daemon {
+            command.arg("--engine").arg(name).arg("--engine-socket").arg(daemon.socket());
+        }
         command
     }
 
@@ -128,6 +168,7 @@ impl Drop for Host {
             return;
         }
         assert_eq!(down.code, Some(0), "the host is taken down: {}", down.stderr);
+        drop(self.daemon.take());
         self.leaks.assert_none();
     }
 }

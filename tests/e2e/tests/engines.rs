@@ -1,0 +1,132 @@
+//! Docker Engine and Podman under the agent, and what happens to them behind its back.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use homeostat_e2e::{Host, busybox_image, eventually, run, sleeper, wait_until};
+use serde_json::Value;
+
+/// Within this time what somebody changed by hand is set right.
+const AT_ONCE: Duration = Duration::from_secs(1);
+
+/// The ids of all containers of the daemon, also of those that do not run.
+fn containers(host: &Host) -> Vec<String> {
+    host.docker(&["ps", "--all", "--quiet", "--no-trunc"]).lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn what_is_stopped_or_removed_by_hand_is_set_right_within_a_second() {
+    let host = Host::with_docker();
+    busybox_image(&host);
+    host.write("one.toml", &sleeper(""));
+    let agent = host.agent();
+    agent.wait_converged();
+    for arguments in [&["stop", "one_main"][..], &["rm", "--force", "one_main"]] {
+        let before = host.pid("one/main");
+        host.docker(arguments);
+        let since = Instant::now();
+        agent.wait_for("one/main", "running again", |status| {
+            status["actual"] == "running" && status["pid"].as_i64() != Some(i64::from(before))
+        });
+        assert!(since.elapsed() < AT_ONCE, "{arguments:?} was set right after {:?}", since.elapsed());
+    }
+    host.docker(&["update", "--memory=64m", "--memory-swap=64m", "one_main"]);
+    let memory = || host.docker(&["inspect", "--format={{.HostConfig.Memory}}", "one_main"]);
+    wait_until("a limit that nobody declared is taken away", || memory().trim() != "67108864");
+    assert_eq!(containers(&host).len(), 1);
+}
+
+#[test]
+fn a_daemon_that_is_killed_in_the_middle_of_an_apply_leaves_nothing_twice() {
+    let mut host = Host::with_docker();
+    busybox_image(&host);
+    let names: Vec<String> = (0..10).map(|number| format!("app-{number}")).collect();
+    for name in &names {
+        host.write(&format!("{name}.toml"), &sleeper(""));
+    }
+    let (socket, source) = (host.path("daemon/docker.sock"), host.source());
+    let agent_host = host.command();
+    let mut agent = spawn(agent_host, &source);
+    wait_until("some containers are there", || socket.exists() && containers(&host).len() >= 3);
+    host.daemon().kill();
+    host.daemon().start();
+    eventually("everything is as declared", || (host.status()["converged"] == true).then_some(()));
+    assert_eq!(containers(&host).len(), names.len());
+    agent.kill().unwrap();
+    agent.wait().unwrap();
+}
+
+#[test]
+fn a_daemon_that_is_away_for_a_minute_changes_nothing() {
+    let mut host = Host::with_docker();
+    busybox_image(&host);
+    host.write("one.toml", &sleeper(""));
+    let source = host.source();
+    let mut agent = spawn(host.command(), &source);
+    eventually("everything is as declared", || (host.status()["converged"] == true).then_some(()));
+    let (pid, ids) = (host.pid("one/main"), containers(&host));
+    host.daemon().stop();
+    let away = Instant::now();
+    let mut seen_error = false;
+    while away.elapsed() < Duration::from_mins(1) {
+        let status = host.status();
+        seen_error |= status["errors"].to_string().contains("engine");
+        assert_eq!(host.container("one/main")["actual"], "running", "it is not taken for gone: {status}");
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    assert!(seen_error, "the status says that the engine is away");
+    let events = |host: &Host| host.homeostat(&["events"]).expect_code(0).stdout.matches("applied").count();
+    let before = events(&host);
+    host.daemon().start();
+    eventually("everything is as declared", || (host.status()["converged"] == true).then_some(()));
+    assert_eq!((host.pid("one/main"), containers(&host)), (pid, ids));
+    assert_eq!(events(&host), before, "nothing was done at its return");
+    agent.kill().unwrap();
+    agent.wait().unwrap();
+}
+
+/// An agent that does not borrow its host, whose daemon is to be stopped.
+fn spawn(mut command: std::process::Command, source: &Path) -> std::process::Child {
+    command.arg("agent").arg("--source").arg(source);
+    command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap()
+}
+
+#[test]
+fn the_examples_have_the_same_status_on_every_engine() {
+    let statuses = [Host::new as fn() -> Host, Host::with_docker, Host::with_podman].map(|host| {
+        // Each on a thread of its own: a network namespace is a thread's.
+        std::thread::spawn(move || status_of_examples(&host())).join().unwrap()
+    });
+    assert_eq!(statuses[0], statuses[1], "Docker");
+    assert_eq!(statuses[0], statuses[2], "Podman");
+}
+
+fn status_of_examples(host: &Host) -> Value {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
+    for example in ["quickstart", "worker"] {
+        let source = examples.join(example);
+        run("cp", &["-r", source.to_str().unwrap(), host.source().to_str().unwrap()]);
+        let context = host.source().join(example).join("busybox");
+        run("cp", &["/bin/busybox", context.to_str().unwrap()]);
+        let source = host.source().join(example);
+        host.homeostat(&["apply", source.to_str().unwrap()]).expect_code(0);
+        if example == "quickstart" {
+            host.homeostat(&["plan", source.to_str().unwrap()]).expect_code(0);
+        }
+    }
+    let mut status = host.status();
+    strip(&mut status);
+    status
+}
+
+/// Takes out what differs from run to run, and the engine's name.
+fn strip(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|name, _| !matches!(name.as_str(), "pid" | "started_at" | "engine" | "engine_version"));
+            fields.values_mut().for_each(strip);
+        }
+        Value::Array(items) => items.iter_mut().for_each(strip),
+        _ => {}
+    }
+}
