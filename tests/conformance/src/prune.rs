@@ -25,8 +25,10 @@ fn names(pruned: &Pruned, kind: PruneKind) -> Vec<&str> {
     pruned.items.iter().filter(|item| item.kind == kind).map(|item| item.name.as_str()).collect()
 }
 
+/// The references of images; some engines have each once more by its digest.
 async fn images(engine: &dyn Engine) -> Vec<String> {
-    expect(engine.observe().await).images.into_keys().collect()
+    let images = expect(engine.observe().await).images;
+    images.into_keys().filter(|name| !name.contains('@')).collect()
 }
 
 async fn containers(engine: &dyn Engine) -> Vec<ResourceKey> {

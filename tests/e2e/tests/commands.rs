@@ -56,10 +56,19 @@ fn build_images_and_prune_work_by_hand() {
     assert_eq!(second.stdout, third.stdout, "the same inputs give the same image");
     let images = host.homeostat(&["images", "-o", "json"]).expect_code(0).json();
     assert_eq!(images[0]["reference"], "local/busybox:1");
-    host.homeostat(&["prune", "--dry-run"]).expect_code(0);
+    let foreseen = host.homeostat(&["prune", "--dry-run", "-o", "json"]).expect_code(0).json();
+    assert_eq!((&foreseen["dry_run"], &foreseen["items"][0]["kind"]), (&true.into(), &"image".into()));
+    assert_eq!(foreseen["items"][0]["name"], "local/busybox:1");
+    let listed = host.homeostat(&["prune", "--dry-run"]).expect_code(0).stdout;
+    assert!(
+        listed.contains("KIND") && listed.contains("local/busybox:1") && listed.contains("would be freed")
+    );
     assert_eq!(host.homeostat(&["images", "-o", "json"]).json().as_array().map(Vec::len), Some(1));
     host.homeostat(&["prune"]).expect_code(0);
     assert_eq!(host.homeostat(&["images", "-o", "json"]).json().as_array().map(Vec::len), Some(0));
+    let events = host.homeostat(&["events", "-o", "json"]).expect_code(0).json();
+    let pruned = events.as_array().and_then(|events| events.last().cloned()).unwrap_or_default();
+    assert_eq!(pruned["kind"], "pruned", "{events}");
 }
 
 #[test]
