@@ -9,6 +9,7 @@ use homeostat_reconciler::ports::Progress;
 use homeostat_reconciler::{PortError, registry, spelled_out};
 use jiff::Timestamp;
 
+use crate::Flavour;
 use crate::cache::List;
 use crate::credentials;
 use crate::engine::Inner;
@@ -44,8 +45,9 @@ impl Inner {
     pub(crate) async fn remove_image(&self, reference: &str) -> Result<(), PortError> {
         let about = |failure: Failure| failure.about(format!("image {reference} cannot be removed"));
         let api = self.api().await.map_err(about)?;
-        // With force the reference goes also while a container uses the image, which then stays without a name.
-        let options = RemoveImageOptionsBuilder::default().force(true).build();
+        // With force Docker takes the name away also while a container uses the image. Podman would remove the container.
+        let force = self.flavour == Flavour::Docker;
+        let options = RemoveImageOptionsBuilder::default().force(force).build();
         let done = self.answer(api.remove_image(&spelled_out(reference), Some(options), None)).await;
         self.changed(List::Images);
         match done {

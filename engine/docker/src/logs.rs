@@ -12,7 +12,6 @@ use futures::stream::{self, BoxStream};
 use homeostat_log::{LogReader, Record, Writer};
 use homeostat_reconciler::ports::{EngineEvent, LogLine, LogQuery, LogStream};
 use homeostat_reconciler::{ErrorKind, PortError, ResourceKey};
-use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use std::sync::Arc;
@@ -54,16 +53,18 @@ impl Inner {
         lines: &mpsc::Sender<Result<LogLine, PortError>>,
     ) -> Result<(), PortError> {
         let mut events = self.events.subscribe();
-        let mut past = self.past_lines(key)?;
+        let mut lines_before = self.past_lines(key)?;
         let mut container = self.find(key).await.map_err(|failure| unreadable(key, failure))?;
+        let mut position = Position::default();
         if let Some(seen) = &container {
-            let told = self.told_since(&seen.observed.id, past.last().map(|line| line.time)).await;
-            past.extend(told.map_err(|failure| unreadable(key, failure))?);
+            let told = self.told(&seen.observed.id).await.map_err(|failure| unreadable(key, failure))?;
+            position.follow_to(&seen.observed.id, &told);
+            let known = overlap(&lines_before, &told);
+            lines_before.extend(told.into_iter().skip(known));
         }
-        past.retain(|line| query.since.is_none_or(|since| line.time >= since));
-        let skipped = query.tail.map_or(0, |tail| past.len().saturating_sub(tail));
-        let mut last = past.last().map(|line| line.time);
-        for line in past.into_iter().skip(skipped) {
+        lines_before.retain(|line| query.since.is_none_or(|since| line.time >= since));
+        let skipped = query.tail.map_or(0, |tail| lines_before.len().saturating_sub(tail));
+        for line in lines_before.into_iter().skip(skipped) {
             if lines.send(Ok(line)).await.is_err() {
                 return Ok(());
             }
@@ -73,9 +74,8 @@ impl Inner {
         }
         loop {
             if let Some(seen) = &container {
-                self.follow(&seen.observed.id, &mut last, lines)
-                    .await
-                    .map_err(|failure| unreadable(key, failure))?;
+                let followed = self.follow(&seen.observed.id, &mut position, lines).await;
+                followed.map_err(|failure| unreadable(key, failure))?;
             }
             if lines.is_closed() {
                 return Ok(());
@@ -90,17 +90,17 @@ impl Inner {
     async fn follow(
         &self,
         id: &str,
-        last: &mut Option<Timestamp>,
+        position: &mut Position,
         lines: &mpsc::Sender<Result<LogLine, PortError>>,
     ) -> Result<(), Failure> {
-        let mut told = self.lines_of(id, *last, true).await?;
+        let mut told = self.lines_of(id, position.in_log_of(id), true).await?;
         while let Some(line) = told.next().await {
             let line = match line {
                 Ok(line) => line,
                 Err(failure) if failure.is_not_found() => return Ok(()),
                 Err(failure) => return Err(failure),
             };
-            *last = Some(line.time);
+            position.follow_to(id, std::slice::from_ref(&line));
             if lines.send(Ok(line)).await.is_err() {
                 return Ok(());
             }
@@ -108,9 +108,9 @@ impl Inner {
         Ok(())
     }
 
-    /// Everything that the engine has of a container's log after a time.
-    async fn told_since(&self, id: &str, after: Option<Timestamp>) -> Result<Vec<LogLine>, Failure> {
-        let mut told = self.lines_of(id, after, false).await?;
+    /// Everything that the engine has of a container's log.
+    async fn told(&self, id: &str) -> Result<Vec<LogLine>, Failure> {
+        let mut told = self.lines_of(id, Position::default(), false).await?;
         let mut lines = Vec::new();
         while let Some(line) = told.next().await {
             match line {
@@ -122,36 +122,34 @@ impl Inner {
         Ok(lines)
     }
 
+    /// The lines of a container's log after a position in it.
     async fn lines_of(
         &self,
         id: &str,
-        after: Option<Timestamp>,
+        after: Position,
         follow: bool,
     ) -> Result<BoxStream<'static, Result<LogLine, Failure>>, Failure> {
         let api = self.api().await?;
-        // The API counts in whole seconds: what is known already is left out below.
-        let seconds = after.map_or(0, |after| i32::try_from(after.as_second()).unwrap_or_default());
         let options = LogsOptionsBuilder::default()
             .stdout(true)
             .stderr(true)
             .timestamps(true)
-            .since(seconds)
+            .since(i32::try_from(after.second).unwrap_or_default())
             .follow(follow)
             .build();
         let endpoint = self.endpoint.clone();
-        let id = id.to_owned();
-        let told = async_stream(api, id, options);
+        let told = async_stream(api, id.to_owned(), options);
         let mut joined = Joined::default();
+        let mut known = after.lines;
         let lines = told.filter_map(move |frame| {
             let line = match frame {
                 Ok(frame) => joined.take(frame).map(Ok),
                 Err(error) => Some(Err(Failure::new(error, &endpoint))),
             };
-            let line = line.filter(|line| match (line, after) {
-                (Ok(line), Some(after)) => line.time > after,
-                _ => true,
-            });
-            futures::future::ready(line)
+            let is_known =
+                matches!(&line, Some(Ok(line)) if known > 0 && line.time.as_second() <= after.second);
+            known -= usize::from(is_known);
+            futures::future::ready(line.filter(|_| !is_known))
         });
         Ok(lines.boxed())
     }
@@ -179,12 +177,12 @@ impl Inner {
 
     /// Writes the log of a container out before it is removed. What a kill in the middle has left is gone on with.
     pub(crate) async fn keep_log(&self, key: &ResourceKey, container: &Seen) -> Result<(), PortError> {
-        let last = self.past_lines(key)?.last().map(|line| line.time);
-        let told = self.told_since(&container.observed.id, last).await;
-        let told = told.map_err(|failure| unreadable(key, failure))?;
+        let past = self.past_lines(key)?;
+        let told = self.told(&container.observed.id).await.map_err(|failure| unreadable(key, failure))?;
+        let known = overlap(&past, &told);
         let write = || -> io::Result<()> {
             let mut writer = Writer::new(&self.log_directory(key), container.observed.config.log.clone())?;
-            for line in &told {
+            for line in &told[known..] {
                 writer.add(Record {
                     time: line.time,
                     stream: match line.stream {
@@ -199,6 +197,41 @@ impl Inner {
             Ok(())
         };
         write().map_err(|error| unwritten(key, error))
+    }
+}
+
+/// How many of a container's first lines are the last of those that were kept before: a kill between keeping a log and
+/// removing its container leaves it in both.
+fn overlap(kept: &[LogLine], told: &[LogLine]) -> usize {
+    let most = kept.len().min(told.len());
+    (1..=most).rev().find(|count| kept.ends_with(&told[..*count])).unwrap_or_default()
+}
+
+/// A place in the log of a container. The API counts in whole seconds, and so do Podman's times: a place is a second
+/// and how many of its lines are before it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Position {
+    container: String,
+    second: i64,
+    lines: usize,
+}
+
+impl Position {
+    /// After these lines of a container's log.
+    fn follow_to(&mut self, container: &str, lines: &[LogLine]) {
+        if self.container != container {
+            *self = Self { container: container.to_owned(), ..Self::default() };
+        }
+        for line in lines {
+            let second = line.time.as_second();
+            self.lines = if second == self.second { self.lines + 1 } else { 1 };
+            self.second = second;
+        }
+    }
+
+    /// The same in the log of this container: in that of another one, its beginning.
+    fn in_log_of(&self, container: &str) -> Self {
+        if self.container == container { self.clone() } else { Self::default() }
     }
 }
 
@@ -270,4 +303,35 @@ impl Joined {
 /// The engines cut lines after 16 KiB; a shorter one without an end is the last of its stream.
 fn is_partial(message: &[u8]) -> bool {
     message.len() >= 16 << 10
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(second: i64, text: &str) -> LogLine {
+        let time = jiff::Timestamp::from_second(second).unwrap();
+        LogLine { time, stream: LogStream::Stdout, text: text.to_owned() }
+    }
+
+    #[test]
+    fn what_was_kept_already_is_not_kept_twice() {
+        let (a, b, c) = (line(1, "a"), line(1, "b"), line(1, "b"));
+        assert_eq!(overlap(std::slice::from_ref(&a), &[b.clone(), c.clone()]), 0);
+        assert_eq!(overlap(&[a.clone(), b.clone()], &[b.clone(), c.clone()]), 1);
+        assert_eq!(overlap(&[a, b.clone(), c.clone()], &[b, c]), 2);
+        assert_eq!(overlap(&[], &[line(1, "a")]), 0);
+    }
+
+    #[test]
+    fn a_position_counts_the_lines_of_its_second() {
+        let mut position = Position::default();
+        position.follow_to("one", &[line(5, "a"), line(6, "b"), line(6, "c")]);
+        assert_eq!((position.second, position.lines), (6, 2));
+        assert_eq!(position.in_log_of("two"), Position::default());
+        position.follow_to("one", &[line(6, "d")]);
+        assert_eq!(position.in_log_of("one").lines, 3);
+        position.follow_to("two", &[line(6, "e")]);
+        assert_eq!(position.lines, 1);
+    }
 }

@@ -157,7 +157,7 @@ impl Inner {
         let mut config = ContainerConfig {
             resources: actual.resources,
             ports: if same_ports(&told.ports, &actual.ports) { asked.ports.clone() } else { actual.ports },
-            mounts: if same_mounts(&told.mounts, &actual.mounts) {
+            mounts: if self.same_mounts(&told, &actual.mounts) {
                 asked.mounts.clone()
             } else {
                 actual.mounts
@@ -184,6 +184,19 @@ impl Inner {
             }
         }
         config
+    }
+
+    /// Whether the mounts are those that were asked for. To a root that is read-only Podman adds a few tmpfs of its own.
+    fn same_mounts(&self, asked: &ContainerConfig, actual: &[Mount]) -> bool {
+        let is_extra = |mount: &&Mount| {
+            mount.source == MountSource::Tmpfs
+                && asked.mounts.iter().all(|known| known.target != mount.target)
+        };
+        if self.flavour == Flavour::Podman && asked.read_only {
+            let without: Vec<Mount> = actual.iter().filter(|mount| !is_extra(mount)).cloned().collect();
+            return same_mounts(&asked.mounts, &without);
+        }
+        same_mounts(&asked.mounts, actual)
     }
 
     fn mount(&self, mount: &MountPoint, key: Option<&ResourceKey>) -> Option<Mount> {

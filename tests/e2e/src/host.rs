@@ -35,9 +35,7 @@ impl Host {
 
     /// A host with a Docker Engine of its own that homeostat drives. Containers outlive the daemon.
     pub fn with_docker() -> Self {
-        Self::with(|directory| {
-            Some(("docker", Box::new(Docker::start_with_live_restore(directory))))
-        })
+        Self::with(|directory| Some(("docker", Box::new(Docker::start_with_live_restore(directory)))))
     }
 
     /// A host with a Podman of its own that homeostat drives.
