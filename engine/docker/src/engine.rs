@@ -43,6 +43,8 @@ pub(crate) struct Inner {
     /// Logs of containers that were removed.
     pub(crate) logs: PathBuf,
     pub(crate) events: broadcast::Sender<EngineEvent>,
+    /// Held while the network that all apps share is looked for and made: Docker makes two of one name.
+    pub(crate) default_network: tokio::sync::Mutex<()>,
     connection: tokio::sync::Mutex<Option<Arc<Connection>>>,
     version: Mutex<Option<String>>,
     cache: Mutex<Cache>,
@@ -76,6 +78,7 @@ impl Docker {
             ledger: Ledger::open(&data_directory)?,
             logs,
             events: broadcast::channel(EVENTS).0,
+            default_network: tokio::sync::Mutex::default(),
             connection: tokio::sync::Mutex::default(),
             version: Mutex::default(),
             cache: Mutex::default(),

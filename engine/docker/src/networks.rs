@@ -82,6 +82,7 @@ impl Inner {
         if *network != NetworkMode::Bridge {
             return Ok(());
         }
+        let _making = self.default_network.lock().await;
         let name = self.instance.default_network();
         if self.network(&name).await?.is_some() {
             return Ok(());
@@ -101,6 +102,7 @@ impl Inner {
         if *network != NetworkMode::Bridge {
             return;
         }
+        let _making = self.default_network.lock().await;
         let Ok(api) = self.api().await else { return };
         // The engine refuses while a container is on it.
         let removed = self.answer(api.remove_network(&self.instance.default_network())).await;
