@@ -108,6 +108,9 @@ pub struct Failure {
     pub hint: Option<String>,
     /// A digest of what was attempted: with another desired state the back-off starts anew.
     pub attempted: String,
+    /// It was attempted at a container that existed: with the container goes the failure.
+    #[serde(default)]
+    pub at_existing: bool,
 }
 
 /// A resource that was changed towards a target and still differed from it afterwards.

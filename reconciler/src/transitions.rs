@@ -85,7 +85,17 @@ impl Record {
         let retry_at = later(now, retry_delay(self.seed, &step.resource, error.kind, attempts));
         let message = chain(error);
         let text = format!("{} {} failed: {message}", step.action.verb(), step.resource);
-        let failure = Failure { attempts, retry_at, message, hint: error.hint.clone(), attempted };
+        let at_existing = matches!(
+            step.action,
+            Action::StartContainer
+                | Action::StopContainer { .. }
+                | Action::PauseContainer
+                | Action::ResumeContainer
+                | Action::UpdateContainer { .. }
+                | Action::RemoveContainer
+        );
+        let hint = error.hint.clone();
+        let failure = Failure { attempts, retry_at, message, hint, attempted, at_existing };
         self.failures.insert(step.resource.clone(), failure);
         vec![event(step, EventKind::Failed, text, now)]
     }
@@ -187,6 +197,12 @@ impl Record {
             let known = match resource {
                 ResourceId::Image(name) => images.contains(name) || observed.image(name).is_some(),
                 ResourceId::File(name) => files.contains(name.as_str()) || observed.files.contains(name),
+                // Somebody has removed the container meanwhile, and it is made anew at once.
+                ResourceId::Declared(ResourceKind::Container, key)
+                    if failure.at_existing && !observed.containers.contains_key(key) =>
+                {
+                    false
+                }
                 ResourceId::Declared(_, key) => {
                     desired.apps.contains_key(&key.app)
                         || observed.containers.contains_key(key)

@@ -221,3 +221,21 @@ fn when_probes_were_made_is_not_worth_writing_down_and_what_they_told_is() {
     assert_ne!(again, probed);
     assert!(!again.differs_lastingly(&probed));
 }
+
+#[test]
+fn a_failure_at_a_container_that_is_gone_does_not_hold_up_the_next_one() {
+    let (mut world, desired, mut record) = running(None);
+    world.advance_to(after(60));
+    world.exit(&key("web/web"), Some(137));
+    let exited = world.observe();
+    record.observe(&desired, &exited, after(60));
+    let start = plan(&desired, &exited, &record, after(60)).steps.remove(0);
+    // Somebody removes it by force: it is seen exited first, and gone when it is to be started.
+    world.remove_container(&key("web/web")).unwrap();
+    let gone = PortError::new(ErrorKind::User, "there is no such container");
+    record.step_failed(&desired, &start, &gone, after(60));
+    record.observe(&desired, &world.observe(), after(60));
+    let plan = plan(&desired, &world.observe(), &record, after(60));
+    let verbs: Vec<_> = plan.steps.iter().map(|step| step.action.verb()).collect();
+    assert_eq!(verbs, ["create", "start"]);
+}
