@@ -31,6 +31,7 @@ lint:
 	./scripts/setup lint
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo fetch --locked
 	cargo deny --offline --log-level error check bans licenses sources
 
 ## Figures beside Docker and Compose, on the same work in the same run. Needs root.
