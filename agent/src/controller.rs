@@ -3,13 +3,13 @@
 //! Nothing polls: the loop wakes for an engine event, a change of the source, a step or probe that
 //! ended, a command, or the earliest time that the plan waits for.
 
+mod engine;
 mod pruning;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt;
-use futures::stream::{BoxStream, Fuse, StreamExt};
+use futures::stream::StreamExt;
 use homeostat_reconciler::ports::{
     Clock, Engine, EngineEvent, Event, EventKind, Pruned, Snapshot, Source, Store,
 };
@@ -20,12 +20,12 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use crate::compiled;
+use crate::engine_watch::EngineWatch;
 use crate::executor::{Executor, Finished};
 use crate::files::Origin;
 use crate::files::SourceFiles;
 use crate::halt;
 use crate::hands::Hands;
-use crate::looking;
 use crate::probes::{ProbeResult, Probes};
 use crate::pruner::Pruner;
 use crate::reader::Reader;
@@ -115,8 +115,9 @@ pub struct Controller {
     source: SourceView,
     source_retry: Retry,
     diagnostics: Arc<Vec<homeostat_spec::Diagnostic>>,
-    engine_error: Option<String>,
-    engine_retry: Retry,
+    engine: EngineWatch,
+    /// Failed probes of which a look has to tell whether the engine was at fault.
+    doubtful_probes: Vec<ProbeResult>,
     reader: Reader,
     executor: Executor,
     probes: Probes,
@@ -156,7 +157,8 @@ impl Controller {
             reader: Reader::new(ports.source.clone()),
             source: SourceView { description: ports.source.describe(), ..SourceView::default() },
             source_retry: Retry::new(Duration::from_secs(5), Duration::from_mins(5)),
-            engine_retry: Retry::new(Duration::from_secs(1), Duration::from_mins(1)),
+            engine: EngineWatch::new(),
+            doubtful_probes: Vec::new(),
             ports,
             // With a last good revision at hand, healing does not wait for the source.
             dirty: !desired.apps.is_empty(),
@@ -168,7 +170,6 @@ impl Controller {
             plan: Arc::default(),
             plan_due: None,
             diagnostics: Arc::default(),
-            engine_error: None,
             events: Vec::new(),
             going_down: false,
             options,
@@ -326,61 +327,20 @@ impl Controller {
     fn step_finished(&mut self, finished: &Finished) {
         let now = self.now();
         let events = match &finished.result {
-            Ok(()) => self.record.step_succeeded(&self.desired, &finished.step, now),
-            Err(error) => self.record.step_failed(&self.desired, &finished.step, error, now),
+            Ok(()) => self.record.step_succeeded(&finished.desired, &finished.step, now),
+            Err(error) => {
+                self.engine.step_failed(&finished.step.resource, error);
+                self.record.step_failed(&finished.desired, &finished.step, error, now)
+            }
         };
         self.push_events(events);
         // While quick steps run, another look would see a host in motion.
         self.dirty |= self.executor.has_only_slow_steps();
     }
 
-    fn probed(&mut self, result: ProbeResult) {
-        let now = self.now();
-        let check = self.desired.container(&result.key).and_then(|container| container.health.as_ref());
-        let run = self.observed.containers.get(&result.key).and_then(|container| container.started_at);
-        // What a probe told of an earlier run says nothing about this one.
-        if let Some(check) = check.filter(|_| run == Some(result.run)) {
-            let change = self.record.probe_result(&result.key, check, result.outcome, now);
-            self.dirty |= change.is_some();
-            self.push_events(change);
-        }
-        self.probes.follow(&self.desired, &self.observed, &self.record, now);
-    }
-
     fn engine_event(&mut self, event: &EngineEvent) {
         tracing::debug!(?event);
         self.dirty = true;
-    }
-
-    /// Observes, plans, and offers the plan to the executor.
-    async fn look(&mut self, engine_events: &mut Fuse<BoxStream<'static, EngineEvent>>) {
-        // What these events tell is seen by the look that follows.
-        while engine_events.next().now_or_never().flatten().is_some() {}
-        self.dirty = false;
-        let started = Instant::now();
-        let Ports { engine, files, .. } = self.ports.clone();
-        let observed = looking::look(engine.as_ref(), &files, &self.desired).await;
-        let seen = observed.is_ok();
-        match observed {
-            Ok(observed) => {
-                self.engine_error = None;
-                self.engine_retry.succeeded();
-                self.plan_for(observed);
-            }
-            Err(error) => {
-                let message = chain(&error);
-                if self.engine_error.as_ref() != Some(&message) {
-                    self.event(EventKind::Agent, format!("the engine cannot be seen: {message}"));
-                }
-                self.engine_error = Some(message);
-                self.engine_retry.failed();
-                // What was planned before waits for the engine.
-                self.plan_due = None;
-            }
-        }
-        self.publish();
-        self.ports.watcher.looked(seen, started.elapsed());
-        self.save();
     }
 
     fn plan_for(&mut self, observed: Observed) {
@@ -389,7 +349,7 @@ impl Controller {
         self.push_events(noticed);
         let plan = homeostat_reconciler::plan(&self.desired, &observed, &self.record, now);
         self.probes.follow(&self.desired, &observed, &self.record, now);
-        self.executor.offer(&plan);
+        self.executor.offer(&plan, &self.desired);
         self.plan_due = plan.due().map(|until| Instant::now() + duration_between(now, until));
         self.observed = Arc::new(observed);
         self.plan = Arc::new(plan);
@@ -403,7 +363,8 @@ impl Controller {
             plan: self.plan.clone(),
             diagnostics: self.diagnostics.clone(),
             source: self.source.clone(),
-            engine_error: self.engine_error.clone(),
+            engine_error: self.engine.trouble().cloned(),
+            seen: self.engine.was_seen(),
             settled: self.is_settled(),
             time: self.now(),
         };
@@ -413,7 +374,7 @@ impl Controller {
     /// Nothing is under way, and nothing that is waited for is worth staying for.
     fn is_settled(&self) -> bool {
         let source_known = self.going_down || (self.source.reads > 0 && !self.reader.is_busy());
-        let looks_again = self.engine_retry.due().is_some_and(|due| due <= Instant::now() + WORTH_WAITING);
+        let looks_again = self.engine.due().is_some_and(|due| due <= Instant::now() + WORTH_WAITING);
         let now = self.now();
         source_known
             && !looks_again
@@ -435,7 +396,7 @@ impl Controller {
             Until::Stopped => None,
             Until::Settled(deadline) => Some(deadline),
         };
-        [self.plan_due, self.source_retry.due(), self.engine_retry.due(), self.prune_due(), deadline]
+        [self.plan_due, self.source_retry.due(), self.engine.due(), self.prune_due(), deadline]
             .into_iter()
             .flatten()
             .min()

@@ -12,10 +12,11 @@ use std::time::{Duration, Instant};
 
 use futures::future::{BoxFuture, FutureExt};
 use futures::stream::{FuturesUnordered, StreamExt};
-use homeostat_reconciler::{Action, ErrorKind, Plan, PortError, ResourceId, Step};
+use homeostat_reconciler::{Action, Desired, ErrorKind, Plan, PortError, ResourceId, Step};
 
 use crate::files::Origin;
 use crate::hands::Hands;
+use crate::limits::{self, Activity};
 use crate::watcher::Watcher;
 
 /// Sorts of steps that are limited apart from each other.
@@ -51,6 +52,8 @@ impl Lane {
 pub struct Finished {
     /// The step.
     pub step: Step,
+    /// What its plan was made for; something else may be wanted by now.
+    pub desired: Arc<Desired>,
     /// How it ended.
     pub result: Result<(), PortError>,
     /// How long it took.
@@ -71,6 +74,7 @@ pub struct Executor {
 
 struct Pending {
     step: Step,
+    desired: Arc<Desired>,
     after: BTreeSet<u64>,
 }
 
@@ -103,9 +107,9 @@ impl Executor {
         self.under_way.values().all(|(_, lane)| *lane != Lane::Quick)
     }
 
-    /// Takes the steps of a plan whose resources are free, in place of all that have not begun, and begins with those
+    /// Takes the steps of a plan for what is desired whose resources are free, in place of all that have not begun, and begins with those
     /// that can run.
-    pub fn offer(&mut self, plan: &Plan) {
+    pub fn offer(&mut self, plan: &Plan, desired: &Arc<Desired>) {
         self.pending.clear();
         let busy: HashSet<ResourceId> =
             self.under_way.values().map(|(resource, _)| resource.clone()).collect();
@@ -114,7 +118,8 @@ impl Executor {
             let after: Option<BTreeSet<u64>> = step.after.iter().map(|index| taken[*index]).collect();
             let id = after.filter(|_| !busy.contains(&step.resource)).map(|after| {
                 self.next += 1;
-                self.pending.insert(self.next, Pending { step: step.clone(), after });
+                self.pending
+                    .insert(self.next, Pending { step: step.clone(), desired: desired.clone(), after });
                 self.next
             });
             taken.push(id);
@@ -165,21 +170,22 @@ impl Executor {
             }
             let Some(pending) = self.pending.remove(&id) else { continue };
             self.under_way.insert(id, (pending.step.resource.clone(), lane));
-            self.running.push(self.run(id, pending.step));
+            self.running.push(self.run(id, pending.step, pending.desired));
         }
     }
 
-    fn run(&self, id: u64, step: Step) -> BoxFuture<'static, (u64, Finished)> {
+    fn run(&self, id: u64, step: Step, desired: Arc<Desired>) -> BoxFuture<'static, (u64, Finished)> {
         let (hands, watcher, origin) = (self.hands.clone(), self.watcher.clone(), self.origin.clone());
         Box::pin(async move {
             let started = Instant::now();
-            let progress = watcher.step_started(&step);
-            let work = AssertUnwindSafe(hands.execute(&step, origin.as_ref(), progress.as_ref()));
+            let activity = Activity::new(watcher.step_started(&step));
+            let work = AssertUnwindSafe(hands.execute(&step, origin.as_ref(), &activity));
             // A bug that a hostile image or Dockerfile finds costs this step, not the loop.
-            let result = work.catch_unwind().await.unwrap_or_else(|_| Err(panicked()));
+            let work = work.catch_unwind().map(|ended| ended.unwrap_or_else(|_| Err(panicked())));
+            let result = limits::bounded(&step.action, &activity, work).await;
             let took = started.elapsed();
             watcher.step_finished(&step, &result, took);
-            (id, Finished { step, result, took })
+            (id, Finished { step, desired, result, took })
         })
     }
 }

@@ -5,12 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use homeostat_metrics::{Metrics, Outcome, StatusInputs};
-use homeostat_reconciler::ports::{Clock, Event, Progress, Pruned};
-use homeostat_reconciler::{PortError, Step, chain};
+use homeostat_reconciler::ports::{Clock, Event, Progress, Pruned, Usage};
+use homeostat_reconciler::{ErrorKind, PortError, ResourceKey, Step, chain};
 use homeostat_spec::Diagnostic;
 
 use crate::service::Service;
 use crate::watcher::{LogWatcher, Watcher};
+
+/// Prometheus waits for 10 s by default; without the engine's part it gets the rest.
+const MEASURING: Duration = Duration::from_secs(5);
 
 /// See the module's documentation.
 pub struct Exposition {
@@ -30,13 +33,12 @@ impl Exposition {
         let engine = self.service.engine.info();
         let report = view.status(&engine);
         let synced = report.apps.iter().map(|app| (app.name.clone(), app.synced)).collect();
-        let usage = self.service.engine.usage().await.unwrap_or_else(|error| {
-            tracing::warn!("use of resources cannot be measured: {}", chain(&error));
-            BTreeMap::new()
-        });
+        let engine_up = view.engine_error.is_none();
+        let usage = if engine_up { self.usage().await } else { BTreeMap::new() };
         self.metrics.render(&StatusInputs {
             now: self.service.clock.now(),
             engine: &engine,
+            engine_up,
             observed: &view.observed,
             record: &view.record,
             plan: &view.plan,
@@ -45,12 +47,23 @@ impl Exposition {
         })
     }
 
+    async fn usage(&self) -> BTreeMap<ResourceKey, Usage> {
+        let silent = |_| PortError::new(ErrorKind::Transient, format!("no answer within {MEASURING:?}"));
+        let measured = tokio::time::timeout(MEASURING, self.service.engine.usage()).await.map_err(silent);
+        measured.flatten().unwrap_or_else(|error| {
+            tracing::warn!("use of resources cannot be measured: {}", chain(&error));
+            BTreeMap::new()
+        })
+    }
+
     /// Why the agent is not ready: it has not looked yet, or it cannot see its engine or source.
     pub fn not_ready(&self) -> Option<String> {
         let Some(agent) = &self.service.agent else { return Some("no agent runs".to_owned()) };
         match agent.view.borrow().as_ref() {
             None => Some("the first look is not done".to_owned()),
-            Some(view) => view.engine_error.clone(),
+            Some(view) => {
+                view.engine_error.as_ref().map(|trouble| format!("the engine cannot be seen: {trouble}"))
+            }
         }
     }
 }
@@ -86,6 +99,9 @@ impl Watcher for AgentWatcher {
     fn looked(&self, ok: bool, took: Duration) {
         let outcome = if ok { Outcome::Success } else { Outcome::Error };
         self.metrics.reconcile_finished(outcome, took);
+        if !ok {
+            self.metrics.engine_failed();
+        }
     }
 
     fn source_read(&self, read: Result<(&str, &[Diagnostic]), &PortError>) {

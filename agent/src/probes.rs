@@ -24,6 +24,22 @@ pub struct ProbeResult {
     pub run: Timestamp,
     /// What it told.
     pub outcome: ProbeOutcome,
+    /// It failed, and that may be the engine's fault.
+    pub is_doubtful: bool,
+    /// When it began.
+    pub began: Instant,
+}
+
+/// How a probe failed.
+struct Failure {
+    message: String,
+    is_doubtful: bool,
+}
+
+impl From<String> for Failure {
+    fn from(message: String) -> Self {
+        Self { message, is_doubtful: false }
+    }
 }
 
 /// See the module's documentation.
@@ -91,11 +107,11 @@ impl Probes {
             self.under_way.insert(key.clone());
             let engine = self.engine.clone();
             self.running.push(Box::pin(async move {
-                let outcome = match probe_once(engine.as_ref(), &key, &due).await {
-                    Ok(()) => ProbeOutcome::Passed,
-                    Err(message) => ProbeOutcome::Failed(message),
+                let (outcome, is_doubtful) = match probe_once(engine.as_ref(), &key, &due).await {
+                    Ok(()) => (ProbeOutcome::Passed, false),
+                    Err(failure) => (ProbeOutcome::Failed(failure.message), failure.is_doubtful),
                 };
-                ProbeResult { key, run: due.run, outcome }
+                ProbeResult { key, run: due.run, outcome, is_doubtful, began: now }
             }));
         }
     }
@@ -108,18 +124,20 @@ fn address_of(container: &ObservedContainer) -> Option<Ipv4Addr> {
     }
 }
 
-async fn probe_once(engine: &dyn Engine, key: &ResourceKey, due: &Due) -> Result<(), String> {
+async fn probe_once(engine: &dyn Engine, key: &ResourceKey, due: &Due) -> Result<(), Failure> {
+    let address = || due.address.ok_or_else(|| "the container has no address".to_owned());
     let attempt = async {
-        let address = || due.address.ok_or_else(|| "the container has no address".to_owned());
         match &due.probe {
             Probe::Command(command) => run_command(engine, key, command, due.timeout).await,
-            Probe::Http { port, path } => http_probe::get(address()?, *port, path).await,
-            Probe::Tcp { port } => http_probe::connect(address()?, *port).await.map(drop),
+            Probe::Http { port, path } => Ok(http_probe::get(address()?, *port, path).await?),
+            Probe::Tcp { port } => Ok(http_probe::connect(address()?, *port).await.map(drop)?),
         }
     };
-    // The engine ends a command itself when its time is over.
-    let limit = if matches!(due.probe, Probe::Command(_)) { due.timeout * 2 } else { due.timeout };
-    tokio::time::timeout(limit, attempt).await.unwrap_or_else(|_| Err(timed_out(due.timeout)))
+    // The engine ends a command itself when its time is over; if it says nothing, it may hang.
+    let is_command = matches!(due.probe, Probe::Command(_));
+    let limit = if is_command { due.timeout * 2 } else { due.timeout };
+    let silent = |_| Err(Failure { message: timed_out(due.timeout), is_doubtful: is_command });
+    tokio::time::timeout(limit, attempt).await.unwrap_or_else(silent)
 }
 
 async fn run_command(
@@ -127,14 +145,15 @@ async fn run_command(
     key: &ResourceKey,
     command: &[String],
     timeout: Duration,
-) -> Result<(), String> {
+) -> Result<(), Failure> {
     let request = ExecRequest { command: command.to_vec(), timeout };
-    let outcome = engine.exec(key, &request).await.map_err(|error| chain(&error))?;
+    let doubtful = |error| Failure { message: chain(&error), is_doubtful: true };
+    let outcome = engine.exec(key, &request).await.map_err(doubtful)?;
     let last_line = outcome.output.lines().last().unwrap_or_default();
     match outcome.code {
         Some(0) => Ok(()),
-        Some(code) => Err(format!("exit code {code}: {last_line}")),
-        None => Err(timed_out(timeout)),
+        Some(code) => Err(format!("exit code {code}: {last_line}").into()),
+        None => Err(timed_out(timeout).into()),
     }
 }
 

@@ -66,7 +66,9 @@ impl Pruner {
                 // With a clock that was set back, this one may seem to have been at the time of the one before.
                 self.next = None;
             }
-            Err(_) => self.retry.failed(),
+            Err(_) => {
+                self.retry.failed();
+            }
         }
         result
     }

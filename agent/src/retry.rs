@@ -24,10 +24,12 @@ impl Retry {
         self.due = None;
     }
 
-    /// It failed: try again after the next delay.
-    pub fn failed(&mut self) {
-        self.due = Some(Instant::now() + self.delay);
-        self.delay = (self.delay * 2).min(self.longest);
+    /// It failed: try again after the next delay, which is returned.
+    pub fn failed(&mut self) -> Duration {
+        let delay = self.delay;
+        self.due = Some(Instant::now() + delay);
+        self.delay = (delay * 2).min(self.longest);
+        delay
     }
 
     /// When to try again, if it failed.

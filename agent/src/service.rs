@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::compiled;
 use crate::controller::Command;
+use crate::engine_watch::EngineTrouble;
 use crate::files::SourceFiles;
 use crate::looking;
 use crate::render;
@@ -61,6 +62,8 @@ pub struct Status {
     pub converged: bool,
     /// The source, where an agent runs: path or URL.
     pub source: Option<String>,
+    /// Why the engine cannot be seen, if it cannot; then what is told of containers is as old as that.
+    pub engine_error: Option<EngineTrouble>,
     /// What is in error beyond single apps: the source, the engine.
     pub errors: Vec<String>,
     /// What is wrong with spec files.
@@ -87,6 +90,8 @@ pub struct Explanation {
     pub file: Option<String>,
     /// Desired, observed, remembered.
     pub inspection: Inspection,
+    /// Why the engine cannot be seen, if it cannot; then what is observed is as old as that.
+    pub engine_error: Option<EngineTrouble>,
     /// The last failed attempts at it.
     pub failure: Option<homeostat_reconciler::Failure>,
     /// Steps of the plan at it.
@@ -140,6 +145,7 @@ impl Service {
             diagnostics: Arc::default(),
             source: SourceView::default(),
             engine_error: None,
+            seen: true,
             settled: true,
             time,
         })
@@ -193,6 +199,7 @@ impl Service {
             revision: view.desired.revision.clone(),
             file: view.desired.apps.get(&key.app).map(|app| app.file.clone()),
             inspection,
+            engine_error: view.engine_error.clone(),
             failure: view.record.failures.get(&resource).cloned(),
             steps: view.plan.redacted().steps.into_iter().filter(|step| step.resource == resource).collect(),
             waiting: view
@@ -330,6 +337,7 @@ impl Status {
             agent: source.is_some(),
             converged: view.is_converged(),
             source,
+            engine_error: view.engine_error.clone(),
             errors: errors.into_iter().flatten().collect(),
             diagnostics: view.diagnostics.as_ref().clone(),
         }

@@ -74,8 +74,10 @@ fn status_line(view: &View) -> String {
     let revision = crate::render::short(&view.desired.revision);
     if view.is_converged() {
         format!("converged at {revision}")
-    } else if let Some(error) = view.source.error.as_ref().or(view.engine_error.as_ref()) {
-        error.clone()
+    } else if let Some(error) =
+        view.source.error.clone().or(view.engine_error.as_ref().map(ToString::to_string))
+    {
+        error
     } else {
         let (steps, waiting) = (view.plan.steps.len(), view.plan.waiting.len());
         format!("at {revision}: {steps} steps, {waiting} waiting, {} specs broken", view.desired.broken.len())

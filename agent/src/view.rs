@@ -8,6 +8,8 @@ use homeostat_reconciler::{Desired, Observed, Plan, Record, ResourceKey, StatusR
 use homeostat_spec::Diagnostic;
 use jiff::Timestamp;
 
+use crate::engine_watch::EngineTrouble;
+
 /// What the loop knew when it last looked. Cheap to clone.
 #[derive(Clone)]
 pub struct View {
@@ -24,7 +26,9 @@ pub struct View {
     /// The source.
     pub source: SourceView,
     /// Why the engine could not be looked at, if it could not; then `observed` and `plan` are older than the rest.
-    pub engine_error: Option<String>,
+    pub engine_error: Option<EngineTrouble>,
+    /// The engine was seen since the start; until it was, `observed` says nothing.
+    pub seen: bool,
     /// Nothing is under way, and nothing will change unless something happens or a failed step is tried again.
     pub settled: bool,
     /// When this was.
@@ -64,8 +68,11 @@ impl View {
         keys.into_iter().collect()
     }
 
-    /// The status, as `status -o json` prints it.
+    /// The status, as `status -o json` prints it. Of an engine that was never seen nothing is said: what it runs is
+    /// unknown, and not gone.
     pub fn status(&self, engine: &EngineInfo) -> StatusReport {
-        homeostat_reconciler::status(&self.desired, &self.observed, &self.record, &self.plan, engine)
+        let report =
+            homeostat_reconciler::status(&self.desired, &self.observed, &self.record, &self.plan, engine);
+        if self.seen { report } else { report.unseen() }
     }
 }

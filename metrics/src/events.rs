@@ -47,6 +47,7 @@ pub struct Metrics {
     source_last_success: GaugeVec,
     revision: GaugeVec,
     diagnostics: GaugeVec,
+    engine_errors: CounterVec,
     store_errors: CounterVec,
     store_rebuilds: CounterVec,
     events: CounterVec,
@@ -112,6 +113,12 @@ impl Metrics {
                 "Findings in the spec files of the last revision, by severity.",
                 &["severity"],
             ),
+            engine_errors: counter(
+                r,
+                "homeostat_engine_errors_total",
+                "Looks at the engine that failed: it could not be seen what there is.",
+                &[],
+            ),
             store_errors: counter(r, "homeostat_store_errors_total", "Writes to the store that failed.", &[]),
             store_rebuilds: counter(
                 r,
@@ -151,6 +158,7 @@ impl Metrics {
         }
         let none: [&str; 0] = [];
         self.reconcile_duration.with_label_values(&none);
+        self.engine_errors.with_label_values(&none);
         self.store_errors.with_label_values(&none);
         self.store_rebuilds.with_label_values(&none);
         self.set_diagnostics(&[]);
@@ -186,6 +194,12 @@ impl Metrics {
         self.revision.reset();
         self.revision.with_label_values(&[revision]).set(1.0);
         self.set_diagnostics(diagnostics);
+    }
+
+    /// A look at the engine failed.
+    pub fn engine_failed(&self) {
+        let none: [&str; 0] = [];
+        self.engine_errors.with_label_values(&none).inc();
     }
 
     /// A write to the store failed.

@@ -19,6 +19,8 @@ pub struct StatusInputs<'a> {
     pub now: Timestamp,
     /// The engine that runs the containers.
     pub engine: &'a EngineInfo,
+    /// It answered when it was last asked what there is.
+    pub engine_up: bool,
     /// What the engine reported last.
     pub observed: &'a Observed,
     /// What the agent remembers.
@@ -47,6 +49,9 @@ fn collect_engine(registry: &Registry, status: &StatusInputs<'_>) {
     gauge(registry, "homeostat_engine_info", help, &["engine", "version"])
         .with_label_values(&[&status.engine.name, status.engine.version.as_deref().unwrap_or_default()])
         .set(1.0);
+    let help = "Whether the engine answered when it was last asked what there is (1) or not (0).";
+    let none: [&str; 0] = [];
+    gauge(registry, "homeostat_engine_up", help, &[]).with_label_values(&none).set(flag(status.engine_up));
 }
 
 fn collect_apps(registry: &Registry, status: &StatusInputs<'_>) {

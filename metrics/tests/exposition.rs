@@ -65,6 +65,7 @@ impl Situation {
         StatusInputs {
             now: "2026-01-02T03:04:05Z".parse().unwrap(),
             engine: &self.engine,
+            engine_up: false,
             observed: &self.observed,
             record: &self.record,
             plan: &self.plan,
@@ -122,6 +123,7 @@ fn busy() -> Metrics {
     metrics.source_failed();
     metrics.revision_compiled("0a1b", &[]);
     metrics.revision_compiled("2c3d", &[warning]);
+    metrics.engine_failed();
     metrics.store_failed();
     metrics.store_rebuilt();
     metrics.event_recorded(EventKind::Exited);

@@ -131,4 +131,6 @@ pub enum ProbeOutcome {
     Passed,
     /// It does not, and why, in a line.
     Failed(String),
+    /// Nothing: the engine through which it was made cannot be seen.
+    Unknown,
 }

@@ -29,6 +29,7 @@ pub fn status(
     let view = View { desired, observed, record, plan };
     StatusReport {
         engine: engine.name.clone(),
+        engine_version: engine.version.clone(),
         revision: desired.revision.clone(),
         apps: names.into_iter().map(|name| view.app(name)).collect(),
     }
@@ -142,10 +143,27 @@ fn remark(actual: &ObservedContainer, known: &ContainerRecord) -> Option<String>
 pub struct StatusReport {
     /// The engine, as given to `--engine`.
     pub engine: String,
+    /// The engine's own version; absent as long as it has not told.
+    pub engine_version: Option<String>,
     /// The revision of the source.
     pub revision: String,
     /// Every app that is declared, broken or still there, by name.
     pub apps: Vec<AppStatus>,
+}
+
+impl StatusReport {
+    /// The same of an engine that was not seen yet: what it runs is not known.
+    #[must_use]
+    pub fn unseen(mut self) -> Self {
+        for app in &mut self.apps {
+            app.synced = false;
+            app.message.get_or_insert_with(|| "the engine was not seen yet".to_owned());
+            for container in &mut app.containers {
+                container.actual = ShownState::Unknown;
+            }
+        }
+        self
+    }
 }
 
 /// How an app is.
@@ -190,6 +208,8 @@ pub struct ContainerStatus {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ShownState {
+    /// The engine was not seen yet.
+    Unknown,
     /// It is not there, or not declared.
     Absent,
     /// It exists and was never started.

@@ -12,14 +12,17 @@ use crate::ports::{Event, EventKind};
 use crate::stall;
 use crate::target::target;
 use crate::{
-    Action, Cause, ContainerRecord, ContainerState, Desired, ExitStatus, Failure, Health, HealthStatus,
-    Observed, ObservedContainer, PortError, ProbeOutcome, Record, ResourceId, ResourceKey, ResourceKind,
-    Step, chain,
+    Action, Cause, ContainerRecord, ContainerState, Desired, ErrorKind, ExitStatus, Failure, Health,
+    HealthStatus, Observed, ObservedContainer, PortError, ProbeOutcome, Record, ResourceId, ResourceKey,
+    ResourceKind, Step, chain,
 };
 
 /// Time between probes until the first has passed, where the spec asks for none as frequent: a container that is
 /// up is known to be, and what depends on it starts, without waiting for a whole interval.
 const FIRST_PROBES: Duration = Duration::from_secs(1);
+
+/// Once the engine is back, what failed with it waits no longer than after so many attempts.
+const ATTEMPTS_AT_RETURN: u32 = 3;
 
 impl Record {
     /// Someone asked for another attempt now: nothing backs off any more. Counts of restarts stay.
@@ -98,6 +101,18 @@ impl Record {
         let failure = Failure { attempts, retry_at, message, hint, attempted, at_existing };
         self.failures.insert(step.resource.clone(), failure);
         vec![event(step, EventKind::Failed, text, now)]
+    }
+
+    /// Takes in that the engine answers again: what failed while it did not failed with it, and is tried again within
+    /// seconds. Not at once: it may be what brought the engine down.
+    pub fn engine_is_back(&mut self, failed: &BTreeSet<ResourceId>, now: Timestamp) {
+        let seed = self.seed;
+        for (resource, failure) in self.failures.iter_mut().filter(|(resource, _)| failed.contains(resource))
+        {
+            let attempts = failure.attempts.min(ATTEMPTS_AT_RETURN);
+            let soon = later(now, retry_delay(seed, resource, ErrorKind::Transient, attempts));
+            failure.retry_at = failure.retry_at.min(soon);
+        }
     }
 
     /// Takes in that a container was stopped because the host goes down. As after a power cut it is started when the host
@@ -245,9 +260,11 @@ impl ContainerRecord {
         if let Some(container) = declared {
             self.stop = Some(container.stop.clone());
         }
+        // What is configured otherwise was started for an earlier spec.
+        let is_its_run = |container: &&Container| container.config == actual.config;
         if actual.state != ContainerState::Created && self.started_as.is_none() {
-            self.started_as =
-                declared.map(|container| container.state).filter(|state| *state != DesiredState::Created);
+            let state = declared.filter(is_its_run).map(|container| container.state);
+            self.started_as = state.filter(|state| *state != DesiredState::Created);
         }
     }
 
@@ -337,6 +354,7 @@ impl Health {
                 self.message = None;
                 self.status = HealthStatus::Healthy;
             }
+            ProbeOutcome::Unknown => {}
             ProbeOutcome::Failed(message) => {
                 self.message = Some(message);
                 let starting = self.status != HealthStatus::Healthy && is_in_start_period(run, check, now);

@@ -26,7 +26,7 @@ impl Controller {
     fn may_prune(&self) -> bool {
         let nothing_to_do = self.executor.is_idle() && self.plan.steps.is_empty();
         let source_known = self.source.reads > 0 && !self.reader.is_busy();
-        nothing_to_do && source_known && self.engine_error.is_none() && !self.desired.is_held()
+        nothing_to_do && source_known && self.engine.trouble().is_none() && !self.desired.is_held()
     }
 
     /// When the loop has to wake for a prune. One that waits for what else is to do is begun after that.

@@ -14,7 +14,9 @@ use crate::service::Status;
 pub(crate) fn print(status: &Status) -> io::Result<()> {
     let out = &mut anstream::stdout().lock();
     let source = status.source.as_deref().map(|source| format!(" of {source}")).unwrap_or_default();
-    writeln!(out, "engine {}, revision {}{source}", status.report.engine, short(&status.report.revision))?;
+    let version = status.report.engine_version.as_deref().map(|version| format!(" {version}"));
+    let engine = format!("{}{}", status.report.engine, version.unwrap_or_default());
+    writeln!(out, "engine {engine}, revision {}{source}", short(&status.report.revision))?;
     let rows: Vec<_> = status.report.apps.iter().flat_map(rows).collect();
     if !rows.is_empty() {
         table::print(
@@ -58,6 +60,7 @@ fn row(app: &AppStatus, container: &ContainerStatus) -> [Cell; 8] {
 
 fn state(state: ShownState) -> &'static str {
     match state {
+        ShownState::Unknown => "unknown",
         ShownState::Absent => "absent",
         ShownState::Created => "created",
         ShownState::Restarting => "restarting",
@@ -70,7 +73,7 @@ fn state(state: ShownState) -> &'static str {
 fn state_style(container: &ContainerStatus) -> Style {
     if container.actual == container.desired {
         GREEN
-    } else if container.actual == ShownState::Restarting {
+    } else if matches!(container.actual, ShownState::Restarting | ShownState::Unknown) {
         YELLOW
     } else {
         RED

@@ -30,7 +30,11 @@ pub(crate) fn print(key: &ResourceKey, why: &Explanation) -> io::Result<()> {
                 writeln!(out, "last run  {exit} at {:.0}", exit.finished_at)?;
             }
         }
+        None if why.engine_error.is_some() => writeln!(out, "observed  unknown")?,
         None => writeln!(out, "observed  absent")?,
+    }
+    if let Some(trouble) = &why.engine_error {
+        writeln!(out, "{RED}engine    {trouble}{RED:#}")?;
     }
     if let Some(record) = &why.inspection.record {
         writeln!(out, "restarts  {}", record.restarts)?;

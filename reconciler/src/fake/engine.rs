@@ -43,8 +43,10 @@ struct State {
     lost: bool,
     tells_all: bool,
     blind: bool,
-    builds_hang: bool,
-    hanging: Vec<Waker>,
+    away: bool,
+    hanging: BTreeSet<Operation>,
+    /// Of calls that hang.
+    wakers: Vec<Waker>,
     starts: Vec<UnboundedSender<ResourceKey>>,
     exec: BTreeMap<ResourceKey, ExecOutcome>,
 }
@@ -61,8 +63,9 @@ impl FakeEngine {
             lost: false,
             tells_all: false,
             blind: false,
-            builds_hang: false,
-            hanging: Vec::new(),
+            away: false,
+            hanging: BTreeSet::new(),
+            wakers: Vec::new(),
             starts: Vec::new(),
             exec: BTreeMap::new(),
         };
@@ -100,11 +103,20 @@ impl FakeEngine {
         self.state().blind = blind;
     }
 
-    /// Makes builds go on for ever, or lets those that do go on.
-    pub fn set_builds_hang(&self, builds_hang: bool) {
+    /// Makes every call fail, as of a daemon that does not run, or no longer. What runs goes on.
+    pub fn set_away(&self, away: bool) {
+        self.state().away = away;
+    }
+
+    /// Makes calls of an operation go on for ever, or lets those that do go on.
+    pub fn set_hanging(&self, operation: Operation, hangs: bool) {
         let mut state = self.state();
-        state.builds_hang = builds_hang;
-        state.hanging.drain(..).for_each(Waker::wake);
+        if hangs {
+            state.hanging.insert(operation);
+        } else {
+            state.hanging.remove(&operation);
+        }
+        state.wakers.drain(..).for_each(Waker::wake);
     }
 
     /// A stream of the containers that are started from now on, for tests that play what runs in them. Nothing
@@ -157,6 +169,7 @@ impl FakeEngine {
         T: Send,
     {
         pending_once().await;
+        self.unless_hanging(operation).await;
         let result = {
             let mut state = self.state();
             let fault = state.fault(operation, &on);
@@ -195,11 +208,11 @@ impl FakeEngine {
         }
     }
 
-    async fn unless_builds_hang(&self) {
+    async fn unless_hanging(&self, operation: Operation) {
         futures::future::poll_fn(|context| {
             let mut state = self.state();
-            if state.builds_hang {
-                state.hanging.push(context.waker().clone());
+            if state.hanging.contains(&operation) {
+                state.wakers.push(context.waker().clone());
                 return Poll::Pending;
             }
             Poll::Ready(())
@@ -220,7 +233,8 @@ impl State {
     }
 
     fn fault(&mut self, operation: Operation, on: &str) -> Option<(FaultTime, ErrorKind)> {
-        if self.blind && matches!(operation, Operation::Observe | Operation::FindForeign) {
+        let unseen = self.blind && matches!(operation, Operation::Observe | Operation::FindForeign);
+        if self.away || unseen {
             return Some((FaultTime::Before, ErrorKind::Transient));
         }
         let meant =
@@ -293,7 +307,6 @@ impl Engine for FakeEngine {
         progress: &dyn Progress,
     ) -> Result<String, PortError> {
         progress.step(1, 1, "FROM scratch");
-        self.unless_builds_hang().await;
         let bring = |world: &mut World| world.bring_image(&request.reference);
         self.call(Operation::BuildImage, request.reference.clone(), bring).await
     }

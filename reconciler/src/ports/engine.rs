@@ -18,7 +18,7 @@ use crate::{Observed, ObservedContainer, PortError, ResourceKey};
 /// # Guarantees
 /// - Every operation is idempotent: asking for what is already so succeeds and changes
 ///   nothing (starting what runs, stopping what is not running, removing what is absent).
-/// - An operation that returns an error, or that is cut off by a crash, leaves the host in a
+/// - An operation that returns an error, or that is cut off, by a crash or because it took too long, leaves the host in a
 ///   state that [`observe`](Engine::observe) reports truly and from which the same
 ///   operation can be tried again.
 /// - Only what this engine created for homeostat is changed or removed.

@@ -77,6 +77,47 @@ fn what_runs_is_taken_for_what_is_wanted_when_the_record_is_lost() {
 }
 
 #[test]
+fn what_is_configured_otherwise_is_not_taken_for_a_run_of_what_is_wanted_now() {
+    let (world, mut desired, _) = running(None);
+    let wanted = desired.apps.get_mut("web").unwrap().containers.get_mut("web").unwrap();
+    wanted.config.read_only = true;
+    let mut record = Record::default();
+    record.observe(&desired, &world.observe(), start());
+    assert_eq!(record.containers[&key("web/web")].started_as, None);
+}
+
+#[test]
+fn what_failed_with_the_engine_is_tried_again_within_seconds_of_its_return_and_nothing_else() {
+    let (_, desired, mut record) = running(None);
+    let plan = plan(&desired, &World::at(start()).observe(), &record, start());
+    let error = PortError::new(ErrorKind::Transient, "the engine cannot be reached");
+    for _ in 0..9 {
+        record.step_failed(&desired, &plan.steps[0], &error, start());
+        record.step_failed(&desired, &plan.steps[1], &error, start());
+    }
+    let (with_it, before_it) = (&plan.steps[0].resource, &plan.steps[1].resource);
+    let untouched = record.failures[before_it].clone();
+    record.engine_is_back(&[with_it.clone()].into(), after(1));
+    let failure = &record.failures[with_it];
+    assert!(failure.retry_at > after(2) && failure.retry_at < after(7), "{failure:?}");
+    assert_eq!((failure.attempts, &record.failures[before_it]), (9, &untouched));
+}
+
+#[test]
+fn a_probe_that_told_nothing_counts_for_nothing_and_is_made_again_after_the_interval() {
+    let (world, _, mut record) = running(Some(health()));
+    let web = key("web/web");
+    let before = record.containers[&web].health.status;
+    for second in 1..9 {
+        assert_eq!(record.probe_result(&web, &health(), ProbeOutcome::Unknown, after(second)), None);
+    }
+    let known = &record.containers[&web].health;
+    assert_eq!((known.status, known.failures), (before, 0));
+    let container = &world.observe().containers[&web];
+    assert!(record.next_probe_at(&web, &health(), container).unwrap() > after(8));
+}
+
+#[test]
 fn what_is_gone_is_forgotten() {
     let (mut world, desired, mut record) = running(None);
     let web = ResourceId::container(&key("web/web"));

@@ -29,6 +29,7 @@ fn the_report_has_the_form_that_scripts_rely_on() {
         serde_json::to_value(report(&mut agent)).unwrap(),
         json!({
             "engine": "embedded",
+            "engine_version": "1",
             "revision": "r1",
             "apps": [{
                 "name": "web",

@@ -32,6 +32,8 @@ pub(crate) enum Happening {
     Chaos(bool),
     /// The engine does not say what there is, or does again.
     Blind(bool),
+    /// The engine answers nothing, as a daemon that does not run, or does again.
+    Away(bool),
     /// Builds do not come to an end, or do again.
     BuildsHang(bool),
     /// Somebody sets the host's clock.
@@ -52,7 +54,8 @@ pub(crate) fn next(random: &mut Random) -> (Happening, Duration) {
         21 => Happening::LoseStore,
         22 => Happening::FullDisk(random.per_mille(500)),
         23..26 => Happening::Chaos(random.per_mille(600)),
-        26 | 27 => Happening::Blind(random.per_mille(500)),
+        26 => Happening::Blind(random.per_mille(500)),
+        27 => Happening::Away(random.per_mille(500)),
         28 | 29 => Happening::BuildsHang(random.per_mille(500)),
         _ => Happening::SetClock(set_by(random)),
     };

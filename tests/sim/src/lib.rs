@@ -9,6 +9,8 @@
 #[cfg(test)]
 mod adoption;
 mod clock;
+#[cfg(test)]
+mod engine_away;
 mod history;
 mod machine;
 mod polls;

@@ -117,7 +117,7 @@ async fn what_could_not_be_saved_is_saved_after_a_later_look() {
 async fn a_build_that_hangs_delays_nothing_but_what_needs_its_image() {
     let directory = tempfile::tempdir().unwrap();
     let mut machine = Machine::new(directory.path());
-    machine.engine.set_builds_hang(true);
+    machine.engine.set_hanging(Operation::BuildImage, true);
     machine.source.replace(specs([("slow", BUILT), ("one", WEB)]), true);
     machine.start();
     assert!(machine.sees(SECOND, |view| is_running(view, "one/web")).await);
@@ -133,7 +133,7 @@ async fn a_build_that_hangs_delays_nothing_but_what_needs_its_image() {
     machine.source.replace(specs([("slow", BUILT), ("two", WEB)]), true);
     let followed = |view: &View| is_running(view, "two/web") && !is_running(view, "one/web");
     assert!(machine.sees(SECOND, followed).await);
-    machine.engine.set_builds_hang(false);
+    machine.engine.set_hanging(Operation::BuildImage, false);
     assert!(machine.sees(SECOND, View::is_converged).await);
     machine.stop().await;
 }
@@ -142,14 +142,14 @@ async fn a_build_that_hangs_delays_nothing_but_what_needs_its_image() {
 async fn a_newer_revision_does_not_wait_for_what_an_older_one_began() {
     let directory = tempfile::tempdir().unwrap();
     let mut machine = Machine::new(directory.path());
-    machine.engine.set_builds_hang(true);
+    machine.engine.set_hanging(Operation::BuildImage, true);
     machine.source.replace(specs([("one", BUILT)]), true);
     machine.start();
     settle().await;
     machine.source.replace(specs([("one", WEB)]), true);
     assert!(machine.sees(SECOND, |view| is_running(view, "one/web")).await);
     machine.engine.take_calls();
-    machine.engine.set_builds_hang(false);
+    machine.engine.set_hanging(Operation::BuildImage, false);
     assert!(machine.sees(SECOND, View::is_converged).await);
     let calls = machine.engine.take_calls();
     assert!(calls.iter().all(|(operation, _)| *operation != Operation::CreateContainer), "{calls:?}");

@@ -101,17 +101,17 @@ async fn the_interval_goes_on_over_a_restart() {
 async fn no_prune_begins_while_steps_run() {
     let directory = tempfile::tempdir().unwrap();
     let mut machine = littered(directory.path());
-    machine.engine.set_builds_hang(true);
+    machine.engine.set_hanging(Operation::BuildImage, true);
     let built = "[image.app]\nbuild = { context = \"./app\" }\n[container.web]\nimage = \"app\"\n";
     machine.source.replace(specs([("one", built), ("homeostat", POLICY)]), true);
     machine.start();
-    tokio::time::sleep(12 * HOUR).await;
+    // A build that is silent for longer is given up.
+    tokio::time::sleep(50 * MINUTE).await;
     assert_eq!(prunes(&machine), 0);
-    machine.engine.set_builds_hang(false);
+    machine.engine.set_hanging(Operation::BuildImage, false);
     assert!(machine.sees(MINUTE, View::is_converged).await);
     tokio::time::sleep(MINUTE).await;
     assert_eq!(prunes(&machine), 1);
-    assert!(!has_old(&machine));
     machine.stop().await;
 }
 

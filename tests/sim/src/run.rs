@@ -95,7 +95,8 @@ impl Simulation {
             Happening::FullDisk(full) => self.machine.store.set_full(full),
             Happening::Chaos(on) => self.set_chaos(on),
             Happening::Blind(blind) => self.machine.engine.set_blind(blind),
-            Happening::BuildsHang(hang) => self.machine.engine.set_builds_hang(hang),
+            Happening::Away(away) => self.machine.engine.set_away(away),
+            Happening::BuildsHang(hang) => self.machine.engine.set_hanging(Operation::BuildImage, hang),
             Happening::SetClock(by) => self.machine.clock.set_by(by),
         }
     }
@@ -146,7 +147,8 @@ impl Simulation {
     fn calm_down(&self) {
         self.machine.engine.set_chaos(None);
         self.machine.engine.set_blind(false);
-        self.machine.engine.set_builds_hang(false);
+        self.machine.engine.set_away(false);
+        self.machine.engine.set_hanging(Operation::BuildImage, false);
         self.machine.store.set_full(false);
         for key in self.desired.keys() {
             self.set_sick(key, false);
