@@ -52,7 +52,8 @@ pub async fn a_log_survives_the_container(engine: &dyn Engine, world: &World) {
 
 /// A followed log gives what is there, then what comes, in order.
 pub async fn a_followed_log_goes_on(engine: &dyn Engine, world: &World) {
-    let script = "echo begin; while [ ! -e /go ]; do usleep 10000; done; seq 1 50";
+    // It does not end: the end of a container is the end of what still runs in it.
+    let script = "echo begin; while [ ! -e /go ]; do usleep 10000; done; seq 1 50; sleep infinity";
     let key = run(engine, world, "speaker", shell(script)).await;
     wait_for_log(engine, &key, "begin").await;
     let query = LogQuery { follow: true, tail: Some(1), ..LogQuery::default() };
