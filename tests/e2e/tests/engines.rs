@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use homeostat_e2e::{Host, busybox_image, eventually, run, sleeper, wait_until};
+use homeostat_e2e::{Host, busybox_image, run, sleeper, wait_until};
 use serde_json::Value;
 
 /// Within this time what somebody changed by hand is set right.
@@ -53,7 +53,7 @@ fn a_daemon_that_is_killed_in_the_middle_of_an_apply_leaves_nothing_twice() {
     wait_until("some containers are there", || socket.exists() && containers(&host).len() >= 3);
     host.daemon().kill();
     host.daemon().start();
-    eventually("everything is as declared", || (host.status()["converged"] == true).then_some(()));
+    wait_converged(&host);
     assert_eq!(containers(&host).len(), 10);
     agent.kill().unwrap();
     agent.wait().unwrap();
@@ -66,7 +66,7 @@ fn a_daemon_that_is_away_for_a_minute_changes_nothing() {
     host.write("one.toml", &sleeper(""));
     let source = host.source();
     let mut agent = spawn(host.command(), &source);
-    eventually("everything is as declared", || (host.status()["converged"] == true).then_some(()));
+    wait_converged(&host);
     let (pid, ids) = (host.pid("one/main"), containers(&host));
     host.daemon().stop();
     let away = Instant::now();
@@ -81,11 +81,21 @@ fn a_daemon_that_is_away_for_a_minute_changes_nothing() {
     let events = |host: &Host| host.homeostat(&["events"]).expect_code(0).stdout.matches("applied").count();
     let before = events(&host);
     host.daemon().start();
-    eventually("everything is as declared", || (host.status()["converged"] == true).then_some(()));
+    wait_converged(&host);
     assert_eq!((host.pid("one/main"), containers(&host)), (pid, ids));
     assert_eq!(events(&host), before, "nothing was done at its return");
     agent.kill().unwrap();
     agent.wait().unwrap();
+}
+
+/// Waits until the agent has read its source, and everything is as that says.
+fn wait_converged(host: &Host) {
+    wait_until("everything is as declared", || {
+        let status = host.status();
+        let has_read =
+            status["agent"] == true && status["apps"].as_array().is_some_and(|apps| !apps.is_empty());
+        has_read && status["converged"] == true
+    });
 }
 
 /// An agent that does not borrow its host, whose daemon is to be stopped.
