@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::ResourceKey;
 
 /// Every image that homeostat builds has a reference under this one, and nobody else's has.
-pub(crate) const LOCAL_REGISTRY: &str = "homeostat.local/";
+pub const LOCAL_REGISTRY: &str = "homeostat.local/";
 
 /// What is wanted on this host: all specs of one revision.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

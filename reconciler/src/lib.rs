@@ -36,7 +36,7 @@ mod words;
 pub mod fake;
 pub mod ports;
 
-pub use desired::{Desired, build_reference, image_reference};
+pub use desired::{Desired, LOCAL_REGISTRY, build_reference, image_reference};
 pub use error::{ErrorKind, PortError, chain};
 pub use key::{ResourceKey, ResourceKeyError, ResourceKind};
 pub use lint::lint;

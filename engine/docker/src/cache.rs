@@ -18,6 +18,8 @@ pub(crate) struct Cache {
     is_followed: bool,
     /// Grows with everything that is forgotten.
     changes: u64,
+    /// When everything was last forgotten.
+    begun: u64,
     containers: HashMap<String, Arc<Seen>>,
     /// When a container was last forgotten.
     forgotten: HashMap<String, u64>,
@@ -44,6 +46,12 @@ impl<T: Clone> Kept<T> {
     pub(crate) fn get(&self) -> Option<T> {
         self.value.clone()
     }
+
+    fn keep(&mut self, moment: u64, value: &T) {
+        if moment >= self.forgotten {
+            self.value = Some(value.clone());
+        }
+    }
 }
 
 /// Which list is meant.
@@ -57,13 +65,8 @@ pub(crate) enum List {
 impl Cache {
     /// Nothing that was told before holds. From now on answers are kept if `is_followed`.
     pub(crate) fn begin(&mut self, is_followed: bool) {
-        *self = Self { is_followed, changes: self.changes + 1, ..Self::default() };
-        // Answers to what was asked before this moment are not kept.
-        for forgotten in
-            [&mut self.images.forgotten, &mut self.volumes.forgotten, &mut self.networks.forgotten]
-        {
-            *forgotten = self.changes;
-        }
+        let now = self.changes + 1;
+        *self = Self { is_followed, changes: now, begun: now, ..Self::default() };
     }
 
     /// The moment before a question, to be given with its answer.
@@ -82,14 +85,14 @@ impl Cache {
 
     pub(crate) fn keep_container(&mut self, moment: u64, id: &str, seen: &Arc<Seen>) {
         let forgotten = self.forgotten.get(id).copied().unwrap_or_default();
-        if self.is_followed && moment >= forgotten && moment >= self.begun() {
+        if self.keeps(moment) && moment >= forgotten {
             self.containers.insert(id.to_owned(), Arc::clone(seen));
         }
     }
 
-    /// When this began; the lists were all forgotten then.
-    fn begun(&self) -> u64 {
-        self.images.forgotten.min(self.volumes.forgotten).min(self.networks.forgotten)
+    /// Whether answers to what was asked then are kept at all.
+    fn keeps(&self, moment: u64) -> bool {
+        self.is_followed && moment >= self.begun
     }
 
     pub(crate) fn forget_container(&mut self, id: &str) {
@@ -114,15 +117,21 @@ impl Cache {
     }
 
     pub(crate) fn keep_images(&mut self, moment: u64, images: &BTreeMap<String, ObservedImage>) {
-        keep(&mut self.images, self.is_followed, moment, images);
+        if self.keeps(moment) {
+            self.images.keep(moment, images);
+        }
     }
 
     pub(crate) fn keep_volumes(&mut self, moment: u64, volumes: &Vec<ResourceKey>) {
-        keep(&mut self.volumes, self.is_followed, moment, volumes);
+        if self.keeps(moment) {
+            self.volumes.keep(moment, volumes);
+        }
     }
 
     pub(crate) fn keep_networks(&mut self, moment: u64, networks: &BTreeMap<ResourceKey, Network>) {
-        keep(&mut self.networks, self.is_followed, moment, networks);
+        if self.keeps(moment) {
+            self.networks.keep(moment, networks);
+        }
     }
 
     /// What an image says; that never changes.
@@ -132,12 +141,6 @@ impl Cache {
 
     pub(crate) fn keep_defaults(&mut self, image_id: &str, defaults: &Arc<ImageDefaults>) {
         self.defaults.insert(image_id.to_owned(), Arc::clone(defaults));
-    }
-}
-
-fn keep<T: Clone>(kept: &mut Kept<T>, is_followed: bool, moment: u64, value: &T) {
-    if is_followed && moment >= kept.forgotten {
-        kept.value = Some(value.clone());
     }
 }
 

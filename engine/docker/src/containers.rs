@@ -13,9 +13,8 @@ use bollard::query_parameters::{
 use futures::StreamExt as _;
 use homeostat_reconciler::ports::ContainerRequest;
 use homeostat_reconciler::{ContainerState, ErrorKind, ExitStatus, PortError, ResourceKey};
-use jiff::Timestamp;
-
 use homeostat_spec::{ContainerConfig, MountSource};
+use jiff::Timestamp;
 
 use crate::create::no_restart;
 use crate::engine::Inner;

@@ -7,7 +7,7 @@ use bollard::models::ContainerSummary;
 use bollard::query_parameters::{ListImagesOptionsBuilder, ListNetworksOptions, ListVolumesOptions};
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use homeostat_reconciler::{
-    ContainerState, Observed, ObservedContainer, ObservedImage, ResourceKey, spelled_out,
+    ContainerState, LOCAL_REGISTRY, Observed, ObservedContainer, ObservedImage, ResourceKey, spelled_out,
 };
 use homeostat_spec::{ContainerConfig, Name, Network};
 
@@ -41,7 +41,10 @@ impl Inner {
         })
     }
 
-    async fn observe_containers(&self) -> Result<BTreeMap<ResourceKey, ObservedContainer>, Failure> {
+    /// The containers that are homeostat's.
+    pub(crate) async fn observe_containers(
+        &self,
+    ) -> Result<BTreeMap<ResourceKey, ObservedContainer>, Failure> {
         let listed = self.list_containers().await?;
         let ids: BTreeSet<&str> = listed.iter().filter_map(|container| container.id.as_deref()).collect();
         self.cache().retain_containers(|id| ids.contains(id));
@@ -118,11 +121,11 @@ impl Inner {
         for image in listed {
             let observed =
                 ObservedImage { id: image_id(&image.id), size: image.size.try_into().unwrap_or_default() };
-            // An image without a name is listed with this one.
             // What was built here has no digest at a registry, whatever Podman tells.
             let is_local =
-                |name: &&String| name.starts_with("localhost/") || name.starts_with("homeostat.local/");
+                |name: &&String| name.starts_with("localhost/") || name.starts_with(LOCAL_REGISTRY);
             let digests = image.repo_digests.iter().filter(|name| !is_local(name));
+            // An image without a name is listed with this one.
             let names = image.repo_tags.iter().chain(digests).filter(|name| !name.contains("<none>"));
             images.extend(names.map(|name| (spelled_out(name), observed.clone())));
         }

@@ -251,7 +251,8 @@ impl Inner {
                 continue;
             }
             let (directory, name) = (self.log_directory(&key), key.to_string());
-            let written = last_written(&directory).filter(|_| !goes).unwrap_or(request.now);
+            let written =
+                homeostat_log::last_written(&directory).ok().filter(|_| !goes).unwrap_or(request.now);
             let age = request.takes(PruneKind::Log, Some(&name), &BTreeMap::new(), written);
             let Some(age) = age else { continue };
             let bytes = disk_usage(&directory).unwrap_or_default();
@@ -359,11 +360,4 @@ fn names_in(directory: &Path) -> Vec<(Name, PathBuf)> {
         Some((entry.file_name().to_str()?.parse().ok()?, entry.path()))
     });
     named.collect()
-}
-
-fn last_written(directory: &Path) -> Option<Timestamp> {
-    let entries = fs::read_dir(directory).ok()?;
-    let times =
-        entries.filter_map(|entry| Timestamp::try_from(entry.ok()?.metadata().ok()?.modified().ok()?).ok());
-    times.max()
 }

@@ -17,8 +17,8 @@ const AT_ONCE: usize = 8;
 
 impl Inner {
     pub(crate) async fn usage(&self) -> Result<BTreeMap<ResourceKey, Usage>, Failure> {
-        let observed = self.observe().await?;
-        let running = observed.containers.into_iter().filter(|(_, container)| container.pid.is_some());
+        let containers = self.observe_containers().await?;
+        let running = containers.into_iter().filter(|(_, container)| container.pid.is_some());
         let told = stream::iter(running)
             .map(|(key, container)| async move {
                 let usage = self.usage_of(&container.id).await;

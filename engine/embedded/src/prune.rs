@@ -133,7 +133,7 @@ impl Inner {
             return Ok(None);
         }
         let (directory, name) = (self.layout.log(key), key.to_string());
-        let needed = needed(by_removed, last_line(&directory)?, request);
+        let needed = needed(by_removed, homeostat_log::last_written(&directory)?, request);
         let Some(age) = request.takes(PruneKind::Log, Some(&name), &BTreeMap::new(), needed) else {
             return Ok(None);
         };
@@ -213,13 +213,4 @@ fn age(needed: Timestamp, now: Timestamp) -> Duration {
 
 fn last_change(file: &Path) -> Result<Timestamp, EmbeddedError> {
     Ok(Timestamp::try_from(fs::metadata(file)?.modified()?).unwrap_or_default())
-}
-
-/// When a log was last written to.
-fn last_line(directory: &Path) -> Result<Timestamp, EmbeddedError> {
-    let mut newest = last_change(directory)?;
-    for file in fs::read_dir(directory)? {
-        newest = newest.max(last_change(&file?.path())?);
-    }
-    Ok(newest)
 }

@@ -1,13 +1,23 @@
 //! The loop takes over what its specs ask for, and nothing else.
 
 use homeostat::view::View;
-use homeostat_reconciler::fake::Operation;
+use homeostat_reconciler::fake::{Operation, World};
 use homeostat_reconciler::{ContainerState, WaitReason};
+use homeostat_spec::ContainerConfig;
 
+use crate::machine::Machine;
 use crate::promises::{A_WHILE, SECOND, WEB, converged, key, settle, specs, started};
 
 fn adopting() -> String {
     format!("{WEB}adopt = \"old\"\n")
+}
+
+/// Somebody runs a container called `old` with this configuration.
+fn run_by_hand(machine: &Machine, config: &ContainerConfig) {
+    let create = |world: &mut World| {
+        world.create_foreign("old", "registry.example/app:1", config, ContainerState::Running)
+    };
+    machine.engine.with_world(create).unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -15,13 +25,7 @@ async fn a_container_is_taken_over_while_it_runs() {
     let directory = tempfile::tempdir().unwrap();
     let mut machine = converged(directory.path(), [("two", WEB)]).await;
     let wanted = machine.desired(&specs([("one", WEB)]));
-    machine
-        .engine
-        .with_world(|world| {
-            let config = &wanted[&key("one/web")].config;
-            world.create_foreign("old", "registry.example/app:1", config, ContainerState::Running)
-        })
-        .unwrap();
+    run_by_hand(&machine, &wanted[&key("one/web")].config);
     let there = machine.engine.with_world(|world| world.find_foreign(&["old".to_owned()].into()));
     machine.engine.take_calls();
     machine.source.replace(specs([("one", &adopting()), ("two", WEB)]), true);
@@ -40,13 +44,7 @@ async fn what_cannot_be_taken_over_waits_for_the_user_and_keeps_nobody_busy() {
     let directory = tempfile::tempdir().unwrap();
     let mut machine = started(directory.path(), []).await;
     let wanted = machine.desired(&specs([("one", &format!("{WEB}read_only = true\n"))]));
-    machine
-        .engine
-        .with_world(|world| {
-            let config = &wanted[&key("one/web")].config;
-            world.create_foreign("old", "registry.example/app:1", config, ContainerState::Running)
-        })
-        .unwrap();
+    run_by_hand(&machine, &wanted[&key("one/web")].config);
     machine.source.replace(specs([("one", &adopting())]), true);
     let refused = |view: &View| {
         view.plan.waiting.iter().any(|waiting| matches!(waiting.reason, WaitReason::NotAdoptable { .. }))
