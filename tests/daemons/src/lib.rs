@@ -11,7 +11,9 @@ mod docker;
 mod keeper;
 mod ping;
 mod podman;
+mod proxy;
 
 pub use docker::Docker;
 pub use keeper::Daemon;
 pub use podman::Podman;
+pub use proxy::{Fault, Proxy};

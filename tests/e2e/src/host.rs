@@ -8,7 +8,7 @@ use nix::sched::{CloneFlags, unshare};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use homeostat_daemons::{Daemon, Docker, Podman};
+use homeostat_daemons::{Daemon, Docker, Podman, Proxy};
 
 use crate::command::binary;
 use crate::leaks::Leaks;
@@ -23,6 +23,7 @@ pub struct Host {
     directory: TempDir,
     leaks: Leaks,
     daemon: Option<Engine>,
+    proxy: Option<Proxy>,
 }
 
 impl Host {
@@ -36,6 +37,14 @@ impl Host {
     /// A host with a Docker Engine of its own that homeostat drives. Containers outlive the daemon.
     pub fn with_docker() -> Self {
         Self::with(|directory| Some(("docker", Box::new(Docker::start_with_live_restore(directory)))))
+    }
+
+    /// As [`with_docker`](Self::with_docker), with a proxy between homeostat and the daemon.
+    pub fn with_docker_behind_a_proxy() -> Self {
+        let mut host = Self::with_docker();
+        let socket = host.path("proxy.sock");
+        host.proxy = Some(Proxy::start(host.daemon().socket(), socket));
+        host
     }
 
     /// A host with a Podman of its own that homeostat drives.
@@ -52,13 +61,18 @@ impl Host {
         }
         let leaks = Leaks::new(directory.path());
         let daemon = start(&directory.path().join("daemon"));
-        Self { directory, leaks, daemon }
+        Self { directory, leaks, daemon, proxy: None }
     }
 
     /// The daemon of a host that has one.
     pub fn daemon(&mut self) -> &mut Daemon {
         let (_, daemon) = self.daemon.as_mut().expect("the host has a daemon");
         &mut *daemon
+    }
+
+    /// The proxy of a host that has one.
+    pub fn proxy(&self) -> &Proxy {
+        self.proxy.as_ref().expect("the host has a proxy")
     }
 
     /// Runs Docker's own client on the host's daemon, and gives what it says.
@@ -98,7 +112,8 @@ impl Host {
         command.arg("--config").arg(self.config());
         command.env_remove("NOTIFY_SOCKET");
         if let Some((name, daemon)) = &self.daemon {
-            command.arg("--engine").arg(name).arg("--engine-socket").arg(daemon.socket());
+            let socket = self.proxy.as_ref().map_or_else(|| daemon.socket(), Proxy::socket);
+            command.arg("--engine").arg(name).arg("--engine-socket").arg(socket);
         }
         command
     }
