@@ -41,6 +41,6 @@ bench:
 
 ## Puts the binary and the systemd unit in place.
 install: build
-	install -D -m 0755 target/release/homeostat $(DESTDIR)/usr/bin/homeostat
+	install -D -m 0755 $${CARGO_TARGET_DIR:-target}/release/homeostat $(DESTDIR)/usr/bin/homeostat
 	install -D -m 0644 packaging/homeostat.service $(DESTDIR)/lib/systemd/system/homeostat.service
 	install -D -m 0644 packaging/config.toml $(DESTDIR)/etc/homeostat/config.toml.example

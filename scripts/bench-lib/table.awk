@@ -1,9 +1,16 @@
 # Prints the table of figures from two files of samples, `NAME VALUE` a line; see measure.sh.
-# usage: awk -v homeostat=FILE -v docker=FILE -f table.awk
+# usage: awk -v homeostat=FILE -v docker=FILE -v over_docker=FILE -f table.awk
 
 BEGIN {
     read_samples(homeostat)
     read_samples(docker)
+    read_samples(over_docker)
+    if (of(homeostat, "containers", "max") of(docker, "containers", "max") != "") beside_docker()
+    if (of(over_docker, "containers", "max") != "") agent_over_docker()
+}
+
+# The same work on both sides.
+function beside_docker(    many) {
     many = of(homeostat, "containers", "max")
     if (many == "") many = of(docker, "containers", "max")
     print "| figure | unit | homeostat | Docker | ratio | target | |"
@@ -24,6 +31,31 @@ BEGIN {
     row("idle: processor time of daemon and supervisors in a minute", "idle_daemon_ns idle_supervisor_ns", "per minute", "ms")
     row("idle: context switches of the daemon in a second", "idle_daemon_switches", "per second", "", 1)
     row("idle: context switches of daemon and supervisors in a second", "idle_daemon_switches idle_supervisor_switches", "per second", "")
+    print ""
+}
+
+# What the agent itself costs where Docker runs the containers.
+function agent_over_docker(    many) {
+    many = of(over_docker, "containers", "max")
+    print "| homeostat over Docker, " many " containers | unit | | target | |"
+    print "|---|---|--:|---|---|"
+    alone("memory of the agent, PSS", "daemon_kib", "sum", "MB")
+    alone("memory of the agent, RSS", "resident_kib", "sum", "MB")
+    alone("memory of the agent, RSS without the program itself", "anonymous_kib", "sum", "MB")
+    alone("idle: processor time of the agent in a minute", "idle_daemon_ns", "per minute", "ms")
+    alone("idle: context switches of the agent in a second", "idle_daemon_switches", "per second", "", 1)
+    alone("nothing to do: requests to Docker", "requests_count", "max", "", 3)
+    alone("nothing to do, inside the running agent", "reconcile_us", "median", "ms", 20)
+    alone("tear down " many, "tear_down_us", "median", "ms")
+}
+
+function alone(title, name, how, unit, most,    value, target, verdict) {
+    value = of(over_docker, name, how)
+    if (most != "") {
+        target = "≤ " most
+        verdict = value <= most ? "met" : "missed"
+    }
+    printf "| %s | %s | %s | %s | %s |\n", title, unit, shown(value), target, verdict
 }
 
 # Targets: ours is at most `most`, and Docker's at least `times` as much.

@@ -1,7 +1,5 @@
 //! A daemon that answers with errors, or slowly, or loses its connections; and how much it is asked at all.
 
-#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
-
 use std::time::{Duration, Instant};
 
 use homeostat_daemons::Fault;
