@@ -7,11 +7,13 @@
 #![expect(clippy::unwrap_used, reason = "a daemon that cannot be had fails the test")]
 #![expect(clippy::missing_panics_doc, reason = "a daemon that cannot be had fails the test")]
 
+mod certificates;
 mod docker;
 mod keeper;
 mod ping;
 mod podman;
 
+pub use certificates::Certificates;
 pub use docker::Docker;
 pub use keeper::Daemon;
 pub use podman::Podman;
