@@ -9,12 +9,13 @@ use homeostat_reconciler::Abilities;
 use crate::Flavour;
 use crate::endpoint::Endpoint;
 use crate::failure::Failure;
+use crate::{certificates, remote};
 
 /// The oldest version of the API that has all that is needed: Docker 20.10's.
 const OLDEST: ClientVersion = ClientVersion { major_version: 1, minor_version: 41 };
 
 /// bollard's own limit, in seconds, is not used: every request has one that fits it, and builds and pulls have none.
-const NO_LIMIT: u64 = 7 * 24 * 3600;
+pub(crate) const NO_LIMIT: u64 = 7 * 24 * 3600;
 
 /// An engine that has not answered a short question by then does not answer.
 pub(crate) const ANSWER: Duration = Duration::from_secs(20);
@@ -39,7 +40,7 @@ impl Connection {
 
     async fn ask(flavour: Flavour, endpoint: &Endpoint) -> Result<Self, Failure> {
         let failure = |error| Failure::new(error, endpoint);
-        let api = client(endpoint).map_err(failure)?.negotiate_version().await.map_err(failure)?;
+        let api = client(endpoint)?.negotiate_version().await.map_err(failure)?;
         let agreed = api.client_version();
         if agreed < OLDEST {
             return Err(Failure::TooOld { found: agreed.to_string(), needed: OLDEST.to_string() });
@@ -55,25 +56,19 @@ impl Connection {
     }
 }
 
-fn client(endpoint: &Endpoint) -> Result<Docker, bollard::errors::Error> {
-    match endpoint {
+fn client(endpoint: &Endpoint) -> Result<Docker, Failure> {
+    let client = match endpoint {
         Endpoint::Unix(paths) => {
             let there = paths.iter().find(|path| path.exists()).or(paths.first());
             let path = there.map(|path| path.to_string_lossy()).unwrap_or_default();
             Docker::connect_with_unix(&path, NO_LIMIT, API_DEFAULT_VERSION)
         }
-        Endpoint::Tcp(address) => {
-            Docker::connect_with_http(&format!("tcp://{address}"), NO_LIMIT, API_DEFAULT_VERSION)
+        Endpoint::Tcp(address) => remote::over_tcp(address),
+        Endpoint::Tls(address, directory) => {
+            remote::over_tls(address, certificates::trust(directory).map_err(Failure::Certificates)?)
         }
-        Endpoint::Tls(address, certificates) => Docker::connect_with_ssl(
-            &format!("tcp://{address}"),
-            &certificates.join("key.pem"),
-            &certificates.join("cert.pem"),
-            &certificates.join("ca.pem"),
-            NO_LIMIT,
-            API_DEFAULT_VERSION,
-        ),
-    }
+    };
+    client.map_err(|error| Failure::new(error, endpoint))
 }
 
 /// What the engine says that it can do. What it keeps quiet about it can: only a plain no is one.

@@ -87,9 +87,10 @@ fn well_known(flavour: Flavour, runtime_directory: Option<&str>) -> Vec<PathBuf>
     std::iter::once(PathBuf::from(root)).chain(rootless).collect()
 }
 
+/// As Docker's own client looks for them.
 fn certificates(variable: &impl Fn(&str) -> Option<String>) -> PathBuf {
     let home = || Path::new(&variable("HOME").unwrap_or_else(|| "/root".to_owned())).join(".docker");
-    variable("DOCKER_CERT_PATH").map_or_else(home, PathBuf::from)
+    variable("DOCKER_CERT_PATH").or_else(|| variable("DOCKER_CONFIG")).map_or_else(home, PathBuf::from)
 }
 
 fn unknown(text: &str) -> PortError {
@@ -127,6 +128,23 @@ mod tests {
         assert_eq!(find(Flavour::Docker, Some("tcp://h"), &[]), "https://h:2376");
         assert_eq!(find(Flavour::Docker, Some("tcp://h:1"), &[("DOCKER_TLS_VERIFY", "1")]), "https://h:1");
         assert_eq!(find(Flavour::Docker, Some("https://h:1"), &[]), "https://h:1");
+    }
+
+    #[test]
+    fn certificates_are_where_dockers_own_client_looks_for_them() {
+        let directory = |environment: &[(&str, &str)]| {
+            let value = |name: &str| {
+                environment.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+            };
+            match Endpoint::find(Flavour::Docker, Some("https://h:1"), value) {
+                Ok(Endpoint::Tls(_, directory)) => directory,
+                other => panic!("{other:?}"),
+            }
+        };
+        let all = [("DOCKER_CERT_PATH", "/certs"), ("DOCKER_CONFIG", "/config"), ("HOME", "/home/a")];
+        assert_eq!(directory(&all), Path::new("/certs"));
+        assert_eq!(directory(&all[1..]), Path::new("/config"));
+        assert_eq!(directory(&all[2..]), Path::new("/home/a/.docker"));
     }
 
     #[test]

@@ -8,6 +8,7 @@
 
 mod build;
 mod cache;
+mod certificates;
 mod connection;
 mod containers;
 mod context;
@@ -28,6 +29,7 @@ mod port;
 mod processes;
 mod prune;
 mod read;
+mod remote;
 mod told;
 mod update;
 mod usage;

@@ -4,7 +4,7 @@ use std::ops::{Deref, DerefMut};
 use std::path::Path;
 use std::process::Command;
 
-use crate::Daemon;
+use crate::{Certificates, Daemon};
 
 /// A Docker Engine: `dockerd` with a `containerd` of its own.
 #[derive(Debug)]
@@ -19,6 +19,21 @@ impl Docker {
     /// Starts one whose containers go on when it ends.
     pub fn start_with_live_restore(directory: &Path) -> Self {
         Self::start_with(directory, &["--live-restore"])
+    }
+
+    /// Starts one that listens at `127.0.0.1:PORT` too, for whoever comes.
+    pub fn start_over_tcp(directory: &Path, port: u16) -> Self {
+        Self::start_with(directory, &[&format!("--host=tcp://127.0.0.1:{port}"), "--tls=false"])
+    }
+
+    /// Starts one that listens at `127.0.0.1:PORT` too, with TLS, for who has a certificate of the same authority.
+    pub fn start_over_tls(directory: &Path, port: u16, certificates: &Certificates) -> Self {
+        let host = format!("--host=tcp://127.0.0.1:{port}");
+        let file = |option: &str, name: &str| {
+            format!("--tls{option}={}", certificates.engine().join(name).display())
+        };
+        let files = [file("cacert", "ca.pem"), file("cert", "cert.pem"), file("key", "key.pem")];
+        Self::start_with(directory, &[&host, "--tlsverify", &files[0], &files[1], &files[2]])
     }
 
     fn start_with(directory: &Path, options: &[&str]) -> Self {

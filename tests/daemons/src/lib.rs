@@ -7,12 +7,14 @@
 #![expect(clippy::unwrap_used, reason = "a daemon that cannot be had fails the test")]
 #![expect(clippy::missing_panics_doc, reason = "a daemon that cannot be had fails the test")]
 
+mod certificates;
 mod docker;
 mod keeper;
 mod ping;
 mod podman;
 mod proxy;
 
+pub use certificates::Certificates;
 pub use docker::Docker;
 pub use keeper::Daemon;
 pub use podman::Podman;

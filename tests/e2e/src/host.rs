@@ -8,7 +8,7 @@ use nix::sched::{CloneFlags, unshare};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use homeostat_daemons::{Daemon, Docker, Podman, Proxy};
+use homeostat_daemons::{Certificates, Daemon, Docker, Podman, Proxy};
 
 use crate::command::binary;
 use crate::leaks::Leaks;
@@ -24,6 +24,8 @@ pub struct Host {
     leaks: Leaks,
     daemon: Option<Engine>,
     proxy: Option<Proxy>,
+    /// Variables that say where the daemon is, instead of an option.
+    variables: Vec<(&'static str, String)>,
 }
 
 impl Host {
@@ -52,6 +54,28 @@ impl Host {
         Self::with(|directory| Some(("podman", Box::new(Podman::start(directory)))))
     }
 
+    /// A host with a Docker Engine of its own that homeostat drives at `127.0.0.1:2375`, as if it were elsewhere.
+    pub fn with_docker_over_tcp() -> Self {
+        let mut host =
+            Self::with(|directory| Some(("docker", Box::new(Docker::start_over_tcp(directory, 2375)))));
+        host.variables = vec![("DOCKER_HOST", "tcp://127.0.0.1:2375".to_owned())];
+        host
+    }
+
+    /// A host with a Docker Engine of its own that homeostat drives at `127.0.0.1:2376` with TLS, as if it were elsewhere.
+    pub fn with_docker_over_tls() -> Self {
+        let mut host = Self::with(|directory| {
+            let certificates = Certificates::make(&directory.with_file_name("certificates"));
+            Some(("docker", Box::new(Docker::start_over_tls(directory, 2376, &certificates))))
+        });
+        host.variables = vec![
+            ("DOCKER_HOST", "tcp://127.0.0.1:2376".to_owned()),
+            ("DOCKER_TLS_VERIFY", "1".to_owned()),
+            ("DOCKER_CERT_PATH", host.path("certificates/client").display().to_string()),
+        ];
+        host
+    }
+
     fn with(start: impl FnOnce(&Path) -> Option<Engine>) -> Self {
         unshare(CloneFlags::CLONE_NEWNET).expect("end-to-end tests run as root");
         run("ip", &["link", "set", "lo", "up"]);
@@ -61,7 +85,7 @@ impl Host {
         }
         let leaks = Leaks::new(directory.path());
         let daemon = start(&directory.path().join("daemon"));
-        Self { directory, leaks, daemon, proxy: None }
+        Self { directory, leaks, daemon, proxy: None, variables: Vec::new() }
     }
 
     /// The daemon of a host that has one.
@@ -73,6 +97,11 @@ impl Host {
     /// The proxy of a host that has one.
     pub fn proxy(&self) -> &Proxy {
         self.proxy.as_ref().expect("the host has a proxy")
+    }
+
+    /// Sets a variable for every `homeostat` of this host from now on.
+    pub fn set_variable(&mut self, name: &'static str, value: &str) {
+        self.variables.push((name, value.to_owned()));
     }
 
     /// Runs Docker's own client on the host's daemon, and gives what it says.
@@ -112,8 +141,12 @@ impl Host {
         command.arg("--config").arg(self.config());
         command.env_remove("NOTIFY_SOCKET");
         if let Some((name, daemon)) = &self.daemon {
-            let socket = self.proxy.as_ref().map_or_else(|| daemon.socket(), Proxy::socket);
-            command.arg("--engine").arg(name).arg("--engine-socket").arg(socket);
+            command.arg("--engine").arg(name);
+            if self.variables.is_empty() {
+                let socket = self.proxy.as_ref().map_or_else(|| daemon.socket(), Proxy::socket);
+                command.arg("--engine-socket").arg(socket);
+            }
+            command.envs(self.variables.iter().cloned());
         }
         command
     }
