@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::Daemon;
+use crate::ping::Endpoint;
 
 /// A Docker Engine: `dockerd` with a `containerd` of its own.
 #[derive(Debug)]
@@ -41,7 +42,7 @@ impl Docker {
             "--exec-opt=native.cgroupdriver=cgroupfs",
         ]);
         command.args(options);
-        let mut daemon = Daemon::keep(directory, socket, &mut command);
+        let mut daemon = Daemon::keep(directory, Endpoint::Engine(socket), &mut command);
         daemon.start();
         Self(daemon)
     }
