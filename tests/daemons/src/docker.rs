@@ -4,6 +4,7 @@ use std::ops::{Deref, DerefMut};
 use std::path::Path;
 use std::process::Command;
 
+use crate::ping::Endpoint;
 use crate::{Certificates, Daemon};
 
 /// A Docker Engine: `dockerd` with a `containerd` of its own.
@@ -56,7 +57,7 @@ impl Docker {
             "--exec-opt=native.cgroupdriver=cgroupfs",
         ]);
         command.args(options);
-        let mut daemon = Daemon::keep(directory, socket, &mut command);
+        let mut daemon = Daemon::keep(directory, Endpoint::Engine(socket), &mut command);
         daemon.start();
         Self(daemon)
     }

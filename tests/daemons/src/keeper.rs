@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::ping::wait_until_it_answers;
+use crate::ping::Endpoint;
 
 const KEEPER: &str = include_str!("keeper.sh");
 
@@ -21,7 +21,7 @@ const SHOWN: usize = 40;
 #[derive(Debug)]
 pub struct Daemon {
     directory: PathBuf,
-    socket: PathBuf,
+    endpoint: Endpoint,
     keeper: Child,
     /// Closed to end everything.
     orders: Option<ChildStdin>,
@@ -30,8 +30,8 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Keeps a command that is yet to be started and listens on the socket then. The directory is taken away in the end.
-    pub(crate) fn keep(directory: &Path, socket: PathBuf, command: &mut Command) -> Self {
+    /// Keeps a command that is yet to be started and listens there then. The directory is taken away in the end.
+    pub(crate) fn keep(directory: &Path, endpoint: Endpoint, command: &mut Command) -> Self {
         let name = format!("homeostat-test-{}-{}", std::process::id(), unique());
         let mut keeper = Command::new("bash");
         keeper.args(["-c", KEEPER, "keeper"]).arg(directory).arg(name);
@@ -45,12 +45,13 @@ impl Daemon {
         let mut keeper = keeper.spawn().unwrap();
         let orders = keeper.stdin.take();
         let answers = BufReader::new(keeper.stdout.take().unwrap());
-        Self { directory: directory.to_owned(), socket, keeper, orders, answers, process: None }
+        Self { directory: directory.to_owned(), endpoint, keeper, orders, answers, process: None }
     }
 
-    /// The socket of its API.
+    /// The socket of an engine's API.
     pub fn socket(&self) -> &Path {
-        &self.socket
+        let Endpoint::Engine(socket) = &self.endpoint else { panic!("a registry has no socket") };
+        socket
     }
 
     /// Starts it, and waits until it answers.
@@ -61,7 +62,7 @@ impl Daemon {
         self.answers.read_line(&mut answer).unwrap();
         let Ok(process) = answer.trim().parse() else { panic!("it does not start:\n{}", self.logs()) };
         self.process = Some(Pid::from_raw(process));
-        if let Err(error) = wait_until_it_answers(&self.socket) {
+        if let Err(error) = self.endpoint.wait() {
             panic!("it does not answer: {error}\n{}", self.logs());
         }
     }

@@ -1,4 +1,4 @@
-//! Docker Engine and Podman for one test each.
+//! Docker Engine, Podman and registries for one test each.
 //!
 //! A daemon has mounts, control groups, a data directory and a socket of its own, and the network namespace of the test's
 //! process. It ends with the test, with everything that came of it, also when the test panics or is killed: see
@@ -13,9 +13,11 @@ mod keeper;
 mod ping;
 mod podman;
 mod proxy;
+mod registry;
 
 pub use certificates::Certificates;
 pub use docker::Docker;
 pub use keeper::Daemon;
 pub use podman::Podman;
 pub use proxy::{Fault, Proxy};
+pub use registry::{PASSWORD, Registry, USER};

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::Daemon;
+use crate::ping::Endpoint;
 
 /// Podman's service of the Docker API.
 #[derive(Debug)]
@@ -18,7 +19,7 @@ impl Podman {
         let socket = file("podman.sock");
         fs_err::write(file("containers.conf"), configuration(directory)).unwrap();
         fs_err::write(file("storage.conf"), storage(directory)).unwrap();
-        fs_err::write(file("registries.conf"), "").unwrap();
+        fs_err::write(file("registries.conf"), REGISTRIES).unwrap();
         fs_err::write(file("policy.json"), r#"{"default":[{"type":"insecureAcceptAnything"}]}"#).unwrap();
         let mut command = Command::new("podman");
         command.env("CONTAINERS_CONF", file("containers.conf"));
@@ -26,11 +27,14 @@ impl Podman {
         command.env("CONTAINERS_REGISTRIES_CONF", file("registries.conf"));
         command.args(["--log-level=info", "system", "service", "--time=0"]);
         command.arg(format!("unix://{}", socket.display()));
-        let mut daemon = Daemon::keep(directory, socket, &mut command);
+        let mut daemon = Daemon::keep(directory, Endpoint::Engine(socket), &mut command);
         daemon.start();
         Self(daemon)
     }
 }
+
+/// Docker does without TLS on loopback by itself.
+const REGISTRIES: &str = "[[registry]]\nprefix = \"127.0.0.1\"\nlocation = \"127.0.0.1\"\ninsecure = true\n";
 
 /// crun of Debian 12 refuses a host with both versions of control groups, so runc it is. Limits of processes and files
 /// that a test's host may not raise are left as they are.

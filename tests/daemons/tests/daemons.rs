@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use homeostat_daemons::{Daemon, Docker, Podman};
+use homeostat_daemons::{Daemon, Docker, PASSWORD, Podman, Registry, USER};
 
 /// How long something may take that is done at once on a quiet machine.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -214,4 +214,55 @@ fn a_test_that_is_killed_leaves_nothing() {
         fs_err::remove_file(ready).unwrap();
         wait_for("nothing is left", &|| processes_with(directory.to_str().unwrap()).is_empty());
     });
+}
+
+/// Docker's own client pulls from a registry; then what is in `/version`.
+fn pulled_version(daemon: &Daemon, reference: &str) -> String {
+    client(daemon, &["pull", "--quiet", reference]);
+    client(daemon, &["run", "--rm", "--network=none", reference, "cat", "/version"])
+}
+
+#[test]
+fn a_registry_gives_what_was_pushed_to_it_and_leaves_nothing() {
+    on_host(|directory| {
+        let docker = Docker::start(directory);
+        let mut registry = Registry::start(&directory.with_file_name("registry"));
+        let reference = format!("{}/team/app:1", registry.address());
+        let first = registry.push("team/app", "1", "first");
+        assert_eq!(pulled_version(&docker, &reference), "first");
+        let second = registry.push("team/app", "1", "second");
+        assert_eq!(pulled_version(&docker, &reference), "second");
+        let by_digest = format!("{}/team/app@{first}", registry.address());
+        assert_eq!(pulled_version(&docker, &by_digest), "first");
+        assert_ne!(first, second);
+        registry.stop();
+    });
+}
+
+#[test]
+fn a_registry_with_a_password_asks_for_it() {
+    on_host(|directory| {
+        let registry = Registry::start_with_password(directory);
+        let url = format!("http://{}/v2/", registry.address());
+        assert_eq!(status(&[&url]), "401");
+        assert_eq!(status(&["--user", &format!("{USER}:wrong"), &url]), "401");
+        assert_eq!(status(&["--user", &format!("{USER}:{PASSWORD}"), &url]), "200");
+    });
+}
+
+#[test]
+fn a_registry_with_tls_has_a_certificate_of_its_own_authority() {
+    on_host(|directory| {
+        let registry = Registry::start_with_tls(directory);
+        let url = format!("https://{}/v2/", registry.address());
+        assert_eq!(status(&["--cacert", registry.authority().to_str().unwrap(), &url]), "200");
+        assert_eq!(status(&[&url]), "000", "nobody else vouches for it");
+    });
+}
+
+/// The status that a server answers with.
+fn status(arguments: &[&str]) -> String {
+    let mut command = Command::new("curl");
+    command.args(["--silent", "--output", "/dev/null", "--write-out", "%{http_code}"]);
+    String::from_utf8(command.args(arguments).output().unwrap().stdout).unwrap()
 }
