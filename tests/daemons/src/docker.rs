@@ -5,26 +5,35 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::ping::Endpoint;
-use crate::{Certificates, Daemon};
+use crate::{Certificates, Daemon, Release};
 
 /// A Docker Engine: `dockerd` with a `containerd` of its own.
 #[derive(Debug)]
 pub struct Docker(Daemon);
 
 impl Docker {
-    /// Starts one that keeps everything in this directory, which is made for it. Containers end with it.
+    /// Starts one of the host that keeps everything in this directory, which is made for it. Containers end with it.
     pub fn start(directory: &Path) -> Self {
-        Self::start_with(directory, &[])
+        Self::start_of(&Release::Host, directory)
+    }
+
+    /// Starts one of a release as [`start`](Self::start) does.
+    pub fn start_of(release: &Release, directory: &Path) -> Self {
+        Self::start_with(release, directory, &[])
     }
 
     /// Starts one whose containers go on when it ends.
-    pub fn start_with_live_restore(directory: &Path) -> Self {
-        Self::start_with(directory, &["--live-restore"])
+    pub fn start_with_live_restore(release: &Release, directory: &Path) -> Self {
+        Self::start_with(release, directory, &["--live-restore"])
     }
 
     /// Starts one that listens at `127.0.0.1:PORT` too, for whoever comes.
     pub fn start_over_tcp(directory: &Path, port: u16) -> Self {
-        Self::start_with(directory, &[&format!("--host=tcp://127.0.0.1:{port}"), "--tls=false"])
+        Self::start_with(
+            &Release::Host,
+            directory,
+            &[&format!("--host=tcp://127.0.0.1:{port}"), "--tls=false"],
+        )
     }
 
     /// Starts one that listens at `127.0.0.1:PORT` too, with TLS, for who has a certificate of the same authority.
@@ -34,10 +43,10 @@ impl Docker {
             format!("--tls{option}={}", certificates.engine().join(name).display())
         };
         let files = [file("cacert", "ca.pem"), file("cert", "cert.pem"), file("key", "key.pem")];
-        Self::start_with(directory, &[&host, "--tlsverify", &files[0], &files[1], &files[2]])
+        Self::start_with(&Release::Host, directory, &[&host, "--tlsverify", &files[0], &files[1], &files[2]])
     }
 
-    fn start_with(directory: &Path, options: &[&str]) -> Self {
+    fn start_with(release: &Release, directory: &Path, options: &[&str]) -> Self {
         fs_err::create_dir_all(directory).unwrap();
         let file = |name: &str| directory.join(name);
         let socket = file("docker.sock");
@@ -57,7 +66,7 @@ impl Docker {
             "--exec-opt=native.cgroupdriver=cgroupfs",
         ]);
         command.args(options);
-        let mut daemon = Daemon::keep(directory, Endpoint::Engine(socket), &mut command);
+        let mut daemon = Daemon::keep(directory, Endpoint::Engine(socket), release, &mut command);
         daemon.start();
         Self(daemon)
     }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::Release;
 use crate::ping::Endpoint;
 
 const KEEPER: &str = include_str!("keeper.sh");
@@ -31,10 +32,15 @@ pub struct Daemon {
 
 impl Daemon {
     /// Keeps a command that is yet to be started and listens there then. The directory is taken away in the end.
-    pub(crate) fn keep(directory: &Path, endpoint: Endpoint, command: &mut Command) -> Self {
+    pub(crate) fn keep(
+        directory: &Path,
+        endpoint: Endpoint,
+        release: &Release,
+        command: &mut Command,
+    ) -> Self {
         let name = format!("homeostat-test-{}-{}", std::process::id(), unique());
         let mut keeper = Command::new("bash");
-        keeper.args(["-c", KEEPER, "keeper"]).arg(directory).arg(name);
+        keeper.args(["-c", KEEPER, "keeper"]).arg(directory).arg(name).arg(release.root());
         keeper.arg(command.get_program()).args(command.get_args());
         for (variable, value) in command.get_envs() {
             keeper.env(variable, value.unwrap());

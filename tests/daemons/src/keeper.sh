@@ -1,6 +1,7 @@
 # Keeps a daemon for a test, and takes it down with all that came of it when the test closes this script's stdin: by
 # itself, or because it was killed.
-# usage: keeper DIRECTORY NAME COMMAND...      run with `bash -c`
+# usage: keeper DIRECTORY NAME ROOT COMMAND...      run with `bash -c`
+# ROOT is the root file system that COMMAND is of, or empty if it is the host's.
 # Each line `start` on stdin starts COMMAND, logs to DIRECTORY/log and answers with its process id.
 set -u
 trap '' INT TERM HUP
@@ -9,9 +10,22 @@ hierarchies() {
     awk '$(NF-2) == "cgroup" || $(NF-2) == "cgroup2" { print $5 }' /proc/self/mountinfo
 }
 
+# Makes $root the root file system, with all that is written gone in the end. Of the host it has what is beside the
+# daemon's directory, at the same path.
+enter() {
+    local beside tree
+    beside=$(dirname "$directory")
+    mount -t tmpfs root /mnt && mkdir /mnt/upper /mnt/work /mnt/root &&
+        mount -t overlay -o "lowerdir=$root,upperdir=/mnt/upper,workdir=/mnt/work" root /mnt/root || exit 1
+    mkdir -p "/mnt/root$beside" /mnt/root/mnt/host && mount --rbind "$beside" "/mnt/root$beside" || exit 1
+    for tree in proc sys dev; do mount --rbind "/$tree" "/mnt/root/$tree" || exit 1; done
+    cd /mnt/root && pivot_root . mnt/host && umount -l /mnt/host || exit 1
+}
+
 # Within namespaces and control groups of its own: nothing that is mounted or grouped here is seen outside.
 within() {
     local point kind options
+    if [ -n "$root" ]; then enter; fi
     # What has a fixed path in /run would be that of every daemon.
     mount -t tmpfs -o mode=755 run /run
     while read -r point kind options; do
@@ -76,15 +90,17 @@ end() {
 
 if [ "$1" = within ]; then
     directory=$2
-    shift 2
+    root=$3
+    shift 3
     within "$@"
     exit
 fi
 directory=$1
 name=$2
-shift 2
+root=$3
+shift 3
 (
     join
-    exec unshare --mount --cgroup --propagation slave bash -c "$BASH_EXECUTION_STRING" keeper within "$directory" "$@"
+    exec unshare --mount --cgroup --propagation slave bash -c "$BASH_EXECUTION_STRING" keeper within "$directory" "$root" "$@"
 )
 end >/dev/null

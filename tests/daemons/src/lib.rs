@@ -14,6 +14,7 @@ mod ping;
 mod podman;
 mod proxy;
 mod registry;
+mod release;
 
 pub use certificates::Certificates;
 pub use docker::Docker;
@@ -21,3 +22,4 @@ pub use keeper::Daemon;
 pub use podman::Podman;
 pub use proxy::{Fault, Proxy};
 pub use registry::{PASSWORD, Registry, USER};
+pub use release::Release;

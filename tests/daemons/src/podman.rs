@@ -4,16 +4,21 @@ use std::ops::{Deref, DerefMut};
 use std::path::Path;
 use std::process::Command;
 
-use crate::Daemon;
 use crate::ping::Endpoint;
+use crate::{Daemon, Release};
 
 /// Podman's service of the Docker API.
 #[derive(Debug)]
 pub struct Podman(Daemon);
 
 impl Podman {
-    /// Starts one that keeps everything in this directory, which is made for it.
+    /// Starts one of the host that keeps everything in this directory, which is made for it.
     pub fn start(directory: &Path) -> Self {
+        Self::start_of(&Release::Host, directory)
+    }
+
+    /// Starts one of a release as [`start`](Self::start) does.
+    pub fn start_of(release: &Release, directory: &Path) -> Self {
         fs_err::create_dir_all(directory).unwrap();
         let file = |name: &str| directory.join(name);
         let socket = file("podman.sock");
@@ -27,7 +32,7 @@ impl Podman {
         command.env("CONTAINERS_REGISTRIES_CONF", file("registries.conf"));
         command.args(["--log-level=info", "system", "service", "--time=0"]);
         command.arg(format!("unix://{}", socket.display()));
-        let mut daemon = Daemon::keep(directory, Endpoint::Engine(socket), &mut command);
+        let mut daemon = Daemon::keep(directory, Endpoint::Engine(socket), release, &mut command);
         daemon.start();
         Self(daemon)
     }

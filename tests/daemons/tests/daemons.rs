@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use homeostat_daemons::{Daemon, Docker, PASSWORD, Podman, Registry, USER};
+use homeostat_daemons::{Daemon, Docker, PASSWORD, Podman, Registry, Release, USER};
 
 /// How long something may take that is done at once on a quiet machine.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -57,6 +57,10 @@ fn run_a_container(daemon: &Daemon, directory: &Path) -> String {
 
 fn process_of(daemon: &Daemon) -> String {
     client(daemon, &["inspect", "--format={{.State.Pid}}", "one"])
+}
+
+fn version_of(daemon: &Daemon) -> String {
+    client(daemon, &["version", "--format={{.Server.Version}}"])
 }
 
 /// Whether it is there and has not ended; whoever inherited it may take a moment to notice.
@@ -112,6 +116,32 @@ fn podman_runs_containers_and_leaves_nothing() {
 }
 
 #[test]
+fn docker_of_debian_13_runs_containers_and_leaves_nothing() {
+    let Some(release) = Release::trixie() else { return };
+    on_host(|directory| {
+        let docker = Docker::start_of(&release, directory);
+        assert!(version_of(&docker).starts_with("26."));
+        let process = run_a_container(&docker, directory);
+        assert!(is_alive(&process));
+        drop(docker);
+        assert!(!is_alive(&process));
+    });
+}
+
+#[test]
+fn podman_of_debian_13_runs_containers_and_leaves_nothing() {
+    let Some(release) = Release::trixie() else { return };
+    on_host(|directory| {
+        let podman = Podman::start_of(&release, directory);
+        assert!(version_of(&podman).starts_with("5."));
+        let process = run_a_container(&podman, directory);
+        assert!(is_alive(&process));
+        drop(podman);
+        assert!(!is_alive(&process));
+    });
+}
+
+#[test]
 fn a_paused_container_leaves_nothing() {
     on_host(|directory| {
         let docker = Docker::start(directory);
@@ -131,7 +161,7 @@ fn containers_end_with_their_docker_unless_they_are_to_be_kept() {
         assert!(!is_alive(&process));
         drop(docker);
 
-        let mut docker = Docker::start_with_live_restore(directory);
+        let mut docker = Docker::start_with_live_restore(&Release::Host, directory);
         let process = run_a_container(&docker, directory);
         for end in [Daemon::stop, Daemon::kill] {
             end(&mut docker);
@@ -178,13 +208,16 @@ fn a_frozen_daemon_answers_once_it_is_thawed() {
 
 /// What is done in the process of the test below.
 const KILLED: &str = "HOMEOSTAT_TEST_KILLED_IN";
+/// Set if it is to be done with Debian 13's.
+const NEWER: &str = "HOMEOSTAT_TEST_KILLED_OF_DEBIAN_13";
 
 /// Run by [`a_test_that_is_killed_leaves_nothing`] in another process, which waits to be killed.
 #[test]
 fn waits_to_be_killed_when_asked_to() {
     let Some(directory) = std::env::var_os(KILLED) else { return };
     let directory = Path::new(&directory);
-    let docker = Docker::start(&directory.join("daemon"));
+    let newer = std::env::var_os(NEWER).map(|_| Release::trixie().unwrap());
+    let docker = Docker::start_of(&newer.unwrap_or(Release::Host), &directory.join("daemon"));
     run_a_container(&docker, &directory.join("daemon"));
     fs_err::write(directory.join("ready"), "").unwrap();
     std::thread::sleep(Duration::from_hours(1));
@@ -192,11 +225,23 @@ fn waits_to_be_killed_when_asked_to() {
 
 #[test]
 fn a_test_that_is_killed_leaves_nothing() {
+    assert_a_killed_test_leaves_nothing(&[]);
+}
+
+#[test]
+fn a_test_that_is_killed_leaves_nothing_of_debian_13() {
+    if Release::trixie().is_some() {
+        assert_a_killed_test_leaves_nothing(&[(NEWER, "1")]);
+    }
+}
+
+fn assert_a_killed_test_leaves_nothing(variables: &[(&str, &str)]) {
     on_host(|directory| {
         let directory = directory.parent().unwrap();
         let mut test = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "waits_to_be_killed_when_asked_to"])
             .env(KILLED, directory)
+            .envs(variables.iter().copied())
             .stdout(Stdio::null())
             .spawn()
             .unwrap();

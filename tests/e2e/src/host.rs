@@ -8,7 +8,7 @@ use nix::sched::{CloneFlags, unshare};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use homeostat_daemons::{Certificates, Daemon, Docker, Podman, Proxy};
+use homeostat_daemons::{Certificates, Daemon, Docker, Podman, Proxy, Release};
 
 use crate::command::binary;
 use crate::leaks::Leaks;
@@ -38,7 +38,9 @@ impl Host {
 
     /// A host with a Docker Engine of its own that homeostat drives. Containers outlive the daemon.
     pub fn with_docker() -> Self {
-        Self::with(|directory| Some(("docker", Box::new(Docker::start_with_live_restore(directory)))))
+        Self::with(|directory| {
+            Some(("docker", Box::new(Docker::start_with_live_restore(&Release::Host, directory))))
+        })
     }
 
     /// As [`with_docker`](Self::with_docker), with a proxy between homeostat and the daemon.

@@ -9,8 +9,8 @@ use std::process::Command;
 
 use store::Store;
 
-use crate::Daemon;
 use crate::ping::Endpoint;
+use crate::{Daemon, Release};
 
 /// Who may pull from a registry that asks.
 pub const USER: &str = "user";
@@ -68,7 +68,7 @@ impl Registry {
         fs_err::write(&file, configuration).unwrap();
         let mut command = Command::new("docker-registry");
         command.arg("serve").arg(file);
-        let mut daemon = Daemon::keep(directory, Endpoint::Registry(address), &mut command);
+        let mut daemon = Daemon::keep(directory, Endpoint::Registry(address), &Release::Host, &mut command);
         daemon.start();
         Self { daemon, address, directory: directory.to_owned() }
     }
