@@ -8,10 +8,14 @@ use futures::FutureExt as _;
 /// The engines that are held to the suite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UnderTest {
-    /// Docker Engine.
-    Docker,
-    /// Podman, through its Docker API.
-    Podman,
+    /// Docker Engine 20.10, of Debian 12.
+    Docker20,
+    /// Docker Engine 26.1, of Debian 13.
+    Docker26,
+    /// Podman 4.3, of Debian 12, through its Docker API.
+    Podman4,
+    /// Podman 5.4, of Debian 13, through its Docker API.
+    Podman5,
     /// The embedded engine.
     Embedded,
 }
@@ -30,8 +34,10 @@ pub struct Gap {
 /// The gaps of an engine. `docs/engines.md` has them too.
 pub fn gaps(engine: UnderTest) -> &'static [Gap] {
     match engine {
-        UnderTest::Docker => DOCKER,
-        UnderTest::Podman => PODMAN,
+        UnderTest::Docker20 => DOCKER_20,
+        UnderTest::Docker26 => DOCKER_26,
+        UnderTest::Podman4 => PODMAN_4,
+        UnderTest::Podman5 => PODMAN_5,
         UnderTest::Embedded => EMBEDDED,
     }
 }
@@ -42,9 +48,41 @@ const LOG_OPTIONS: Gap = Gap {
     symptom: "log: LogRotation { max_size: 10485760, max_files: 3 } }\n right:",
 };
 
-const DOCKER: &[Gap] = &[LOG_OPTIONS];
+const DOCKER_20: &[Gap] = &[LOG_OPTIONS];
 
-const PODMAN: &[Gap] = &[
+const DOCKER_26: &[Gap] = &[LOG_OPTIONS];
+
+const OUT_OF_MEMORY: Gap = Gap {
+    case: "a_container_out_of_memory_is_told_so",
+    reason: "with cgroup v1 Podman's conmon takes an event for it that it may miss when the container ends by it, and does not look again",
+    symptom: "code: Some(137), oom_killed: false",
+};
+
+const BOUNDED_LOG: Gap = Gap {
+    case: "a_log_is_bounded_and_keeps_the_newest",
+    reason: "Podman's conmon has one file and begins it anew at the limit, also between two parts of a line",
+    symptom: "these lines are not whole",
+};
+
+const LAST_NAME: Gap = Gap {
+    case: "a_removed_reference_is_gone_and_can_be_removed_twice",
+    reason: "Podman takes the last name from no image that a container uses, unless it removes the container too",
+    symptom: "image is in use by a container",
+};
+
+const TIMES_OF_LINES: Gap = Gap {
+    case: "both_streams_are_in_the_log_with_times",
+    reason: "Podman's API tells times of lines in whole seconds, up to 5.7",
+    symptom: "line.time >= before",
+};
+
+const LINES_BEFORE: Gap = Gap {
+    case: "lines_before_a_time_are_left_out",
+    reason: "Podman's API tells times of lines in whole seconds, up to 5.7",
+    symptom: "text: \"one\" }, LogLine",
+};
+
+const PODMAN_4: &[Gap] = &[
     LOG_OPTIONS,
     Gap {
         case: "limits_change_in_place",
@@ -56,32 +94,14 @@ const PODMAN: &[Gap] = &[
         reason: "Podman's Docker API has no update of containers before 5.1; the planner makes a new container",
         symptom: "limits of container case/kept cannot be changed: the engine says: Not Found",
     },
-    Gap {
-        case: "a_container_out_of_memory_is_told_so",
-        reason: "with cgroup v1 Podman's conmon takes an event for it that it may miss when the container ends by it, and does not look again",
-        symptom: "code: Some(137), oom_killed: false",
-    },
-    Gap {
-        case: "a_log_is_bounded_and_keeps_the_newest",
-        reason: "Podman's conmon has one file and begins it anew at the limit, also between two parts of a line",
-        symptom: "these lines are not whole",
-    },
-    Gap {
-        case: "a_removed_reference_is_gone_and_can_be_removed_twice",
-        reason: "Podman takes the last name from no image that a container uses, unless it removes the container too",
-        symptom: "image is in use by a container",
-    },
-    Gap {
-        case: "both_streams_are_in_the_log_with_times",
-        reason: "Podman's API tells times of lines in whole seconds, up to 5.7",
-        symptom: "line.time >= before",
-    },
-    Gap {
-        case: "lines_before_a_time_are_left_out",
-        reason: "Podman's API tells times of lines in whole seconds, up to 5.7",
-        symptom: "text: \"one\" }, LogLine",
-    },
+    OUT_OF_MEMORY,
+    BOUNDED_LOG,
+    LAST_NAME,
+    TIMES_OF_LINES,
+    LINES_BEFORE,
 ];
+
+const PODMAN_5: &[Gap] = &[LOG_OPTIONS, OUT_OF_MEMORY, BOUNDED_LOG, LAST_NAME, TIMES_OF_LINES, LINES_BEFORE];
 
 const EMBEDDED: &[Gap] = &[
     Gap {
@@ -136,7 +156,7 @@ mod tests {
     use super::*;
 
     async fn hold(run: impl Future<Output = ()>) -> Result<(), String> {
-        let held = hold_to(UnderTest::Docker, LOG_OPTIONS.case, run);
+        let held = hold_to(UnderTest::Docker20, LOG_OPTIONS.case, run);
         let failed = AssertUnwindSafe(held).catch_unwind().await;
         failed.map_err(|failure| text(&*failure).to_owned())
     }
@@ -152,7 +172,8 @@ mod tests {
 
     #[test]
     fn no_gap_has_an_empty_symptom() {
-        for engine in [UnderTest::Docker, UnderTest::Podman, UnderTest::Embedded] {
+        use UnderTest::{Docker20, Docker26, Embedded, Podman4, Podman5};
+        for engine in [Docker20, Docker26, Podman4, Podman5, Embedded] {
             assert!(gaps(engine).iter().all(|gap| !gap.symptom.is_empty() && !gap.reason.is_empty()));
         }
     }
