@@ -74,9 +74,8 @@ impl Engine for Embedded {
         Ok(self.inner.build_image(request, progress).await?)
     }
 
-    async fn pull_image(&self, reference: &str, _progress: &dyn Progress) -> Result<String, PortError> {
-        let reference = reference.to_owned();
-        self.call(move |inner| inner.pull_image(&reference)).await
+    async fn pull_image(&self, reference: &str, progress: &dyn Progress) -> Result<String, PortError> {
+        Ok(self.inner.pull_image(reference, progress).await?)
     }
 
     async fn remove_image(&self, reference: &str) -> Result<(), PortError> {

@@ -131,6 +131,8 @@ impl ImageStore {
         for (number, file) in cache_files.iter().enumerate() {
             pruned.count(Some(&Owner::Cache(number)), fs::metadata(file)?.len());
         }
+        let downloads = self.stale_downloads(&state)?;
+        pruned.leftover += downloads.iter().map(|(_, bytes)| bytes).sum::<u64>();
         if request.dry_run {
             drop(state);
             for layer in &layers {
@@ -145,6 +147,9 @@ impl ImageStore {
         let aside = self.set_aside(&mut state, &layers)?;
         for file in blobs.iter().map(|blob| self.blob_path(blob)).chain(cache_files) {
             fs::remove_file(file)?;
+        }
+        for (file, _) in downloads {
+            remove_tree(file)?;
         }
         // What is aside is nobody's any more: its removal, which takes time, holds nobody up.
         drop(state);
@@ -163,7 +168,7 @@ impl ImageStore {
             fs::rename(self.layer_path(layer), &aside)?;
             removed.push((layer.clone(), aside));
             if let Some(LayerState::Pending(blob)) = state.layers.remove(layer) {
-                crate::layer::remove_or_warn(&blob);
+                crate::layer::remove_or_warn(&blob.path);
             }
         }
         state.images.clear();
