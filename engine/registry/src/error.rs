@@ -67,7 +67,7 @@ pub enum RegistryError {
         time: Duration,
     },
     /// The registry wants to know who asks, or does not let in who does.
-    #[error("{host} {}", if *with_credentials { "refuses the credentials" } else { "asks for credentials, and there are none" })]
+    #[error("{host} answers unauthorized: {}", if *with_credentials { "the credentials are not right" } else { "it asks for credentials, and there are none" })]
     Unauthorized {
         /// Host and port.
         host: String,
@@ -75,7 +75,7 @@ pub enum RegistryError {
         with_credentials: bool,
     },
     /// The registry knows who asks, and refuses.
-    #[error("{host} does not allow it: {message}")]
+    #[error("{host} does not allow it{}", words(message))]
     Forbidden {
         /// Host and port.
         host: String,
@@ -83,12 +83,14 @@ pub enum RegistryError {
         message: String,
     },
     /// The registry does not have it.
-    #[error("{host} does not have {what}")]
+    #[error("{host} does not have {what}{}", words(message))]
     NotFound {
         /// Host and port.
         host: String,
         /// What it does not have.
         what: String,
+        /// What it says.
+        message: String,
     },
     /// The registry asks for patience.
     #[error("{host} allows no more requests for now{}", retry_after.map(|time| format!(": the next in {} seconds", time.as_secs())).unwrap_or_default())]
@@ -99,7 +101,7 @@ pub enum RegistryError {
         retry_after: Option<Duration>,
     },
     /// The registry answers something else than asked for.
-    #[error("{host} answers {code}{}", if message.is_empty() { String::new() } else { format!(": {message}") })]
+    #[error("{host} answers {code}{}", words(message))]
     Status {
         /// Host and port.
         host: String,
@@ -174,6 +176,11 @@ pub enum RegistryError {
 }
 
 const MIB: u64 = 1 << 20;
+
+/// What a registry says, behind what that means.
+fn words(message: &str) -> String {
+    if message.is_empty() { String::new() } else { format!(": {message}") }
+}
 
 impl RegistryError {
     pub(crate) fn protocol(host: &str, what: impl Into<String>) -> Self {

@@ -73,7 +73,7 @@ pub(crate) async fn of_answer(response: Response, host: &str, what: &str) -> Reg
     let message = message(response).await;
     match status {
         StatusCode::FORBIDDEN => RegistryError::Forbidden { host, message },
-        StatusCode::NOT_FOUND => RegistryError::NotFound { host, what: what.to_owned() },
+        StatusCode::NOT_FOUND => RegistryError::NotFound { host, what: what.to_owned(), message },
         StatusCode::TOO_MANY_REQUESTS => RegistryError::TooManyRequests { host, retry_after },
         _ => RegistryError::Status { host, code: status.as_u16(), message, retry_after },
     }

@@ -59,7 +59,8 @@ impl Repository {
 
     async fn manifest(&self, version: &str) -> Result<Document, RegistryError> {
         let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(manifest::ACCEPT))]);
-        let what = format!("{}, version {version}", self.name);
+        let separator = if version.contains(':') { '@' } else { ':' };
+        let what = format!("{}{separator}{version}", self.name);
         self.document(&format!("manifests/{version}"), &headers, &what).await
     }
 

@@ -71,7 +71,11 @@ mod tests {
 
     #[test]
     fn what_stays_wrong_is_not_tried_again() {
-        let error = RegistryError::NotFound { host: "registry.example".to_owned(), what: "x".to_owned() };
+        let error = RegistryError::NotFound {
+            host: "registry.example".to_owned(),
+            what: "x".to_owned(),
+            message: String::new(),
+        };
         assert_eq!(Attempts { patience: Patience::default(), made: 1 }.pause(&error), None);
     }
 }

@@ -15,7 +15,7 @@ fn what_is_refused_or_not_there_is_asked_for_once_and_told_with_the_registrys_wo
         fake.change(move |_, reply| *reply = Reply::new(status, body));
         let error = place.pull(&fake).unwrap_err();
         assert_eq!(error.kind(), kind);
-        assert_eq!(chain(&error).contains("no[31m access"), status != 404, "{error}");
+        assert!(chain(&error).contains("no[31m access"), "{error}");
         assert!(chain(&error).contains(&fake.host()));
         assert_eq!(fake.requests("").len(), 1);
         place.assert_empty();
