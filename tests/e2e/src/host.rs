@@ -20,12 +20,13 @@ type Engine = (&'static str, Box<dyn DerefMut<Target = Daemon>>);
 /// A host of its own: network namespace, data, run and source directory. What runs on it is taken down
 /// and leaks are looked for when it is dropped.
 pub struct Host {
-    directory: TempDir,
-    leaks: Leaks,
     daemon: Option<Engine>,
     proxy: Option<Proxy>,
     /// Variables that say where the daemon is, instead of an option.
     variables: Vec<(&'static str, String)>,
+    leaks: Leaks,
+    /// Last: it goes once nothing writes to it any more.
+    directory: TempDir,
 }
 
 impl Host {
@@ -85,7 +86,7 @@ impl Host {
         }
         let leaks = Leaks::new(directory.path());
         let daemon = start(&directory.path().join("daemon"));
-        Self { directory, leaks, daemon, proxy: None, variables: Vec::new() }
+        Self { daemon, proxy: None, variables: Vec::new(), leaks, directory }
     }
 
     /// The daemon of a host that has one.
