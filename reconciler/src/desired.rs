@@ -2,9 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use homeostat_spec::{
-    App, Build, Container, ContainerImage, DependencyCondition, Image, Name, PrunePolicy,
-};
+use homeostat_spec::{App, Build, Container, ContainerImage, DependencyCondition, Image, Name, PrunePolicy};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
