@@ -19,6 +19,7 @@ mod engine;
 mod events;
 mod exec;
 mod failure;
+mod foreign;
 mod images;
 mod ledger;
 mod logs;

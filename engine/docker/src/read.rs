@@ -14,7 +14,8 @@ use homeostat_spec::{
 use jiff::Timestamp;
 
 use crate::engine::Inner;
-use crate::names::{CONFIG, IMAGE, engine_name, user_labels};
+use crate::foreign::Foreign;
+use crate::names::{CONFIG, IMAGE, user_labels};
 use crate::{Flavour, update};
 
 /// A container as the engine tells of it.
@@ -26,6 +27,7 @@ pub(crate) struct Seen {
     /// The signal that asks it to end, if the image or its creator named one.
     pub(crate) stop_signal: Option<String>,
     pub(crate) is_adopted: bool,
+    pub(crate) foreign: Foreign,
 }
 
 /// What an image says of the containers that are created from it.
@@ -76,6 +78,7 @@ impl Inner {
         {
             (shown, exit) = (ContainerState::Exited, Some(failed));
         }
+        let foreign = if key.is_none() { Foreign::of(&inspect, self.flavour) } else { Foreign::default() };
         let lives = matches!(shown, ContainerState::Running | ContainerState::Paused);
         Seen {
             observed: ObservedContainer {
@@ -91,6 +94,7 @@ impl Inner {
             },
             stop_signal: text(inspect.config.and_then(|config| config.stop_signal)),
             is_adopted,
+            foreign,
             key,
         }
     }
@@ -206,13 +210,10 @@ impl Inner {
             "bind" => bind(mount.source.clone()?),
             "volume" => {
                 let name = mount.name.as_deref().unwrap_or_default();
-                if is_anonymous(name) {
-                    return None;
-                }
-                let owner =
-                    self.ledger.volume(name).or_else(|| key.and_then(|key| resource_of_app(name, key)));
-                match owner {
+                let of_app = |volume: &ResourceKey| key.is_some_and(|key| key.app == volume.app);
+                match self.ledger.volumes_called(name).into_iter().find(of_app) {
                     Some(volume) => MountSource::Volume(volume.name),
+                    None if is_anonymous(name) => return None,
                     // A volume that no spec can name: shown by the place where the engine keeps it.
                     None => MountSource::Host(mount.source.clone().unwrap_or_else(|| name.to_owned())),
                 }
@@ -242,9 +243,8 @@ impl Inner {
             Some(networks) => networks.keys().map(String::as_str).collect(),
             None => vec![mode],
         };
-        let declared = |name: &&str| {
-            self.ledger.network(name).or_else(|| key.and_then(|key| resource_of_app(name, key)))
-        };
+        let of_app = |network: &ResourceKey| key.is_some_and(|key| key.app == network.app);
+        let declared = |name: &&str| self.ledger.networks_called(name).into_iter().find(of_app);
         let by_mode = connected.iter().filter(|name| **name == mode).find_map(declared);
         if let Some(network) = by_mode.or_else(|| connected.iter().find_map(declared)) {
             return NetworkMode::Named(network.name);
@@ -305,13 +305,6 @@ fn same_mounts(asked: &[Mount], actual: &[Mount]) -> bool {
         })
     };
     asked.len() == actual.len() && asked.iter().all(same)
-}
-
-/// The volume or network of the container's app that has this name at the engine.
-fn resource_of_app(name: &str, key: &ResourceKey) -> Option<ResourceKey> {
-    let resource =
-        ResourceKey::new(key.app.clone(), name.strip_prefix(&format!("{}_", key.app))?.parse().ok()?);
-    (engine_name(&resource) == name).then_some(resource)
 }
 
 /// The engines name volumes that nobody names with 64 hexadecimal digits.
@@ -390,9 +383,24 @@ fn rotation(host: &HostConfig) -> LogRotation {
     let option = |name: &str| options.and_then(|options| options.get(name));
     let default = LogRotation::default();
     LogRotation {
-        max_size: option("max-size").and_then(|size| size.parse().ok()).unwrap_or(default.max_size),
+        max_size: option("max-size").and_then(|size| log_size(size)).unwrap_or(default.max_size),
         max_files: option("max-file").and_then(|files| files.parse().ok()).unwrap_or(default.max_files),
     }
+}
+
+/// A size as Docker reads it: a number of bytes, or with a unit, by powers of 1000.
+fn log_size(text: &str) -> Option<u64> {
+    let text = text.trim().to_ascii_lowercase();
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let number: u64 = text[..end].parse().ok()?;
+    let power = match text[end..].trim() {
+        "" | "b" => 0,
+        "k" | "kb" => 1,
+        "m" | "mb" => 2,
+        "g" | "gb" => 3,
+        _ => return None,
+    };
+    number.checked_mul(1000_u64.pow(power))
 }
 
 /// With the algorithm, which Podman leaves out.

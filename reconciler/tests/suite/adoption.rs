@@ -28,7 +28,7 @@ fn host(name: &str, foreign: &ContainerConfig, declared: Container) -> Loop {
 }
 
 fn there(agent: &Loop, name: &str) -> Option<ObservedContainer> {
-    agent.world.find_foreign(&[name.to_owned()].into()).remove(name)
+    agent.world.find_foreign(&[name.to_owned()].into()).remove(name).map(|there| there.container)
 }
 
 fn lines(plan: &Plan) -> Vec<String> {
