@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::adopt::Adoption;
 use crate::check;
 use crate::finding::Findings;
 use crate::merge::as_map;
@@ -34,7 +35,12 @@ impl Volumes {
     }
 
     /// The tables of the volumes that are used.
-    pub(crate) fn sections(&self, project: &Project, findings: &mut Findings) -> Vec<Section> {
+    pub(crate) fn sections(
+        &self,
+        project: &Project,
+        adoption: Option<&Adoption>,
+        findings: &mut Findings,
+    ) -> Vec<Section> {
         let mut sections = Vec::new();
         let mut written = BTreeSet::new();
         for (original, node) in project.part("volumes") {
@@ -43,7 +49,10 @@ impl Volumes {
             }
             let Some(name) = self.names.get(original) else { continue };
             let mut section = Section::new("volume", name);
-            declared(original, node, &mut section, findings);
+            if let Some(adoption) = adoption {
+                section.set("adopt", adoption.resource(original, Some(node)));
+            }
+            declared(original, node, &mut section, adoption.is_some(), findings);
             written.insert(name.to_owned());
             sections.push(section);
         }
@@ -61,7 +70,7 @@ fn bound_path(node: &Node) -> Option<String> {
     (bind && text("device").starts_with('/')).then(|| text("device").to_owned())
 }
 
-fn declared(original: &str, node: &Node, section: &mut Section, findings: &mut Findings) {
+fn declared(original: &str, node: &Node, section: &mut Section, is_adopted: bool, findings: &mut Findings) {
     for (key, value) in
         node.entries().iter().filter(|(key, value)| !value.is_empty() && !key.starts_with("x-"))
     {
@@ -69,6 +78,10 @@ fn declared(original: &str, node: &Node, section: &mut Section, findings: &mut F
         match key.as_str() {
             "labels" => set_labels("volume", value, &path, section, findings),
             "driver" if value.text() == Some("local") => {}
+            "external" if is_adopted => {
+                findings.note(value.place, path, "the volume that was made elsewhere is taken over");
+            }
+            "name" if is_adopted => {}
             "external" => {
                 findings
                     .lost(
