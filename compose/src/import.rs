@@ -90,7 +90,7 @@ pub fn import(request: &Request, world: &dyn Surroundings) -> Result<Import, Imp
         directory: request.directory.clone(),
         names: Names::of(services.iter().map(|(name, _)| name.as_str()), &[]),
         built: built(services),
-        volumes: Volumes::of(&project, &mut findings),
+        volumes: Volumes::of(&project, adoption.as_ref(), &mut findings),
         networks: Networks::of(&project, adoption.as_ref(), &mut findings),
         adoption,
         ports: BTreeSet::new(),

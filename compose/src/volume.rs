@@ -21,7 +21,7 @@ pub(crate) struct Volumes {
 }
 
 impl Volumes {
-    pub(crate) fn of(project: &Project, findings: &mut Findings) -> Self {
+    pub(crate) fn of(project: &Project, adoption: Option<&Adoption>, findings: &mut Findings) -> Self {
         let declared = project.part("volumes");
         let names = Names::of(declared.iter().map(|(name, _)| name.as_str()), &[]);
         for (from, to) in names.renamed() {
@@ -29,8 +29,9 @@ impl Volumes {
                 findings.note(node.place, format!("volumes.{from}"), format!("is called `{to}` in the spec"));
             }
         }
-        let bound =
-            declared.iter().filter_map(|(name, node)| Some((name.clone(), bound_path(node)?))).collect();
+        // What is taken over mounts it as the volume that it is.
+        let apart = declared.iter().filter(|_| adoption.is_none());
+        let bound = apart.filter_map(|(name, node)| Some((name.clone(), bound_path(node)?))).collect();
         Self { names, bound, used: BTreeSet::new() }
     }
 
@@ -82,6 +83,13 @@ fn declared(original: &str, node: &Node, section: &mut Section, is_adopted: bool
                 findings.note(value.place, path, "the volume that was made elsewhere is taken over");
             }
             "name" if is_adopted => {}
+            "driver" | "driver_opts" if is_adopted => {
+                findings.note(
+                    value.place,
+                    path,
+                    "the volume is taken over with it; one that is made anew would be without",
+                );
+            }
             "external" => {
                 findings
                     .lost(

@@ -99,3 +99,17 @@ fn a_volume_without_a_name_cannot_be_taken_over() {
     let app = assert_valid("anonymous", &import);
     assert_eq!(app.volumes["web-data"].adopt, None);
 }
+
+#[test]
+fn a_volume_with_a_driver_of_its_own_is_taken_over_as_the_volume_that_it_is() {
+    let import = adopting(
+        "name: shop\nservices: {web: {image: \"x:1\", volumes: [\"nas:/nas\", \"disk:/disk\"]}}\nvolumes:\n  \
+         nas: {driver_opts: {type: cifs, o: \"username=me\", device: //nas/share}}\n  \
+         disk: {driver_opts: {type: none, o: bind, device: /srv/disk}}\n",
+    );
+    assert_eq!(lost(&import), [""; 0]);
+    let app = assert_valid("driver", &import);
+    assert_eq!(names(app.volumes["nas"].adopt.as_ref()), ["shop_nas"]);
+    assert_eq!(names(app.volumes["disk"].adopt.as_ref()), ["shop_disk"]);
+    assert!(!import.spec.contains("/srv/disk"), "{}", import.spec);
+}

@@ -242,3 +242,25 @@ fn included_files_of_one_entry_are_merged_and_what_two_entries_share_is_declared
     assert_eq!(app.containers.len(), 3);
     assert_eq!(app.containers["b"].config.user.as_deref(), Some("root"));
 }
+
+#[test]
+fn override_files_as_they_are_written_are_merged() {
+    let base = "services:\n  web:\n    build: ./web\n    labels: [a=b]\n    command: run\n    env_file: .env\n    \
+                networks: [front]\n  cache: {image: \"x:1\"}\n  job: {image: \"x:1\", develop: {watch: []}}\nnetworks: {front: {}}\n";
+    let over = "version: '3'\nservices:\n  web:\n    build:\n      target: dev\n      args: [A=1]\n    labels: []\n    \
+                command: [\"npm\", \"run\"]\n    env_file: [shared.env]\n    networks:\n      front: {aliases: [web]}\n  \
+                cache:\n    profiles: [production]\n  job:\n    develop: !reset null\n  more: {image: \"x:2\"}\n";
+    let world = Overridden { files: vec![(".env", "A=1\n"), ("shared.env", "B=2\n")], project: None };
+    let files = vec![file("base", base), file("over", over)];
+    let import = import(&Request { files, ..request("base", "") }, &world).unwrap();
+    let app = assert_valid("override", &import);
+    assert_eq!(
+        app.containers.keys().map(homeostat_spec::Name::as_str).collect::<Vec<_>>(),
+        ["job", "more", "web"]
+    );
+    let build = "build = { context = \"./web\", target = \"dev\", args = { A = \"1\" } }";
+    assert!(import.spec.contains(build), "{}", import.spec);
+    let web = &app.containers["web"].config;
+    assert_eq!((web.env["A"].as_str(), web.env["B"].as_str(), web.labels["a"].as_str()), ("1", "2", "b"));
+    assert_eq!(web.command.as_deref(), Some(&["npm".to_owned(), "run".to_owned()][..]));
+}

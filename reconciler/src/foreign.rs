@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use homeostat_spec::{Adopt, App, Container, MountSource, Name, NetworkMode};
+use homeostat_spec::{Adopt, App, Container, Mount, MountSource, Name, NetworkMode};
 use serde::{Deserialize, Serialize};
 
 use crate::{FieldChange, Observed, ObservedContainer, ResourceKey};
@@ -10,7 +10,8 @@ use crate::{FieldChange, Observed, ObservedContainer, ResourceKey};
 /// A container that somebody else made, with what only the specs can tell the meaning of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ForeignContainer {
-    /// As if it were homeostat's. Mounts of volumes are told as the path where the engine keeps them.
+    /// As if it were homeostat's. Mounts of volumes are told as the path where the engine keeps them, and those of volumes
+    /// that have no name but a number not at all.
     pub container: ObservedContainer,
     /// The volumes that it mounts, by their target, also those that have no name but a number.
     #[serde(default)]
@@ -69,8 +70,14 @@ impl ForeignContainer {
             let mount = container.config.mounts.iter_mut().find(|mount| mount.target == *target);
             match (name, mount) {
                 (Some(name), Some(mount)) => mount.source = MountSource::Volume(name.clone()),
+                // One that has no name but a number is no mount that a spec could have asked for.
+                (Some(name), None) => container.config.mounts.push(Mount {
+                    source: MountSource::Volume(name.clone()),
+                    target: target.clone(),
+                    read_only: false,
+                }),
                 (None, Some(_)) => {}
-                (_, None) => left.push(lost(&format!("volumes.{target}"), volume.name.clone())),
+                (None, None) => left.push(lost(&format!("volumes.{target}"), volume.name.clone())),
             }
         }
         left

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bollard::models::{ContainerInspectResponse, HostConfig};
-use homeostat_reconciler::{ForeignContainer, ForeignResource, ResourceKey};
+use homeostat_reconciler::{Abilities, ForeignContainer, ForeignResource, ResourceKey};
 use serde::Serialize;
 
 use crate::Flavour;
@@ -20,6 +20,8 @@ pub(crate) struct Foreign {
     volumes: BTreeMap<String, String>,
     /// The engine's names of the networks that it is on.
     networks: Vec<String>,
+    /// When the engine itself starts it again, if it does.
+    pub(crate) restart: Option<String>,
     /// What no spec can say.
     beyond_specs: BTreeMap<String, String>,
 }
@@ -30,6 +32,9 @@ impl Foreign {
         let volumes = volumes.filter_map(|mount| Some((mount.destination.clone()?, mount.name.clone()?)));
         let mut foreign = Self { volumes: volumes.collect(), networks: networks(inspect), ..Self::default() };
         if let Some(host) = &inspect.host_config {
+            let policy = host.restart_policy.as_ref().and_then(|policy| policy.name);
+            let policy = policy.map(|name| name.to_string());
+            foreign.restart = policy.filter(|name| !matches!(name.as_str(), "" | "no"));
             foreign.rights(host, flavour);
             foreign.surroundings(host, flavour);
         }
@@ -135,8 +140,13 @@ fn networks(inspect: &ContainerInspectResponse) -> Vec<String> {
 
 impl Inner {
     /// A container that is not homeostat's.
-    pub(crate) fn foreign(&self, seen: &Seen) -> ForeignContainer {
-        let Foreign { volumes, networks, beyond_specs } = &seen.foreign;
+    pub(crate) fn foreign(&self, seen: &Seen, abilities: &Abilities) -> ForeignContainer {
+        let Foreign { volumes, networks, restart, beyond_specs } = &seen.foreign;
+        let mut beyond_specs = beyond_specs.clone();
+        // Whoever cannot be told to leave that to homeostat would do it too.
+        if let (Some(policy), false) = (restart, abilities.update_resources) {
+            beyond_specs.insert("restart of the engine".to_owned(), policy.clone());
+        }
         let resource = |name: &String, owners: Vec<ResourceKey>| ForeignResource {
             name: name.clone(),
             owners: owners.into_iter().collect(),
@@ -149,7 +159,7 @@ impl Inner {
                 .map(|(target, name)| (target.clone(), resource(name, self.ledger.volumes_called(name))))
                 .collect(),
             networks: networks.map(|name| resource(name, self.ledger.networks_called(name))).collect(),
-            beyond_specs: beyond_specs.clone(),
+            beyond_specs,
         }
     }
 }

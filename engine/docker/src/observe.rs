@@ -177,6 +177,7 @@ impl Inner {
         &self,
         names: &BTreeSet<String>,
     ) -> Result<BTreeMap<String, ForeignContainer>, Failure> {
+        let connection = self.connection().await?;
         let listed = self.list_containers().await?;
         let mut found = BTreeMap::new();
         let by_name: HashMap<&str, &ContainerSummary> = listed
@@ -189,7 +190,7 @@ impl Inner {
             let listed = by_name.get(format!("/{name}").as_str()).or_else(|| by_name.get(name.as_str()));
             let Some(listed) = listed.filter(|container| !self.is_ours(container)) else { continue };
             if let Some(seen) = self.look_at(listed).await? {
-                found.insert(name.clone(), self.foreign(&seen));
+                found.insert(name.clone(), self.foreign(&seen, &connection.abilities));
             }
         }
         Ok(found)

@@ -127,8 +127,10 @@ impl Inner {
         ContainerConfig {
             command: words(config.cmd).filter(|words| Some(words) != of_image),
             entrypoint,
-            env: without(variables(config.env), &image.env),
-            working_dir: text(config.working_dir).filter(|path| Some(path) != image.working_dir.as_ref()),
+            env: self.asked_env(without(variables(config.env), &image.env)),
+            working_dir: text(config.working_dir)
+                .filter(|path| Some(path) != image.working_dir.as_ref())
+                .filter(|path| self.flavour == Flavour::Docker || path != "/"),
             user: text(config.user).filter(|user| Some(user) != image.user.as_ref()),
             hostname,
             labels: user_labels(&config.labels.unwrap_or_default(), &image.labels),
@@ -146,6 +148,19 @@ impl Inner {
             cap_drop: capabilities(host.cap_drop.as_deref()),
             log: rotation(&host),
         }
+    }
+
+    /// The environment without what Podman gives to every container.
+    fn asked_env(&self, mut env: BTreeMap<String, String>) -> BTreeMap<String, String> {
+        if self.flavour == Flavour::Podman {
+            env.retain(|name, value| {
+                !matches!(
+                    (name.as_str(), value.as_str()),
+                    ("HOSTNAME", _) | ("TERM", "xterm") | ("container", "podman" | "oci")
+                )
+            });
+        }
+        env
     }
 
     /// What a container was created with, with what somebody has changed since then. What the engine only tells in
