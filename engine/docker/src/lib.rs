@@ -20,6 +20,7 @@ mod events;
 mod exec;
 mod failure;
 mod foreign;
+mod host_config;
 mod images;
 mod ledger;
 mod logs;

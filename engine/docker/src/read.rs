@@ -8,13 +8,12 @@ use bollard::models::{
     ImageInspect, MountPoint,
 };
 use homeostat_reconciler::{ContainerState, ExitStatus, ObservedContainer, ResourceKey};
-use homeostat_spec::{
-    ContainerConfig, LogRotation, Mount, MountSource, NetworkMode, Protocol, PublishedPort, SourcePath,
-};
+use homeostat_spec::{ContainerConfig, Mount, MountSource, NetworkMode, PublishedPort, SourcePath};
 use jiff::Timestamp;
 
 use crate::engine::Inner;
 use crate::foreign::Foreign;
+use crate::host_config::{capabilities, ports, rotation};
 use crate::names::{CONFIG, IMAGE, user_labels};
 use crate::{Flavour, update};
 
@@ -362,60 +361,6 @@ fn address(inspect: &ContainerInspectResponse) -> Option<Ipv4Addr> {
     let told =
         of_mode.into_iter().chain(networks.values()).find_map(|end| end.ip_address.as_deref()?.parse().ok());
     told.filter(|address: &Ipv4Addr| !address.is_unspecified())
-}
-
-fn ports(host: &HostConfig) -> Vec<PublishedPort> {
-    let mut ports = Vec::new();
-    for (port, bindings) in host.port_bindings.iter().flatten() {
-        let (number, protocol) = port.split_once('/').unwrap_or((port, "tcp"));
-        let Ok(container_port) = number.parse() else { continue };
-        let protocol = if protocol == "udp" { Protocol::Udp } else { Protocol::Tcp };
-        for binding in bindings.iter().flatten() {
-            let host_ip = binding.host_ip.as_deref().and_then(|ip| ip.parse::<Ipv4Addr>().ok());
-            let host_port =
-                binding.host_port.as_deref().and_then(|port| port.parse().ok()).unwrap_or_default();
-            let host_ip = host_ip.filter(|ip| !ip.is_unspecified());
-            ports.push(PublishedPort { host_ip, host_port, container_port, protocol });
-        }
-    }
-    ports.sort();
-    ports
-}
-
-fn capabilities(told: Option<&[String]>) -> Vec<String> {
-    let with_prefix = |name: &String| match name.as_str() {
-        "ALL" => "ALL".to_owned(),
-        name if name.starts_with("CAP_") => name.to_owned(),
-        name => format!("CAP_{name}"),
-    };
-    let mut names: Vec<String> = told.unwrap_or_default().iter().map(with_prefix).collect();
-    names.sort();
-    names
-}
-
-fn rotation(host: &HostConfig) -> LogRotation {
-    let options = host.log_config.as_ref().and_then(|log| log.config.as_ref());
-    let option = |name: &str| options.and_then(|options| options.get(name));
-    let default = LogRotation::default();
-    LogRotation {
-        max_size: option("max-size").and_then(|size| log_size(size)).unwrap_or(default.max_size),
-        max_files: option("max-file").and_then(|files| files.parse().ok()).unwrap_or(default.max_files),
-    }
-}
-
-/// A size as Docker reads it: a number of bytes, or with a unit, by powers of 1000.
-fn log_size(text: &str) -> Option<u64> {
-    let text = text.trim().to_ascii_lowercase();
-    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let number: u64 = text[..end].parse().ok()?;
-    let power = match text[end..].trim() {
-        "" | "b" => 0,
-        "k" | "kb" => 1,
-        "m" | "mb" => 2,
-        "g" | "gb" => 3,
-        _ => return None,
-    };
-    number.checked_mul(1000_u64.pow(power))
 }
 
 /// With the algorithm, which Podman leaves out.
