@@ -107,9 +107,13 @@ impl Host {
 
     /// Runs Docker's own client on the host's daemon, and gives what it says.
     pub fn docker(&self, arguments: &[&str]) -> String {
+        run("docker", &[&["--host", &self.docker_host()], arguments].concat())
+    }
+
+    /// Where Docker's clients reach the host's daemon.
+    pub(crate) fn docker_host(&self) -> String {
         let (_, daemon) = self.daemon.as_ref().expect("the host has a daemon");
-        let socket = format!("unix://{}", daemon.socket().display());
-        run("docker", &[&["--host", &socket], arguments].concat())
+        format!("unix://{}", daemon.socket().display())
     }
 
     /// A directory or file of this host.
