@@ -9,6 +9,7 @@
 #![expect(clippy::unwrap_used, reason = "a broken promise panics, and the test that runs the case fails")]
 #![expect(clippy::missing_panics_doc, reason = "every case panics when its promise is broken")]
 
+mod credentials;
 pub mod crowd;
 pub mod events;
 pub mod exec;
@@ -29,6 +30,7 @@ pub mod states;
 pub mod stop;
 mod world;
 
+pub use credentials::look_for_credentials_in;
 pub use gaps::{Gap, UnderTest, gaps, hold_to};
 pub use world::World;
 pub use world::{
@@ -114,7 +116,18 @@ macro_rules! every_case {
             prune::a_prune_leaves_everything_of_a_broken_app,
             prune::a_volume_goes_only_if_it_may_and_nobody_uses_it,
             prune::a_prune_without_rules_removes_nothing,
+            pulls::a_pulled_image_is_run_by_its_tag,
+            pulls::a_digest_names_one_image_whatever_its_tag_is,
+            pulls::a_tag_that_has_moved_is_pulled_again,
+            pulls::a_pull_can_be_repeated,
+            pulls::an_image_is_pulled_twice_at_once,
+            pulls::a_pull_tells_its_progress,
             pulls::an_image_that_no_registry_has_is_named_by_a_pull,
+            pulls::a_tag_is_pulled_as_soon_as_the_registry_has_it,
+            pulls::a_pulled_image_needs_its_registry_no_more,
+            pulls::a_registry_lets_in_only_with_the_right_credentials,
+            pulls::a_registrys_credential_helper_is_asked,
+            pulls::the_credential_store_is_asked,
             refusals::an_image_that_is_not_here_is_refused,
             refusals::a_missing_host_path_is_refused,
             refusals::an_unknown_user_is_refused,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
-use homeostat_conformance::{PATIENCE, UnderTest, World, hold_to};
+use homeostat_conformance::{PATIENCE, UnderTest, World, hold_to, look_for_credentials_in};
 use homeostat_embedded::{Embedded, EmbeddedConfig, EmbeddedError};
 use homeostat_reconciler::ports::Engine;
 use homeostat_reconciler::{PortError, chain};
@@ -16,6 +16,9 @@ use crate::leaks;
 
 /// The host's busybox, which needs no libraries.
 const BUSYBOX: &str = "/bin/busybox";
+
+/// The directory of the case's world.
+const WORLD: &str = "world";
 
 /// One test's part of the host.
 #[derive(Debug)]
@@ -42,6 +45,7 @@ pub(crate) fn on_host(test: impl AsyncFnOnce(&Host)) {
     nix::sched::unshare(CloneFlags::CLONE_NEWNET).unwrap();
     homeostat_network::loopback_up().unwrap();
     let host = Host { directory: tempfile::tempdir().unwrap() };
+    look_for_credentials_in(&host.directory.path().join(WORLD));
     let failed = catch_unwind(AssertUnwindSafe(|| runtime().block_on(test(&host)))).err();
     if let Some(failed) = failed {
         // What runs would outlive the test.
@@ -87,7 +91,7 @@ impl Host {
     }
 
     pub(crate) async fn prepare(&self, engine: &dyn Engine) -> World {
-        let directory = self.directory.path().join("world");
+        let directory = self.directory.path().join(WORLD);
         fs_err::create_dir(&directory).unwrap();
         World::prepare(engine, Path::new(BUSYBOX), &directory).await
     }
