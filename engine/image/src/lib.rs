@@ -4,6 +4,7 @@
 //! - [`StagedLayer`]: a layer while it is being made; an overlay's upper directory that becomes a layer.
 //! - [`Lease`]: keeps what is being used from being pruned.
 //! - [`CacheEntry`]: what an earlier build step left.
+//! - [`Archive`]: a tar archive that is no layer, as `ADD` unpacks it.
 //! - [`Prune`], [`CheckReport`]: removing what nobody needs, and finding and mending what is damaged.
 //!
 //! ```text
@@ -16,11 +17,13 @@
 //!     ingest/, staging/                            work in progress; emptied at start
 //! ```
 
+mod archive;
 mod blobs;
 mod cache;
 mod check;
 mod commit;
 mod digest;
+mod docker;
 mod document;
 mod error;
 mod garbage;
@@ -34,9 +37,11 @@ mod store;
 mod tar;
 mod unpack;
 
+pub use archive::Archive;
 pub use cache::CacheEntry;
 pub use check::{CheckReport, Finding, Problem};
 pub use digest::{Digest, InvalidDigest};
+pub use docker::{DockerConfig, Healthcheck};
 pub use error::{LayerError, StoreError, UnpackError};
 pub use image::{Image, Layer};
 pub use layer::StagedLayer;
