@@ -252,14 +252,19 @@ impl Inner {
             Some(_) => return refused("it is another container of homeostat"),
             None => {}
         }
+        // In this order: one that is cut off here is taken over the next time. The other way round the engine would go on
+        // restarting what is homeostat's, and nothing would look at that again.
         let id = &container.observed.id;
-        self.ledger.adopt_container(key, id)?;
-        let body =
-            ContainerUpdateBody { restart_policy: Some(no_restart()), ..ContainerUpdateBody::default() };
-        let api = self.api().await.map_err(about)?;
-        let done = self.answer(api.update_container(id, body)).await;
+        if container.foreign.restart.is_some() {
+            let body =
+                ContainerUpdateBody { restart_policy: Some(no_restart()), ..ContainerUpdateBody::default() };
+            let api = self.api().await.map_err(about)?;
+            self.answer(api.update_container(id, body)).await.map_err(about)?;
+            self.cache().forget_container(id);
+        }
+        let adopted = self.ledger.adopt_container(key, id);
         self.cache().forget_container(id);
-        done.map_err(about)
+        adopted
     }
 }
 

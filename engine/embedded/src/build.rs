@@ -6,8 +6,10 @@ use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::sync::{Arc, mpsc};
 
-use homeostat_build::{BuildError, BuildOptions, Reporter, RunError, RunStep, StepError, StepRunner, Stream};
-use homeostat_monitor::{Network, Process, StepNetwork, StepRequest};
+use homeostat_build::{
+    BuildError, BuildOptions, Reporter, RunError, RunStep, StepError, StepMount, StepRunner, Stream,
+};
+use homeostat_monitor::{Mount, MountSource, Network, Process, StepNetwork, StepRequest};
 use homeostat_reconciler::ports::{BuildRequest, Progress};
 use tokio::sync::mpsc as news;
 
@@ -176,7 +178,7 @@ impl Steps {
             parent: std::process::id(),
             rootfs: step.rootfs.clone(),
             process: process(step),
-            mounts: Vec::new(),
+            mounts: step.mounts.iter().map(mount).collect(),
             network,
             dns: name_servers(&names),
             cgroup: self.instance.cgroup(&id),
@@ -184,6 +186,14 @@ impl Steps {
             id,
         })
     }
+}
+
+fn mount(mount: &StepMount) -> Mount {
+    let source = match &mount.source {
+        homeostat_build::MountSource::Directory(path) => MountSource::Volume(path.clone()),
+        homeostat_build::MountSource::Memory => MountSource::Tmpfs,
+    };
+    Mount { source, target: mount.target.clone(), read_only: mount.read_only }
 }
 
 fn process(step: &RunStep) -> Process {

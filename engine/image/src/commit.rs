@@ -14,7 +14,7 @@ use crate::document::canonical_json;
 use crate::image::Layer;
 use crate::open::completion;
 use crate::store::{LayerState, PendingBlob};
-use crate::{Digest, ImageStore, StoreError};
+use crate::{Digest, DockerConfig, ImageStore, StoreError};
 
 /// A configuration or manifest to be stored.
 pub(crate) struct Document {
@@ -41,7 +41,21 @@ impl ImageStore {
     /// [`StoreError::LayerMissing`] when a layer is not in the store.
     pub fn commit_image(
         &self,
+        config: ImageConfiguration,
+        layers: &[Layer],
+        reference: Option<&str>,
+    ) -> Result<Digest, StoreError> {
+        self.commit_docker_image(config, &DockerConfig::default(), layers, reference)
+    }
+
+    /// [`ImageStore::commit_image`] with what Docker adds to a configuration.
+    ///
+    /// # Errors
+    /// As [`ImageStore::commit_image`].
+    pub fn commit_docker_image(
+        &self,
         mut config: ImageConfiguration,
+        docker: &DockerConfig,
         layers: &[Layer],
         reference: Option<&str>,
     ) -> Result<Digest, StoreError> {
@@ -55,6 +69,8 @@ impl ImageStore {
         let diff_ids: Vec<String> = layers.iter().map(|layer| layer.diff_id.to_string()).collect();
         config
             .set_rootfs(RootFsBuilder::default().typ("layers").diff_ids(diff_ids).build().map_err(invalid)?);
+        let mut config = serde_json::to_value(&config)?;
+        docker.add_to(&mut config)?;
         let config = Document::new(canonical_json(&config)?);
         let manifest = Document::new(self.manifest(&config, layers)?);
         for document in [&config, &manifest] {

@@ -5,6 +5,7 @@
 //! - [`Lease`]: keeps what is being used from being pruned.
 //! - [`Download`], [`PulledImage`]: blobs and images that come from a registry.
 //! - [`CacheEntry`]: what an earlier build step left.
+//! - [`Archive`]: a tar archive that is no layer, as `ADD` unpacks it.
 //! - [`Prune`], [`CheckReport`]: removing what nobody needs, and finding and mending what is damaged.
 //!
 //! ```text
@@ -18,12 +19,14 @@
 //!     ingest/, staging/                            work in progress; emptied at start
 //! ```
 
+mod archive;
 mod blobs;
 mod cache;
 mod check;
 mod commit;
 mod compression;
 mod digest;
+mod docker;
 mod document;
 mod download;
 mod error;
@@ -39,9 +42,11 @@ mod store;
 mod tar;
 mod unpack;
 
+pub use archive::Archive;
 pub use cache::CacheEntry;
 pub use check::{CheckReport, Finding, Problem};
 pub use digest::{Digest, InvalidDigest};
+pub use docker::{DockerConfig, Healthcheck};
 pub use download::Download;
 pub use error::{LayerError, StoreError, UnpackError};
 pub use image::{Image, Layer};

@@ -13,8 +13,8 @@ use crate::index::Index;
 use crate::store::{LayerState, State};
 use crate::{Digest, StoreError};
 
-const DIRECTORIES: [&str; 8] =
-    ["blobs", "blobs/sha256", "layers", "cache", "ingest", "staging", "downloads", "retired"];
+const DIRECTORIES: [&str; 9] =
+    ["blobs", "blobs/sha256", "layers", "cache", "mounts", "ingest", "staging", "downloads", "retired"];
 
 /// Makes the directory a store, or finds the one that is there, and removes what a kill or power cut left unfinished.
 pub(crate) fn recover(directory: &Path) -> Result<State, StoreError> {
