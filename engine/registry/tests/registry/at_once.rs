@@ -27,7 +27,7 @@ fn two_pulls_of_one_image_download_it_once() {
 fn a_pull_that_is_given_up_leaves_the_store_usable() {
     let (fake, place) = (Fake::start(), Place::new());
     let layer = Layer::of("file", &noise(1 << 20), Packing::Gzip);
-    let image = put(&fake, ARCHITECTURE, &[layer.clone()]);
+    let image = put(&fake, ARCHITECTURE, std::slice::from_ref(&layer));
     let path = layer.path();
     fake.change(move |request, reply| {
         if request.path == path {

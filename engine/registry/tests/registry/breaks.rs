@@ -25,7 +25,7 @@ fn ranges(fake: &Fake, layer: &Layer) -> Vec<Option<String>> {
 fn a_broken_download_goes_on_where_it_broke() {
     let (fake, place) = (Fake::start(), Place::new());
     let layer = large();
-    let image = put(&fake, ARCHITECTURE, &[layer.clone()]);
+    let image = put(&fake, ARCHITECTURE, std::slice::from_ref(&layer));
     let (path, half) = (layer.path(), layer.blob.len() / 2);
     let mut broken = false;
     fake.change(move |request, reply| {
@@ -43,7 +43,7 @@ fn a_broken_download_goes_on_where_it_broke() {
 fn a_stalled_download_goes_on_where_it_stalled() {
     let (fake, place) = (Fake::start(), Place::new());
     let layer = large();
-    let image = put(&fake, ARCHITECTURE, &[layer.clone()]);
+    let image = put(&fake, ARCHITECTURE, std::slice::from_ref(&layer));
     let (path, half) = (layer.path(), layer.blob.len() / 2);
     let mut stalled = false;
     fake.change(move |request, reply| {
@@ -60,7 +60,7 @@ fn a_stalled_download_goes_on_where_it_stalled() {
 fn a_registry_that_says_nothing_at_all_is_given_up() {
     let (fake, place) = (Fake::start(), Place::new());
     let layer = large();
-    put(&fake, ARCHITECTURE, &[layer.clone()]);
+    put(&fake, ARCHITECTURE, std::slice::from_ref(&layer));
     let path = layer.path();
     fake.change(move |request, reply| {
         if request.path == path {
@@ -77,7 +77,7 @@ fn a_registry_that_says_nothing_at_all_is_given_up() {
 fn a_registry_that_knows_no_ranges_sends_it_all_again() {
     let (fake, place) = (Fake::start(), Place::new());
     let layer = large();
-    let image = put(&fake, ARCHITECTURE, &[layer.clone()]);
+    let image = put(&fake, ARCHITECTURE, std::slice::from_ref(&layer));
     let (path, whole) = (layer.path(), layer.blob.clone());
     let mut broken = false;
     fake.change(move |request, reply| {
@@ -98,7 +98,7 @@ fn a_registry_that_knows_no_ranges_sends_it_all_again() {
 fn another_range_than_was_asked_for_is_refused() {
     let (fake, place) = (Fake::start(), Place::new());
     let layer = large();
-    put(&fake, ARCHITECTURE, &[layer.clone()]);
+    put(&fake, ARCHITECTURE, std::slice::from_ref(&layer));
     let path = layer.path();
     fake.change(move |request, reply| {
         if request.path != path {
@@ -143,7 +143,7 @@ fn a_pull_goes_on_after_a_restart_with_what_had_come() {
 fn what_a_power_cut_has_damaged_is_downloaded_anew() {
     let (fake, mut place) = (Fake::start(), Place::new());
     let layer = large();
-    let image = put(&fake, ARCHITECTURE, &[layer.clone()]);
+    let image = put(&fake, ARCHITECTURE, std::slice::from_ref(&layer));
     let beginning = place.store().directory().join("downloads").join(layer.digest.hex());
     fs_err::write(&beginning, vec![0; layer.blob.len() / 2]).unwrap();
     place.reopen();

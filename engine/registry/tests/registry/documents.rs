@@ -17,7 +17,7 @@ fn damage(body: &mut [u8]) {
 fn a_blob_that_is_always_damaged_is_brought_twice_and_never_stored() {
     let (fake, place) = (Fake::start(), Place::new());
     let layer = Layer::of("file", &noise(100_000), Packing::Gzip);
-    put(&fake, ARCHITECTURE, &[layer.clone()]);
+    put(&fake, ARCHITECTURE, std::slice::from_ref(&layer));
     let path = layer.path();
     fake.change(move |request, reply| {
         if request.path == path {
@@ -39,7 +39,7 @@ fn a_blob_that_is_always_damaged_is_brought_twice_and_never_stored() {
 fn a_blob_that_was_damaged_on_its_way_is_brought_again() {
     let (fake, place) = (Fake::start(), Place::new());
     let layer = Layer::of("file", &noise(100_000), Packing::Gzip);
-    let image = put(&fake, ARCHITECTURE, &[layer.clone()]);
+    let image = put(&fake, ARCHITECTURE, std::slice::from_ref(&layer));
     let (path, mut damaged) = (layer.path(), false);
     fake.change(move |request, reply| {
         if request.path == path && !damaged {
@@ -69,7 +69,7 @@ fn a_blob_of_another_size_is_refused_before_it_is_read() {
 fn a_blob_that_always_ends_early_is_an_error() {
     let (fake, place) = (Fake::start(), Place::new());
     let layer = Layer::of("file", &noise(1000), Packing::Gzip);
-    put(&fake, ARCHITECTURE, &[layer.clone()]);
+    put(&fake, ARCHITECTURE, std::slice::from_ref(&layer));
     let path = layer.path();
     fake.change(move |request, reply| {
         if request.path == path {

@@ -1,6 +1,7 @@
 //! A registry inside the test: serves what it is given, and changes its answers as it is told.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
@@ -151,7 +152,7 @@ fn send(mut stream: &TcpStream, reply: &Reply) -> std::io::Result<()> {
     let mut head =
         format!("HTTP/1.1 {} X\r\nConnection: close\r\nContent-Length: {length}\r\n", reply.status);
     for (name, value) in &reply.headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
+        let _ = write!(head, "{name}: {value}\r\n");
     }
     stream.write_all(format!("{head}\r\n").as_bytes())?;
     let end = reply.breaks_after.or(reply.stalls_after).unwrap_or(reply.body.len());

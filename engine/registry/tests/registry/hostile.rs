@@ -51,7 +51,7 @@ fn a_layer_that_is_not_the_registrys_to_give_is_refused() {
         let (fake, place) = (Fake::start(), Place::new());
         let mut layer = Layer::of("file", b"text", Packing::Gzip);
         layer.media_type = media_type.to_owned();
-        put(&fake, ARCHITECTURE, &[layer.clone()]);
+        put(&fake, ARCHITECTURE, std::slice::from_ref(&layer));
         let error = place.pull(&fake).unwrap_err();
         assert!(matches!(error, RegistryError::NotAnImage { .. }), "{error:?}");
         assert!(fake.requests(layer.digest.as_str()).is_empty());
@@ -64,7 +64,7 @@ fn an_image_that_the_disk_has_no_room_for_is_refused_with_numbers_before_any_lay
     let (fake, place) = (Fake::start(), Place::new());
     let mut layer = Layer::of("file", b"text", Packing::Gzip);
     layer.size = 1 << 50;
-    put(&fake, ARCHITECTURE, &[layer.clone()]);
+    put(&fake, ARCHITECTURE, std::slice::from_ref(&layer));
     let error = place.pull(&fake).unwrap_err();
     let (download, together) = ((1u64 << 50) >> 20, (4u64 << 50) >> 20);
     let text = error.to_string();

@@ -11,7 +11,7 @@ use crate::place::{ARCHITECTURE, Place};
 
 fn image(fake: &Fake) -> (Image, Layer) {
     let layer = Layer::of("file", b"text", Packing::Gzip);
-    (put(fake, ARCHITECTURE, &[layer.clone()]), layer)
+    (put(fake, ARCHITECTURE, std::slice::from_ref(&layer)), layer)
 }
 
 fn basic(user: &str, password: &str) -> String {

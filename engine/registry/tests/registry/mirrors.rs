@@ -11,7 +11,7 @@ fn set_up() -> (Fake, Fake, Place, Layer) {
     let (registry, mirror, mut place) = (Fake::start(), Fake::start(), Place::new());
     let layer = Layer::of("file", b"text", Packing::Gzip);
     for fake in [&registry, &mirror] {
-        put(fake, ARCHITECTURE, &[layer.clone()]);
+        put(fake, ARCHITECTURE, std::slice::from_ref(&layer));
     }
     let mirrors = vec![format!("http://{}", mirror.host())];
     place.config.hosts.insert(registry.host(), HostConfig { mirrors, ..HostConfig::default() });

@@ -116,7 +116,7 @@ fn a_layer_that_was_built_here_is_used_with_the_blob_of_the_registry() {
 fn it_is_told_how_a_pull_gets_on() {
     let (fake, place) = (Fake::start(), Place::new());
     let layer = Layer::of("file", &crate::image::noise(300_000), Packing::Gzip);
-    put(&fake, ARCHITECTURE, &[layer.clone()]);
+    put(&fake, ARCHITECTURE, std::slice::from_ref(&layer));
     let told = Told::default();
     run(place.registries().pull(place.store(), &format!("{}/app:1", fake.host()), &told)).unwrap();
     let told = told.0.into_inner().unwrap();
