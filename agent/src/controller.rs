@@ -26,6 +26,7 @@ use crate::files::Origin;
 use crate::files::SourceFiles;
 use crate::halt;
 use crate::hands::Hands;
+use crate::looking;
 use crate::probes::{ProbeResult, Probes};
 use crate::pruner::Pruner;
 use crate::reader::Reader;
@@ -187,12 +188,13 @@ impl Controller {
         let mut engine_events = self.ports.engine.events().fuse();
         let mut source_changes = self.ports.source.changes().fuse();
         self.reader.request();
-        let mut host_goes_down = false;
-        loop {
+        let end = loop {
             if self.dirty {
-                self.look(&mut engine_events).await;
+                if let Some(end) = self.look(&mut engine_events, &mut commands).await {
+                    break Some(end);
+                }
                 if self.is_done() {
-                    break;
+                    break None;
                 }
                 self.follow_prunes();
             }
@@ -202,11 +204,9 @@ impl Controller {
             tokio::select! {
                 biased;
                 Some(command) = commands.recv() => {
-                    if matches!(command, Command::Stop | Command::Halt) {
-                        host_goes_down = command == Command::Halt;
-                        break;
+                    if let Some(end) = self.obey(command) {
+                        break Some(end);
                     }
-                    self.obey(command);
                 }
                 () = sleep_until(wake) => self.timer_fired(),
                 Some(()) = source_changes.next(), if !self.going_down => self.reader.request(),
@@ -216,9 +216,9 @@ impl Controller {
                 pruned = self.pruner.next() => self.pruned_by_itself(pruned),
                 Some(event) = engine_events.next() => self.engine_event(&event),
             }
-        }
+        };
         self.finish_steps().await;
-        if host_goes_down {
+        if end == Some(Command::Halt) {
             self.halt().await;
         }
         self.save();
@@ -227,7 +227,7 @@ impl Controller {
     /// Stops what runs, and remembers that it did not end by itself.
     async fn halt(&mut self) {
         self.event(EventKind::Agent, "the host goes down: containers are stopped".to_owned());
-        match self.ports.engine.observe().await {
+        match looking::containers(self.ports.engine.as_ref(), looking::PATIENCE).await {
             Ok(observed) => {
                 for key in halt::stop_all(self.ports.engine.as_ref(), &self.desired, &observed).await {
                     self.record.stopped_with_host(&self.desired, &key);
@@ -237,8 +237,10 @@ impl Controller {
         }
     }
 
-    fn obey(&mut self, command: Command) {
+    /// Gives the command back if it ends the loop.
+    fn obey(&mut self, command: Command) -> Option<Command> {
         match command {
+            Command::Stop | Command::Halt => return Some(command),
             Command::Sync => {
                 self.record.try_again();
                 self.source.syncs += 1;
@@ -254,9 +256,10 @@ impl Controller {
                 self.unsaved = Some(self.desired.clone());
             }
             Command::Pruned(pruned) => self.note_pruned(&pruned),
-            Command::Look | Command::Stop | Command::Halt => {}
+            Command::Look => {}
         }
         self.dirty = true;
+        None
     }
 
     fn timer_fired(&mut self) {
@@ -375,8 +378,10 @@ impl Controller {
     fn is_settled(&self) -> bool {
         let source_known = self.going_down || (self.source.reads > 0 && !self.reader.is_busy());
         let looks_again = self.engine.due().is_some_and(|due| due <= Instant::now() + WORTH_WAITING);
+        let was_answered = self.engine.was_seen() || self.engine.trouble().is_some();
         let now = self.now();
         source_known
+            && was_answered
             && !looks_again
             && self.executor.is_idle()
             && self.plan.steps.is_empty()

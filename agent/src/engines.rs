@@ -9,6 +9,7 @@ use homeostat_docker::{Docker, DockerConfig, Flavour};
 use homeostat_embedded::{Embedded, EmbeddedConfig};
 use homeostat_reconciler::ports::Engine;
 use homeostat_reconciler::{ErrorKind, PortError};
+use homeostat_registry::RegistryConfig;
 use serde::Deserialize;
 
 use crate::host::Directories;
@@ -43,6 +44,8 @@ pub struct EngineChoice {
     pub name: EngineName,
     /// Path or URL of its socket; the engine's usual places when absent.
     pub socket: Option<String>,
+    /// How the embedded engine reaches registries.
+    pub registries: RegistryConfig,
 }
 
 impl EngineChoice {
@@ -62,6 +65,7 @@ impl EngineChoice {
                     data_directory: directories.data.clone(),
                     run_directory: directories.run.clone(),
                     program: PathBuf::from("/proc/self/exe"),
+                    registries: self.registries.clone(),
                 };
                 Ok(Arc::new(Embedded::open(config).await?))
             }

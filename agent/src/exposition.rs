@@ -61,9 +61,10 @@ impl Exposition {
         let Some(agent) = &self.service.agent else { return Some("no agent runs".to_owned()) };
         match agent.view.borrow().as_ref() {
             None => Some("the first look is not done".to_owned()),
-            Some(view) => {
-                view.engine_error.as_ref().map(|trouble| format!("the engine cannot be seen: {trouble}"))
-            }
+            Some(view) => match &view.engine_error {
+                Some(trouble) => Some(format!("the engine cannot be seen: {trouble}")),
+                None => (!view.seen).then(|| "the engine has not answered yet".to_owned()),
+            },
         }
     }
 }

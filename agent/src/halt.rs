@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use homeostat_reconciler::ports::Engine;
-use homeostat_reconciler::{ContainerState, Desired, Observed, ResourceKey, chain};
+use homeostat_reconciler::{ContainerState, Desired, ErrorKind, Observed, PortError, ResourceKey, chain};
 
 /// The time that a container has which no spec declares any more.
 const GRACE: Duration = Duration::from_secs(10);
+
+/// The time that an engine has beside a container's grace. The host does not wait for one that hangs.
+const SPARE: Duration = Duration::from_secs(30);
 
 /// Stops all containers: those that others depend on after these, else at once. Returns the ones that were stopped.
 ///
@@ -46,7 +49,9 @@ async fn stop(engine: &dyn Engine, desired: &Desired, key: &ResourceKey) -> bool
     let policy = desired.container(key).map(|container| &container.stop);
     let signal = policy.and_then(|policy| policy.signal.as_deref());
     let grace = policy.map_or(GRACE, |policy| policy.grace);
-    let done = engine.stop_container(key, signal, grace).await;
+    let stop = tokio::time::timeout(grace.saturating_add(SPARE), engine.stop_container(key, signal, grace));
+    let silent = || Err(PortError::new(ErrorKind::Transient, "the engine does not answer"));
+    let done = stop.await.unwrap_or_else(|_| silent());
     if let Err(error) = &done {
         tracing::warn!(container = %key, "it cannot be stopped in order: {}", chain(error));
     }
@@ -57,7 +62,6 @@ async fn stop(engine: &dyn Engine, desired: &Desired, key: &ResourceKey) -> bool
 mod tests {
     use std::sync::Arc;
 
-    use homeostat_reconciler::ErrorKind;
     use homeostat_reconciler::fake::specs::{app_with, container, desired, key, name};
     use homeostat_reconciler::fake::{FakeEngine, Fault, FaultTime, Operation};
     use homeostat_spec::DependencyCondition;

@@ -134,7 +134,7 @@ impl Service {
             prune: stored.prune,
             ..Desired::default()
         };
-        let observed = looking::look(self.engine.as_ref(), &self.files, &desired).await?;
+        let observed = looking::look(self.engine.as_ref(), &self.files, &desired, looking::PATIENCE).await?;
         let time = self.clock.now();
         let plan = homeostat_reconciler::plan(&desired, &observed, &stored.record, time);
         Ok(View {
@@ -172,7 +172,7 @@ impl Service {
         let view = self.view().await?;
         let mut desired = desired.clone();
         compiled::keep_last_good(&mut desired, &view.desired);
-        let observed = looking::look(self.engine.as_ref(), &self.files, &desired).await?;
+        let observed = looking::look(self.engine.as_ref(), &self.files, &desired, looking::PATIENCE).await?;
         Ok(homeostat_reconciler::plan(&desired, &observed, &view.record, self.clock.now()).redacted())
     }
 

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use homeostat_reconciler::{ErrorKind, PortError};
+use homeostat_registry::{HostConfig, RegistryConfig};
 use homeostat_spec::HostPrune;
 use serde::Deserialize;
 
@@ -42,6 +43,9 @@ pub struct ConfigFile {
     /// Variables of this host; they win over those of `homeostat.toml`.
     #[serde(default)]
     pub variables: BTreeMap<String, String>,
+    /// How registries are reached, by their names in references.
+    #[serde(default)]
+    pub registries: BTreeMap<String, HostConfig>,
     /// What is pruned on this host; it wins over `[prune]` of `homeostat.toml`, key by key.
     #[serde(default)]
     pub prune: HostPrune,
@@ -62,6 +66,11 @@ pub struct GitCredentials {
 }
 
 impl ConfigFile {
+    /// How the embedded engine reaches registries.
+    pub fn registries(&self) -> RegistryConfig {
+        RegistryConfig { hosts: self.registries.clone(), ..RegistryConfig::default() }
+    }
+
     /// Reads a configuration file. Without `path`, [`DEFAULT_FILE`] is read if it is there.
     ///
     /// # Errors
@@ -106,6 +115,8 @@ mod tests {
         );
         assert!(git.username.is_some() && git.password_file.is_some() && !file.variables.is_empty());
         assert!(git.ssh_key.is_some() && git.known_hosts.is_some());
+        let registry = &file.registries["docker.io"];
+        assert!(!registry.mirrors.is_empty() && registry.plain_http.is_some() && registry.ca_file.is_some());
         assert!(file.prune.others && file.prune.policy.interval.is_some());
         assert_eq!(file.prune.policy.rules.len(), PruneKind::ALL.len());
     }

@@ -17,34 +17,52 @@ const MOST: usize = 256;
 pub(crate) struct Files<'a> {
     pub(crate) world: &'a dyn Surroundings,
     pub(crate) budget: Budget,
-    /// Absolute paths; a [`Place`] names one by its index.
-    paths: Vec<String>,
-    /// How the first file is called in messages; the others are called by their path from its directory.
+    /// A [`Place`] names one by its index.
+    known: Vec<Known>,
+}
+
+/// A file that was read.
+struct Known {
+    /// Absolute path of the directory that paths in it start from.
+    directory: String,
+    /// How it is called in messages.
     display: String,
 }
 
 impl<'a> Files<'a> {
-    pub(crate) fn new(world: &'a dyn Surroundings, path: &str, display: &str) -> Self {
-        Self { world, budget: Budget::default(), paths: vec![path.to_owned()], display: display.to_owned() }
+    /// No file yet.
+    pub(crate) fn new(world: &'a dyn Surroundings) -> Self {
+        Self { world, budget: Budget::default(), known: Vec::new() }
     }
 
-    /// The directory of the file that something stands in.
+    /// Gives a file a number. Paths in it start from `directory`.
+    pub(crate) fn add(&mut self, directory: &str, display: &str) -> usize {
+        self.known.push(Known { directory: directory.to_owned(), display: display.to_owned() });
+        self.known.len() - 1
+    }
+
+    /// The directory that paths start from where something stands.
     pub(crate) fn directory(&self, place: Place) -> String {
-        paths::parent(&self.paths[place.file]).to_owned()
+        self.known[place.file].directory.clone()
+    }
+
+    /// Has paths in a file start from another directory than its own.
+    pub(crate) fn set_directory(&mut self, file: usize, directory: &str) {
+        directory.clone_into(&mut self.known[file].directory);
     }
 
     /// Reads a text file that `from` refers to, and gives it a number.
     pub(crate) fn read(&mut self, path: &str, from: Place) -> Result<Option<(usize, String)>, Problem> {
         let failed = |message| Problem::new(from, format!("{path} cannot be read: {message}"));
         let Some(bytes) = self.world.read(path).map_err(failed)? else { return Ok(None) };
-        if self.paths.len() >= MOST {
+        if self.known.len() >= MOST {
             return Err(Problem::new(from, format!("more than {MOST} files are referred to")));
         }
         self.budget.spend(bytes.len(), from)?;
-        self.paths.push(path.to_owned());
-        text(bytes)
-            .map(|text| Some((self.paths.len() - 1, text)))
-            .map_err(|message| failed(message.to_owned()))
+        // By its path from the first file.
+        let display = paths::beneath(&self.known[0].directory, path).unwrap_or(path).to_owned();
+        let file = self.add(paths::parent(path), &display);
+        text(bytes).map(|text| Some((file, text))).map_err(|message| failed(message.to_owned()))
     }
 
     /// The variables of a file in the format of `.env`; `None` when it is not there.
@@ -76,11 +94,7 @@ impl<'a> Files<'a> {
     }
 
     fn name(&self, place: Place) -> String {
-        if place.file == 0 {
-            return self.display.clone();
-        }
-        let path = &self.paths[place.file];
-        paths::beneath(paths::parent(&self.paths[0]), path).unwrap_or(path).to_owned()
+        self.known[place.file].display.clone()
     }
 }
 

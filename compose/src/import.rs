@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use homeostat_spec::Name;
 
 use crate::Surroundings;
+use crate::adopt::Adoption;
 use crate::check;
 use crate::error::{ImportError, Problem};
 use crate::files::{self, Files};
@@ -19,19 +20,39 @@ use crate::variables::Lookup as _;
 use crate::volume::Volumes;
 use crate::yaml::{Node, Place, Value};
 
+/// Names of the file that `docker compose` reads where it is told of none.
+const FILES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
+/// Names of the file that it merges with it, in its order.
+const OVERRIDES: [&str; 4] = [
+    "compose.override.yml",
+    "compose.override.yaml",
+    "docker-compose.override.yml",
+    "docker-compose.override.yaml",
+];
+
 /// What is imported, and to where.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// Absolute path of the Compose file, without `.` and `..`; what it refers to is found from its directory.
-    pub path: String,
-    /// How the file is called in findings.
-    pub display: String,
-    /// Its content.
-    pub content: Vec<u8>,
+    /// The Compose files, at least one. Each is merged on top of those before it; what they refer to is found from the
+    /// directory of the first. The override file beside it is merged too, where Compose would and it is the only one.
+    pub files: Vec<ComposeFile>,
     /// Absolute path of the directory that the spec will be in, without `.` and `..`.
     pub directory: String,
     /// The name of the app; when absent that of the Compose project.
     pub app: Option<Name>,
+    /// Whether the spec takes over what Compose made of the files.
+    pub adopt: bool,
+}
+
+/// A Compose file.
+#[derive(Debug, Clone)]
+pub struct ComposeFile {
+    /// Absolute path, without `.` and `..`.
+    pub path: String,
+    /// How it is called in findings.
+    pub display: String,
+    /// Its content.
+    pub content: Vec<u8>,
 }
 
 /// A Compose file as a spec.
@@ -55,24 +76,23 @@ pub struct Import {
 /// # Errors
 /// The file, or one that it needs, cannot be read as what it has to be, or asks for a variable that is not set.
 pub fn import(request: &Request, world: &dyn Surroundings) -> Result<Import, ImportError> {
-    let mut files = Files::new(world, &request.path, &request.display);
+    let mut files = Files::new(world);
     let mut findings = Findings::default();
-    let text = files::text(request.content.clone())
-        .map_err(|message| files.error(Problem::new(Place::default(), message)))?;
-    let project = match load(&text, &mut files, &mut findings) {
-        Ok(project) => project,
-        Err(problem) => return Err(files.error(problem)),
-    };
-    let app = app_name(request, &project, &files, &mut findings).map_err(|problem| files.error(problem))?;
-    report_overrides(request, world, &mut findings);
+    let project = texts(request, &mut files, &mut findings)
+        .and_then(|texts| load(&texts, &mut files, &mut findings))
+        .map_err(|problem| files.error(problem))?;
+    let compose_name = project_name(request, &project, world);
+    let app = app_name(request, &compose_name, &mut findings).map_err(|problem| files.error(problem))?;
+    let adoption = request.adopt.then(|| Adoption::of(&compose_name));
     let services = project.part("services");
     let mut shared = Shared {
         project: &project,
         directory: request.directory.clone(),
         names: Names::of(services.iter().map(|(name, _)| name.as_str()), &[]),
         built: built(services),
-        volumes: Volumes::of(&project, &mut findings),
-        networks: Networks::of(&project, &mut findings),
+        volumes: Volumes::of(&project, adoption.as_ref(), &mut findings),
+        networks: Networks::of(&project, adoption.as_ref(), &mut findings),
+        adoption,
         ports: BTreeSet::new(),
         files,
         findings,
@@ -83,7 +103,10 @@ pub fn import(request: &Request, world: &dyn Surroundings) -> Result<Import, Imp
         Err(problem) => return Err(shared.files.error(problem)),
     };
     let Shared { files, mut findings, .. } = shared;
-    let head = [format!("Made of the Compose file {} by `homeostat import compose`.", request.display)];
+    let names: Vec<&str> = request.files.iter().map(|file| file.display.as_str()).collect();
+    let plural = if names.len() == 1 { "" } else { "s" };
+    let head =
+        [format!("Made of the Compose file{plural} {} by `homeostat import compose`.", names.join(", "))];
     let spec = render(&head, &sections);
     for message in check::spec(&format!("{app}.toml"), &spec) {
         findings.lost(Place::default(), "(spec)", format!("the spec has to be put right by hand: {message}"));
@@ -104,8 +127,8 @@ fn sections(shared: &mut Shared<'_, '_>) -> Result<Vec<Section>, Problem> {
     prune_dependencies(&mut containers, shared);
     let mut sections = images;
     sections.extend(containers);
-    sections.extend(shared.volumes.sections(project, &mut shared.findings));
-    sections.extend(shared.networks.sections(project, &mut shared.findings));
+    sections.extend(shared.volumes.sections(project, shared.adoption.as_ref(), &mut shared.findings));
+    sections.extend(shared.networks.sections(project, shared.adoption.as_ref(), &mut shared.findings));
     Ok(sections)
 }
 
@@ -120,47 +143,70 @@ fn prune_dependencies(containers: &mut [Section], shared: &Shared<'_, '_>) {
     }
 }
 
-/// `--app`, else the project's name as Compose finds it.
-fn app_name(
+/// The texts of the files of a request, each with its number, and that of an override file.
+fn texts(
     request: &Request,
-    project: &Project,
-    files: &Files<'_>,
+    files: &mut Files<'_>,
     findings: &mut Findings,
-) -> Result<Name, Problem> {
+) -> Result<Vec<(usize, String)>, Problem> {
+    let first = request.files.first().map(|file| file.path.as_str()).unwrap_or_default();
+    let directory = paths::parent(first);
+    let mut texts = Vec::new();
+    for given in &request.files {
+        let file = files.add(directory, &given.display);
+        let text = files::text(given.content.clone())
+            .map_err(|message| Problem::new(Place { file, line: 1 }, message))?;
+        texts.push((file, text));
+    }
+    if request.files.len() == 1 && FILES.contains(&paths::file_name(first)) {
+        texts.extend(override_file(directory, files, findings)?);
+    }
+    Ok(texts)
+}
+
+/// The first override file that is in a directory: `docker compose` merges it where it is told of no files.
+fn override_file(
+    directory: &str,
+    files: &mut Files<'_>,
+    findings: &mut Findings,
+) -> Result<Option<(usize, String)>, Problem> {
+    for name in OVERRIDES {
+        if let Some(found) = files.read(&paths::join(directory, name), Place::default())? {
+            findings.note(
+                Place::default(),
+                "(file)",
+                format!("{name} stands beside the file and is merged with it"),
+            );
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
+}
+
+/// The project's name as Compose finds it, but for what Compose lets no project be called.
+fn project_name(request: &Request, project: &Project, world: &dyn Surroundings) -> String {
+    let environment = Environment { world, dotenv: &project.variables };
+    let directory = request.files.first().map(|file| paths::file_name(paths::parent(&file.path)));
+    environment
+        .get("COMPOSE_PROJECT_NAME")
+        .filter(|name| !name.is_empty())
+        .or_else(|| project.name.clone().filter(|name| !name.is_empty()))
+        .unwrap_or_else(|| directory.unwrap_or_default().to_owned())
+}
+
+/// `--app`, else the project's name.
+fn app_name(request: &Request, project: &str, findings: &mut Findings) -> Result<Name, Problem> {
     if let Some(app) = &request.app {
         return Ok(app.clone());
     }
-    let environment = Environment { world: files.world, dotenv: &project.variables };
-    let original = project
-        .name
-        .clone()
-        .or_else(|| environment.get("COMPOSE_PROJECT_NAME"))
-        .filter(|name| !name.is_empty())
-        .unwrap_or_else(|| paths::file_name(paths::parent(&request.path)).to_owned());
-    let name = names::nearest(&original).filter(|name| name.as_str() != "homeostat").ok_or_else(|| {
-        Problem::new(Place::default(), format!("{original:?} gives no name for the app"))
+    let name = names::nearest(project).filter(|name| name.as_str() != "homeostat").ok_or_else(|| {
+        Problem::new(Place::default(), format!("{project:?} gives no name for the app"))
             .hint("name it with `--app`")
     })?;
-    if name.as_str() != original {
-        findings.note(Place::default(), "name", format!("the project {original:?} is the app `{name}`"));
+    if name.as_str() != project {
+        findings.note(Place::default(), "name", format!("the project {project:?} is the app `{name}`"));
     }
     Ok(name)
-}
-
-/// Compose reads an override file beside a file with one of its own names.
-fn report_overrides(request: &Request, world: &dyn Surroundings, findings: &mut Findings) {
-    let Some((stem, _)) = paths::file_name(&request.path).rsplit_once('.') else { return };
-    if !matches!(stem, "compose" | "docker-compose") {
-        return;
-    }
-    for extension in ["yml", "yaml"] {
-        let name = format!("{stem}.override.{extension}");
-        if world.exists(&paths::join(paths::parent(&request.path), &name)) {
-            findings
-                .lost(Place::default(), "(file)", format!("{name} stands beside the file, and is not read"))
-                .hint("`docker compose config` prints both as one file");
-        }
-    }
 }
 
 /// The images that services build, by the reference that Compose gives them, with the service's name.

@@ -1,14 +1,15 @@
 //! Compose files turned into specs.
 //!
-//! [`import()`] reads a Compose file, by the Compose specification, and gives the spec of one app, and a [`Finding`]
+//! [`import()`] reads Compose files, by the Compose specification, and gives the spec of one app, and a [`Finding`]
 //! for everything that the spec says in another way or not at all. Pure: what it needs of neighbouring files and of
 //! the environment, it asks [`Surroundings`] for.
 //!
 //! 1. `yaml`: text to a tree of values that know where they stand, within a `budget`.
-//! 2. `project`: variables are replaced, `include` and `extends` resolved; one tree is left.
+//! 2. `load`: variables are replaced, `include` and `extends` resolved. `project`: files are merged; one tree is left.
 //! 3. `service`, `network`, `volume`: a file per part of Compose, each from the tree to a part of the `spec`.
 //! 4. `spec`: the TOML text. Every value was tried against the rules of `homeostat-spec` before.
 
+mod adopt;
 mod budget;
 mod check;
 mod dotenv;
@@ -16,6 +17,7 @@ mod error;
 mod files;
 mod finding;
 mod import;
+mod load;
 mod merge;
 mod names;
 mod network;
@@ -31,7 +33,7 @@ mod yaml;
 
 pub use error::ImportError;
 pub use finding::{Finding, Kind};
-pub use import::{Import, Request, import};
+pub use import::{ComposeFile, Import, Request, import};
 
 /// What an import asks of the world beyond the Compose file. All paths are absolute.
 pub trait Surroundings {

@@ -2,9 +2,11 @@
 //!
 //! A container of a spec is on one network. Where a service is on several of the project, these become one in the
 //! spec: what could reach each other still can, which is worth more than the isolation that is lost (and reported).
+//! Where networks are taken over they stay apart: what is on one of them can be taken over with it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::adopt::Adoption;
 use crate::check;
 use crate::finding::Findings;
 use crate::names::Names;
@@ -29,7 +31,7 @@ pub(crate) struct Networks {
 }
 
 impl Networks {
-    pub(crate) fn of(project: &Project, findings: &mut Findings) -> Self {
+    pub(crate) fn of(project: &Project, adoption: Option<&Adoption>, findings: &mut Findings) -> Self {
         let declared = project.part("networks");
         let originals: Vec<&str> = declared.iter().map(|(name, _)| name.as_str()).chain([DEFAULT]).collect();
         let names = Names::of(originals.iter().copied(), &RESERVED);
@@ -42,13 +44,20 @@ impl Networks {
                 );
             }
         }
-        let is_external = |node: &Node| node.get("external").is_some_and(|external| !external.is_empty());
+        // One that is taken over is a network of the app like any.
+        let is_external = |node: &Node| {
+            adoption.is_none() && node.get("external").is_some_and(|external| !external.is_empty())
+        };
         let external =
             declared.iter().filter(|(_, node)| is_external(node)).map(|(name, _)| name.clone()).collect();
         let joined = originals.iter().map(|name| ((*name).to_owned(), (*name).to_owned())).collect();
         let mut networks = Self { names, external, joined, used: BTreeSet::new() };
         for (name, service) in project.part("services") {
-            networks.join(name, service, findings);
+            if adoption.is_some() {
+                report_further(name, service, findings);
+            } else {
+                networks.join(name, service, findings);
+            }
         }
         networks
     }
@@ -98,7 +107,12 @@ impl Networks {
     }
 
     /// The tables of the networks that are used.
-    pub(crate) fn sections(&self, project: &Project, findings: &mut Findings) -> Vec<Section> {
+    pub(crate) fn sections(
+        &self,
+        project: &Project,
+        adoption: Option<&Adoption>,
+        findings: &mut Findings,
+    ) -> Vec<Section> {
         let mut sections = Vec::new();
         for name in &self.used {
             let mut section = Section::new("network", name);
@@ -118,8 +132,11 @@ impl Networks {
                 section.set("internal", Toml::truth(true));
             }
             for (part, node) in nodes {
+                if let Some(adoption) = adoption {
+                    section.set("adopt", adoption.resource(part, node));
+                }
                 if let Some(node) = node {
-                    declared(part, node, &mut section, findings);
+                    declared(part, node, &mut section, adoption.is_some(), findings);
                 }
             }
             sections.push(section);
@@ -139,7 +156,22 @@ fn memberships(node: &Node) -> Vec<String> {
     }
 }
 
-fn declared(original: &str, node: &Node, section: &mut Section, findings: &mut Findings) {
+/// Reports the networks of a service that its container is not on.
+fn report_further(service: &str, node: &Node, findings: &mut Findings) {
+    let memberships = memberships(node);
+    let [first, further @ ..] = memberships.as_slice() else { return };
+    if let (Some(networks), false) = (node.get("networks"), further.is_empty()) {
+        let message = format!(
+            "a container is on one network, here `{first}`, and not on `{}`: one that runs on several is not taken over",
+            further.join("`, `")
+        );
+        findings
+            .lost(networks.place, format!("services.{service}.networks"), message)
+            .hint("leave the container on one network first, or take `adopt` away to have a new one");
+    }
+}
+
+fn declared(original: &str, node: &Node, section: &mut Section, is_adopted: bool, findings: &mut Findings) {
     for (key, value) in
         node.entries().iter().filter(|(key, value)| !value.is_empty() && !key.starts_with("x-"))
     {
@@ -159,6 +191,12 @@ fn declared(original: &str, node: &Node, section: &mut Section, findings: &mut F
             }
             "driver" if matches!(value.text(), Some("bridge" | "default")) => {}
             "attachable" => {}
+            "name" if is_adopted => {}
+            "external" if is_adopted => {
+                findings
+                    .note(value.place, path, "the network that was made elsewhere is taken over")
+                    .hint("once no app declares it, it is removed unless others are on it");
+            }
             "name" => {
                 findings.note(
                     value.place,

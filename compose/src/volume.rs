@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::adopt::Adoption;
 use crate::check;
 use crate::finding::Findings;
 use crate::merge::as_map;
@@ -20,7 +21,7 @@ pub(crate) struct Volumes {
 }
 
 impl Volumes {
-    pub(crate) fn of(project: &Project, findings: &mut Findings) -> Self {
+    pub(crate) fn of(project: &Project, adoption: Option<&Adoption>, findings: &mut Findings) -> Self {
         let declared = project.part("volumes");
         let names = Names::of(declared.iter().map(|(name, _)| name.as_str()), &[]);
         for (from, to) in names.renamed() {
@@ -28,13 +29,19 @@ impl Volumes {
                 findings.note(node.place, format!("volumes.{from}"), format!("is called `{to}` in the spec"));
             }
         }
-        let bound =
-            declared.iter().filter_map(|(name, node)| Some((name.clone(), bound_path(node)?))).collect();
+        // What is taken over mounts it as the volume that it is.
+        let apart = declared.iter().filter(|_| adoption.is_none());
+        let bound = apart.filter_map(|(name, node)| Some((name.clone(), bound_path(node)?))).collect();
         Self { names, bound, used: BTreeSet::new() }
     }
 
     /// The tables of the volumes that are used.
-    pub(crate) fn sections(&self, project: &Project, findings: &mut Findings) -> Vec<Section> {
+    pub(crate) fn sections(
+        &self,
+        project: &Project,
+        adoption: Option<&Adoption>,
+        findings: &mut Findings,
+    ) -> Vec<Section> {
         let mut sections = Vec::new();
         let mut written = BTreeSet::new();
         for (original, node) in project.part("volumes") {
@@ -43,7 +50,10 @@ impl Volumes {
             }
             let Some(name) = self.names.get(original) else { continue };
             let mut section = Section::new("volume", name);
-            declared(original, node, &mut section, findings);
+            if let Some(adoption) = adoption {
+                section.set("adopt", adoption.resource(original, Some(node)));
+            }
+            declared(original, node, &mut section, adoption.is_some(), findings);
             written.insert(name.to_owned());
             sections.push(section);
         }
@@ -61,7 +71,7 @@ fn bound_path(node: &Node) -> Option<String> {
     (bind && text("device").starts_with('/')).then(|| text("device").to_owned())
 }
 
-fn declared(original: &str, node: &Node, section: &mut Section, findings: &mut Findings) {
+fn declared(original: &str, node: &Node, section: &mut Section, is_adopted: bool, findings: &mut Findings) {
     for (key, value) in
         node.entries().iter().filter(|(key, value)| !value.is_empty() && !key.starts_with("x-"))
     {
@@ -69,6 +79,17 @@ fn declared(original: &str, node: &Node, section: &mut Section, findings: &mut F
         match key.as_str() {
             "labels" => set_labels("volume", value, &path, section, findings),
             "driver" if value.text() == Some("local") => {}
+            "external" if is_adopted => {
+                findings.note(value.place, path, "the volume that was made elsewhere is taken over");
+            }
+            "name" if is_adopted => {}
+            "driver" | "driver_opts" if is_adopted => {
+                findings.note(
+                    value.place,
+                    path,
+                    "the volume is taken over with it; one that is made anew would be without",
+                );
+            }
             "external" => {
                 findings
                     .lost(

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use homeostat_spec::{Adopt, Container, DesiredState};
 
 use crate::changes::container_changes;
-use crate::{ContainerState, Desired, FieldChange, Observed, ObservedContainer, ResourceKey};
+use crate::{ContainerState, Desired, FieldChange, ForeignContainer, Observed, ResourceKey};
 
 impl Desired {
     /// Names by which the engine is to be asked for containers that are not homeostat's, before a plan is made: those
@@ -21,7 +21,9 @@ pub(crate) fn names(key: &ResourceKey, adopt: Option<&Adopt>) -> Vec<String> {
     let ResourceKey { app, name } = key;
     match adopt {
         None => Vec::new(),
-        Some(Adopt::Named(name)) => vec![name.clone()],
+        Some(Adopt::Named(_) | Adopt::AnyOf(_)) => {
+            adopt.map(|adopt| adopt.written().to_vec()).unwrap_or_default()
+        }
         // As homeostat names it, as version 2 and version 1 of Compose do, and as a person would.
         Some(Adopt::ByName) => vec![
             format!("{app}_{name}"),
@@ -36,24 +38,29 @@ pub(crate) fn names(key: &ResourceKey, adopt: Option<&Adopt>) -> Vec<String> {
 pub(crate) fn candidate<'a>(
     key: &ResourceKey,
     adopt: Option<&Adopt>,
-    foreign: &'a BTreeMap<String, ObservedContainer>,
+    foreign: &'a BTreeMap<String, ForeignContainer>,
     taken: &BTreeSet<String>,
-) -> Option<(&'a str, &'a ObservedContainer)> {
+) -> Option<(&'a str, &'a ForeignContainer)> {
     let found = |name: &String| foreign.get_key_value(name);
     let mut there = names(key, adopt).iter().filter_map(found).collect::<Vec<_>>().into_iter();
-    there
-        .find(|(_, container)| !taken.contains(&container.id))
-        .map(|(name, container)| (name.as_str(), container))
+    there.find(|(_, there)| !taken.contains(&there.container.id)).map(|(name, there)| (name.as_str(), there))
 }
 
-/// What of a container that is there could only be had as declared by a new container.
+/// What of a container that is there could only be had as declared by a new container, and what a new one would not have.
 pub(crate) fn obstacles(
+    key: &ResourceKey,
     declared: &Container,
-    reference: &str,
-    there: &ObservedContainer,
+    there: &ForeignContainer,
+    desired: &Desired,
     observed: &Observed,
 ) -> Vec<FieldChange> {
-    let mut fields = container_changes(declared, reference, there, observed).recreate;
+    let reference = desired.image_of(key).unwrap_or_default();
+    let (there, lost) = match desired.apps.get(&key.app) {
+        Some(app) => there.seen_by(app, declared, observed),
+        None => (there.container.clone(), Vec::new()),
+    };
+    let mut fields = container_changes(declared, &reference, &there, observed).recreate;
+    fields.extend(lost);
     if declared.state == DesiredState::Created && there.state != ContainerState::Created {
         let (old, new) = (Some(there.state.to_string()), Some(declared.state.to_string()));
         fields.push(FieldChange { field: "state".to_owned(), old, new });

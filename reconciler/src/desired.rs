@@ -1,8 +1,8 @@
 //! What is wanted on this host.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use homeostat_spec::{App, Build, Container, ContainerImage, Image, Name, PrunePolicy};
+use homeostat_spec::{App, Build, Container, ContainerImage, DependencyCondition, Image, Name, PrunePolicy};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -47,6 +47,17 @@ impl Desired {
                 .iter()
                 .map(|(name, container)| (ResourceKey::new(app.clone(), name.clone()), container))
         })
+    }
+
+    /// The containers of which others wait until they have completed.
+    pub(crate) fn awaited(&self) -> BTreeSet<ResourceKey> {
+        let containers = self.containers();
+        let awaited = containers.flat_map(|(key, container)| {
+            let completed = |(_, condition): &(_, &_)| **condition == DependencyCondition::Completed;
+            let names = container.depends_on.iter().filter(completed).map(|(name, _)| name.clone());
+            names.map(move |name| ResourceKey::new(key.app.clone(), name))
+        });
+        awaited.collect()
     }
 
     /// The reference of a declared container's image; see [`image_reference`].

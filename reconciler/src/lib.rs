@@ -15,6 +15,7 @@ mod backoff;
 mod changes;
 mod desired;
 mod error;
+mod foreign;
 mod key;
 mod lint;
 mod observed;
@@ -38,6 +39,7 @@ pub mod ports;
 
 pub use desired::{Desired, LOCAL_REGISTRY, build_reference, image_reference};
 pub use error::{ErrorKind, PortError, chain};
+pub use foreign::{ForeignContainer, ForeignResource};
 pub use key::{ResourceKey, ResourceKeyError, ResourceKind};
 pub use lint::lint;
 pub use observed::{Abilities, ContainerState, ExitStatus, Observed, ObservedContainer, ObservedImage};

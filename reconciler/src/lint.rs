@@ -166,10 +166,10 @@ impl<'a> Linter<'a> {
         };
         let asked = names(key, declared.adopt.as_ref()).iter().any(|asked| asked == name);
         self.require(index, asked, "its spec does not take over that");
-        let there = self.observed.foreign.get(name).filter(|there| there.id == id);
+        let there = self.observed.foreign.get(name).filter(|there| there.container.id == id);
         let Some(there) = there else { return self.report(index, "what is taken over is not there") };
         let reference = self.desired.image_of(key).unwrap_or_default();
-        let obstacles = obstacles(declared, &reference, there, self.observed);
+        let obstacles = obstacles(key, declared, there, self.desired, self.observed);
         self.require(index, obstacles.is_empty(), "what is taken over differs");
         self.needs(index, key, &reference, &declared.config);
     }

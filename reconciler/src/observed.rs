@@ -8,7 +8,7 @@ use homeostat_spec::{ContainerConfig, Network};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{ResourceKey, spelled_out};
+use crate::{ForeignContainer, ResourceKey, spelled_out};
 
 /// Everything on the host that homeostat owns, and every image that containers can use.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,7 +29,7 @@ pub struct Observed {
     /// Containers that are not homeostat's and that a spec asks to adopt, by the name that the engine has for them.
     /// Their config is told as a spec would write it: what is as the image says is absent.
     #[serde(default)]
-    pub foreign: BTreeMap<String, ObservedContainer>,
+    pub foreign: BTreeMap<String, ForeignContainer>,
 }
 
 /// What an engine can do beyond what every engine can. What it cannot is refused in the plan, never ignored.

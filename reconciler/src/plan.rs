@@ -236,6 +236,8 @@ pub enum Cause {
     Restart(ExitStatus),
     /// Its health check failed.
     Unhealthy,
+    /// It ran, but not as the one-shot that others wait for.
+    Awaited,
     /// Its spec takes over what is there and is not homeostat's.
     Adopt {
         /// The engine's name of it.

@@ -51,6 +51,8 @@ pub(crate) struct Facts {
     pub(crate) unhealthy: bool,
     /// Not started again before, after its last run ended by itself or because it is unhealthy.
     pub(crate) restart_at: Timestamp,
+    /// Another container waits until it has completed.
+    pub(crate) awaited: bool,
     /// The time.
     pub(crate) now: Timestamp,
 }
@@ -77,7 +79,7 @@ impl Facts {
             (false, None) => run.map(|run| later(run, delay(known.short_runs))),
         };
         let restart_at = restart_at.unwrap_or(now);
-        Self { started_as: known.started_as, policy, exit, unhealthy, restart_at, now }
+        Self { started_as: known.started_as, policy, exit, unhealthy, restart_at, awaited: false, now }
     }
 
     fn is_due(&self) -> bool {
@@ -106,7 +108,7 @@ pub(crate) fn verbs_from_created(desired: DesiredState) -> &'static [Verb] {
 /// | created | create | keep | replace | replace | replace |
 /// | running | create, start | start | keep; stop and start if unhealthy | resume | by policy start |
 /// | paused | create, start, pause | start, pause | pause | keep | by policy start, pause |
-/// | exited | create, start | start | own run: let it end; else stop | own run: resume; else stop | keep; own run cut off: by policy start |
+/// | exited | create, start | start | own run: let it end; else stop | own run: resume; else stop | keep; own run cut off: by policy start; no own run and awaited: start |
 pub(crate) fn verdict(desired: DesiredState, actual: Option<ContainerState>, facts: &Facts) -> Verdict {
     use ContainerState as Actual;
     use DesiredState as Want;
@@ -165,15 +167,15 @@ fn after_exit(desired: DesiredState, facts: &Facts) -> Verdict {
     }
 }
 
-/// An exited container that is wanted exited. What a run that was cut off was to do is not done, and what depends
-/// on it would wait for ever.
+/// An exited container that is wanted exited. What a run that was cut off was to do is not done, nor what one was to do
+/// that never began, and what depends on it would wait for ever.
 fn after_one_shot(facts: &Facts) -> Verdict {
+    if !facts.may_be_run_of(DesiredState::Exited) {
+        let start = Verdict::Do(&[Verb::Start], Cause::Awaited);
+        return if facts.awaited { start } else { Verdict::Keep };
+    }
     match &facts.exit {
-        Some(exit)
-            if exit.was_cut_off()
-                && facts.may_be_run_of(DesiredState::Exited)
-                && facts.policy != RestartPolicy::No =>
-        {
+        Some(exit) if exit.was_cut_off() && facts.policy != RestartPolicy::No => {
             if facts.is_due() {
                 Verdict::Do(&[Verb::Start], Cause::Restart(exit.clone()))
             } else {
@@ -201,6 +203,7 @@ mod tests {
             exit: None,
             unhealthy: false,
             restart_at: Timestamp::UNIX_EPOCH,
+            awaited: false,
             now: Timestamp::UNIX_EPOCH,
         }
     }
@@ -405,6 +408,23 @@ mod tests {
     fn what_was_cut_off_while_it_was_wanted_running_is_not_run_as_a_one_shot() {
         let facts = exited(DesiredState::Running, RestartPolicy::Always, None);
         assert_eq!(verdict(DesiredState::Exited, Some(ContainerState::Exited), &facts), Verdict::Keep);
+    }
+
+    #[test]
+    fn what_others_wait_for_is_run_as_a_one_shot_however_it_ended_before() {
+        let awaited = |started_as, policy, code| {
+            let facts = Facts { awaited: true, ..exited(started_as, policy, code) };
+            verdict(DesiredState::Exited, Some(ContainerState::Exited), &facts)
+        };
+        for policy in [RestartPolicy::Always, RestartPolicy::OnFailure, RestartPolicy::No] {
+            for code in [None, Some(0), Some(1), Some(143)] {
+                let start = Verdict::Do(&[Verb::Start], Cause::Awaited);
+                assert_eq!(awaited(DesiredState::Running, policy, code), start, "{policy} {code:?}");
+            }
+            for code in [Some(0), Some(1)] {
+                assert_eq!(awaited(DesiredState::Exited, policy, code), Verdict::Keep, "{policy} {code:?}");
+            }
+        }
     }
 
     #[test]

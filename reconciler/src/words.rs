@@ -23,6 +23,7 @@ impl fmt::Display for Cause {
             Self::State { actual, desired } => write!(f, "is {actual}, wanted {desired}"),
             Self::Restart(exit) => exit.fmt(f),
             Self::Unhealthy => f.write_str("unhealthy"),
+            Self::Awaited => f.write_str("others wait until it has completed"),
             Self::Adopt { name } => write!(f, "takes over {name}"),
         }
     }

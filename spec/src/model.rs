@@ -97,6 +97,19 @@ pub enum Adopt {
     ByName,
     /// The one that the engine knows under this name.
     Named(String),
+    /// The one that the engine knows under one of these names, the first that is there.
+    AnyOf(Vec<String>),
+}
+
+impl Adopt {
+    /// The names that are written in the spec, the best first; none where they follow from what is declared.
+    pub fn written(&self) -> &[String] {
+        match self {
+            Self::ByName => &[],
+            Self::Named(name) => std::slice::from_ref(name),
+            Self::AnyOf(names) => names,
+        }
+    }
 }
 
 /// The image of a container: one declared in the same file, or a reference.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anstream::eprintln;
 use clap::{Args, Subcommand};
-use homeostat_compose::{Finding, ImportError, Kind, Request, Surroundings, import};
+use homeostat_compose::{ComposeFile, Finding, ImportError, Kind, Request, Surroundings, import};
 use homeostat_reconciler::{ErrorKind, PortError};
 use homeostat_spec::Name;
 
@@ -23,14 +23,15 @@ pub(super) struct Import {
 
 #[derive(Subcommand)]
 enum From {
-    /// Turn a Compose file into a spec: 0 all carried over, 1 something not, 2 error
+    /// Turn Compose files into a spec: 0 all carried over, 1 something not, 2 error
     Compose(Compose),
 }
 
 #[derive(Args)]
 struct Compose {
-    /// The Compose file, as compose.yaml
-    file: PathBuf,
+    /// The Compose file, as compose.yaml; of several each is merged on top of those before it, as `docker compose -f` does
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
     /// Directory that the spec is written to; it is printed without [default: relative paths are those of a spec
     /// beside the Compose file]
     #[arg(long, value_name = "DIR")]
@@ -38,6 +39,9 @@ struct Compose {
     /// Name of the app [default: the name of the Compose project]
     #[arg(long, value_name = "NAME")]
     app: Option<Name>,
+    /// Take over the containers, volumes and networks that Compose made of these files, as they are
+    #[arg(long)]
+    adopt: bool,
 }
 
 impl Import {
@@ -49,16 +53,14 @@ impl Import {
 
 impl Compose {
     fn run(self, global: &Resolved) -> Result<u8, CliError> {
-        let path = absolute(&self.file, "the Compose file cannot be used")?;
-        let directory = match &self.directory {
-            Some(directory) => absolute(directory, "the directory of the spec cannot be used")?,
-            None => Path::new(&path).parent().map(|parent| parent.display().to_string()).unwrap_or_default(),
+        let files = self.files.iter().map(|file| read(file)).collect::<Result<Vec<_>, _>>()?;
+        let directory = if let Some(directory) = &self.directory {
+            absolute(directory, "the directory of the spec cannot be used")?
+        } else {
+            let first = files.first().and_then(|file| Path::new(&file.path).parent());
+            first.map(|parent| parent.display().to_string()).unwrap_or_default()
         };
-        let content = fs_err::read(&path).map_err(|error| {
-            PortError::new(ErrorKind::User, "the Compose file cannot be read").caused_by(error)
-        })?;
-        let display = self.file.display().to_string();
-        let request = Request { path, display, content, directory: directory.clone(), app: self.app };
+        let request = Request { files, directory: directory.clone(), app: self.app, adopt: self.adopt };
         let import = import(&request, &Host).map_err(refused)?;
         let written = match &self.directory {
             Some(_) => Some(write(&directory, import.app.as_str(), &import.spec)?),
@@ -99,6 +101,15 @@ impl Surroundings for Host {
     fn variable(&self, name: &str) -> Option<String> {
         std::env::var(name).ok()
     }
+}
+
+/// A Compose file as it is on disk.
+fn read(file: &Path) -> Result<ComposeFile, PortError> {
+    let path = absolute(file, "the Compose file cannot be used")?;
+    let content = fs_err::read(&path).map_err(|error| {
+        PortError::new(ErrorKind::User, "the Compose file cannot be read").caused_by(error)
+    })?;
+    Ok(ComposeFile { path, display: file.display().to_string(), content })
 }
 
 /// A path that is there, absolute and without links.

@@ -71,7 +71,7 @@ fn engine_choice(name: Option<EngineName>, socket: Option<String>, config: &Conf
     let configured = config.engine.unwrap_or_default();
     let name = name.unwrap_or(configured);
     let configured_socket = || config.engine_socket.clone().filter(|_| name == configured);
-    EngineChoice { name, socket: socket.or_else(configured_socket) }
+    EngineChoice { name, socket: socket.or_else(configured_socket), registries: config.registries() }
 }
 
 impl Resolved {
@@ -144,7 +144,7 @@ mod tests {
             engine_socket: socket("/file.sock"),
             ..ConfigFile::default()
         };
-        let choice = |name, socket| EngineChoice { name, socket };
+        let choice = |name, socket| EngineChoice { name, socket, ..EngineChoice::default() };
         let docker = choice(EngineName::Docker, socket("/file.sock"));
         assert_eq!(engine_choice(None, None, &config), docker);
         assert_eq!(engine_choice(Some(EngineName::Docker), None, &config), docker);

@@ -1,26 +1,41 @@
 //! Looks at the engine, and what the loop makes of an engine that cannot be seen: nothing. No plan is made, nothing is
 //! taken for gone, and what probes tell through it counts for nothing.
 
+use std::pin::pin;
+use std::time::Duration;
+
 use futures::FutureExt;
 use futures::stream::{BoxStream, Fuse, StreamExt};
 use homeostat_reconciler::ports::{EngineEvent, EventKind};
-use homeostat_reconciler::{PortError, ProbeOutcome};
+use homeostat_reconciler::{Observed, PortError, ProbeOutcome};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::{Controller, Ports};
+use super::{Command, Controller, Ports, Until};
 use crate::engine_watch::Answered;
 use crate::looking;
 use crate::probes::ProbeResult;
 
+/// Who asks how things are is not kept waiting longer than so for the first answer of an engine.
+const FIRST_WORD: Duration = Duration::from_secs(5);
+/// The last look before a loop ends by itself may take so long beyond its time.
+const LAST_LOOK: Duration = Duration::from_secs(5);
+
 impl Controller {
-    /// Observes, plans, and offers the plan to the executor.
-    pub(super) async fn look(&mut self, engine_events: &mut Fuse<BoxStream<'static, EngineEvent>>) {
+    /// Observes, plans, and offers the plan to the executor. Returns the command that ends the loop, if one came meanwhile.
+    pub(super) async fn look(
+        &mut self,
+        engine_events: &mut Fuse<BoxStream<'static, EngineEvent>>,
+        commands: &mut mpsc::Receiver<Command>,
+    ) -> Option<Command> {
         // What these events tell is seen by the look that follows.
         while engine_events.next().now_or_never().flatten().is_some() {}
         self.dirty = false;
         let started = Instant::now();
-        let Ports { engine, files, .. } = self.ports.clone();
-        let observed = looking::look(engine.as_ref(), &files, &self.desired).await;
+        let observed = match self.observe(commands).await {
+            Ok(observed) => observed,
+            Err(end) => return Some(end),
+        };
         let seen = observed.is_ok();
         match observed {
             Ok(observed) => {
@@ -32,6 +47,44 @@ impl Controller {
         self.publish();
         self.ports.watcher.looked(seen, started.elapsed());
         self.save();
+        None
+    }
+
+    /// Waits for the engine's answer, and obeys meanwhile: an engine that hangs holds up no command, and nobody who asks.
+    ///
+    /// # Errors
+    /// The command that ends the loop.
+    async fn observe(
+        &mut self,
+        commands: &mut mpsc::Receiver<Command>,
+    ) -> Result<Result<Observed, PortError>, Command> {
+        let Ports { engine, files, .. } = self.ports.clone();
+        let desired = self.desired.clone();
+        let mut answer = pin!(looking::look(engine.as_ref(), &files, &desired, self.patience()));
+        let mut first_word = pin!(tokio::time::sleep(FIRST_WORD));
+        loop {
+            tokio::select! {
+                biased;
+                observed = &mut answer => return Ok(observed),
+                Some(command) = commands.recv() => {
+                    if let Some(end) = self.obey(command) {
+                        return Err(end);
+                    }
+                }
+                () = &mut first_word, if self.view.borrow().is_none() => self.publish(),
+            }
+        }
+    }
+
+    /// How long a look may take.
+    fn patience(&self) -> Duration {
+        match self.options.until {
+            Until::Stopped => looking::PATIENCE,
+            Until::Settled(deadline) => {
+                let left = deadline.saturating_duration_since(Instant::now());
+                left.clamp(LAST_LOOK, looking::PATIENCE)
+            }
+        }
     }
 
     fn engine_answered(&mut self) {

@@ -4,7 +4,7 @@
 
 #![no_main]
 
-use homeostat_compose::{Request, Surroundings, import};
+use homeostat_compose::{ComposeFile, Request, Surroundings, import};
 use libfuzzer_sys::fuzz_target;
 
 /// Every file is there, with the same content.
@@ -26,12 +26,13 @@ impl Surroundings for Same<'_> {
 }
 
 fuzz_target!(|bytes: &[u8]| {
-    let request = Request {
+    // One file, with an override file beside it.
+    let file = ComposeFile {
         path: "/srv/compose.yaml".to_owned(),
         display: "compose.yaml".to_owned(),
         content: bytes.to_vec(),
-        directory: "/srv".to_owned(),
-        app: None,
     };
+    let request =
+        Request { files: vec![file], directory: "/srv".to_owned(), app: None, adopt: bytes.len() % 2 == 1 };
     assert_eq!(import(&request, &Same(bytes)), import(&request, &Same(bytes)));
 });

@@ -7,18 +7,28 @@ use crate::paths;
 use crate::spec::{Section, Toml};
 use crate::yaml::{Node, Value};
 
-impl Service<'_, '_, '_> {
+impl<'p> Service<'_, 'p, '_> {
     /// Sets the image; `false` when there is none that a spec can name.
     pub(super) fn image(&mut self) -> bool {
         let reference = self.get("image").and_then(Node::text).map(str::to_owned);
-        if let Some(build) = self.get("build") {
+        if let (Some(build), Some(adoption)) = (self.get("build"), &self.shared.adoption) {
+            let built = reference.clone().unwrap_or_else(|| adoption.image(self.original));
+            if self.image_of_compose(&built, build) {
+                return true;
+            }
+        } else if let Some(build) = self.get("build") {
             if let Some(section) = self.build(build) {
                 let image = section.header[1].clone();
                 self.images.push(section);
                 self.container.set("image", Toml::text(image));
                 return true;
             }
-        } else if let Some(image) = reference.as_deref().and_then(|tag| self.shared.built.get(tag)).cloned() {
+        } else if let Some(image) = reference
+            .as_deref()
+            .filter(|_| self.shared.adoption.is_none())
+            .and_then(|tag| self.shared.built.get(tag))
+            .cloned()
+        {
             self.container.set("image", Toml::text(image));
             return true;
         }
@@ -28,22 +38,28 @@ impl Service<'_, '_, '_> {
                 .hint("add a [container.*] with an image by hand");
             return false;
         };
-        let full = if reference.contains([':', '@']) && !reference.ends_with(':') || reference.is_empty() {
-            reference.clone()
-        } else {
-            format!("{}:latest", reference.trim_end_matches(':'))
-        };
-        // A colon may be that of the registry's port.
-        let full = if full.rsplit('/').next().is_some_and(|last| last.contains([':', '@'])) {
-            full
-        } else {
-            full + ":latest"
-        };
+        let full = if reference.is_empty() { reference } else { tagged(&reference) };
         let good = self.set("image", Toml::text(full), node, "image");
         if !good {
             self.lost(node.place, "image", "without an image, the service is not in the spec");
         }
         good
+    }
+
+    /// Sets the image to the one that Compose has built, as it was: the container that is taken over was made of it. How it is
+    /// built stands in the spec as a comment.
+    fn image_of_compose(&mut self, reference: &str, build: &'p Node) -> bool {
+        if !self.set("image", Toml::text(tagged(reference)), build, "image") {
+            return false;
+        }
+        let name = self.name().to_owned();
+        let message =
+            "the image is the one that Compose has built; how it is built stands in the spec as a comment";
+        self.note(build.place, "build", message)
+            .hint(format!("to build it here, take the `#` away and write `image = \"{name}\"`"));
+        let section = self.build(build).map(|section| section.disabled_if(true));
+        self.images.extend(section);
+        true
     }
 
     /// `[image.NAME]` of what is built; `None` when it cannot be.
@@ -134,4 +150,11 @@ impl Service<'_, '_, '_> {
             }
         }
     }
+}
+
+/// A reference with the tag that it stands for where it has none. A colon may be that of the registry's port.
+fn tagged(reference: &str) -> String {
+    let reference = reference.trim_end_matches(':');
+    let has_tag = reference.rsplit('/').next().is_some_and(|last| last.contains([':', '@']));
+    if has_tag || reference.contains('@') { reference.to_owned() } else { format!("{reference}:latest") }
 }

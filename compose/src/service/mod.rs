@@ -13,6 +13,7 @@ mod unsupported;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::adopt::Adoption;
 use crate::check;
 use crate::error::Problem;
 use crate::files::Files;
@@ -37,6 +38,8 @@ pub(crate) struct Shared<'p, 'f> {
     pub(crate) built: BTreeMap<String, String>,
     pub(crate) volumes: Volumes,
     pub(crate) networks: Networks,
+    /// The running project that is taken over, if one is.
+    pub(crate) adoption: Option<Adoption>,
     /// Ports of the host that are taken, with protocol and address.
     pub(crate) ports: BTreeSet<(String, u16, String)>,
 }
@@ -76,6 +79,7 @@ pub(crate) fn lower<'p>(
     if !service.image() {
         return Ok(None);
     }
+    service.adopt();
     service.process();
     service.environment()?;
     service.network();
@@ -92,7 +96,11 @@ pub(crate) fn lower<'p>(
     let disabled = container.disabled;
     let mut sections = vec![container];
     sections.extend(tables.into_iter().map(|table| table.disabled_if(disabled)));
-    let images = images.into_iter().map(|image| image.disabled_if(disabled)).collect();
+    let comment = |image: Section| {
+        let disabled = disabled || image.disabled;
+        image.disabled_if(disabled)
+    };
+    let images = images.into_iter().map(comment).collect();
     Ok(Some(Tables { images, container: sections }))
 }
 
@@ -140,6 +148,14 @@ impl<'p> Service<'_, 'p, '_> {
                 false
             }
         }
+    }
+
+    /// The container that Compose made of the service is taken over.
+    fn adopt(&mut self) {
+        let Some(adoption) = &self.shared.adoption else { return };
+        let names = adoption.container(self.original, self.node);
+        let node = self.node;
+        self.set("adopt", names, node, "container_name");
     }
 
     /// A service that Compose does not start is written as a comment.

@@ -148,7 +148,13 @@ impl Service<'_, '_, '_> {
             let original = format!("{}-{}", self.original, mount.target.trim_matches('/').replace('/', "-"));
             let name = self.shared.volumes.names.add(&original);
             self.shared.volumes.used.insert(name.clone());
-            self.note(item.place, key, format!("the volume without a name is `{name}` in the spec"));
+            let message = format!("the volume without a name is `{name}` in the spec");
+            if self.shared.adoption.is_none() {
+                self.note(item.place, key, message);
+            } else {
+                self.lost(item.place, key, message + ", and the one that is there cannot be taken over")
+                    .hint("take the volume and its mount out of the spec if its content is not needed");
+            }
             return (name, mount.read_only);
         }
         if let Some(path) = self.shared.volumes.bound.get(&mount.source).cloned() {
@@ -186,9 +192,9 @@ impl Service<'_, '_, '_> {
         };
         let absolute = paths::join(&self.shared.files.directory(item.place), &source);
         let relative = !source.starts_with('/');
-        if let Some(inner) =
-            paths::beneath(&self.shared.directory, &absolute).filter(|_| relative && mount.read_only)
-        {
+        // A container that is taken over has the path of the host.
+        let from_source = relative && mount.read_only && self.shared.adoption.is_none();
+        if let Some(inner) = paths::beneath(&self.shared.directory, &absolute).filter(|_| from_source) {
             return Some((format!("./{inner}"), true));
         }
         if relative {

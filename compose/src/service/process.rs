@@ -25,7 +25,7 @@ impl<'p> Service<'_, 'p, '_> {
         }
         if let Some(node) = self.get("container_name") {
             let name = self.name().to_owned();
-            if node.text() != Some(&name) {
+            if node.text() != Some(&name) && self.shared.adoption.is_none() {
                 let message =
                     format!("the container is `{name}` of its app; the engine's name for it is made of both");
                 self.note(node.place, "container_name", message);

@@ -1,10 +1,11 @@
 //! From the events of the YAML parser to the tree ("composing", in the words of the YAML specification).
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 
-use saphyr_parser::{Event, Parser, ScalarStyle, Span};
+use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag as Written};
 
-use super::{Node, Place, Value};
+use super::{Node, Place, Tag, Value};
 use crate::budget::Budget;
 use crate::error::Problem;
 
@@ -14,14 +15,29 @@ const DEEPEST: usize = 64;
 /// The most entries of one list or map.
 const MOST_ENTRIES: usize = 10_000;
 
-/// Reads the one document of a file; `None` when the file has nothing in it.
+/// What a file says.
+pub(crate) struct Document {
+    /// Nothing when the file has nothing in it.
+    pub(crate) root: Option<Node>,
+    /// Tags that Compose does not know, with their place and the path of what they stand at.
+    pub(crate) unknown_tags: Vec<(Place, String, String)>,
+}
+
+/// Reads the one document of a file.
 ///
 /// # Errors
 /// What is wrong with the syntax, a key that stands twice, nesting that is too deep, and aliases that add up to more
 /// than the budget has.
-pub(crate) fn compose(text: &str, file: usize, budget: &mut Budget) -> Result<Option<Node>, Problem> {
-    let mut composer =
-        Composer { file, budget, anchors: HashMap::new(), stack: Vec::new(), root: None, documents: 0 };
+pub(crate) fn compose(text: &str, file: usize, budget: &mut Budget) -> Result<Document, Problem> {
+    let mut composer = Composer {
+        file,
+        budget,
+        anchors: HashMap::new(),
+        stack: Vec::new(),
+        root: None,
+        documents: 0,
+        unknown_tags: Vec::new(),
+    };
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|error| {
             let line = error.marker().line();
@@ -29,7 +45,7 @@ pub(crate) fn compose(text: &str, file: usize, budget: &mut Budget) -> Result<Op
         })?;
         composer.event(event, span)?;
     }
-    Ok(composer.root)
+    Ok(Document { root: composer.root, unknown_tags: composer.unknown_tags })
 }
 
 struct Composer<'a> {
@@ -39,12 +55,14 @@ struct Composer<'a> {
     stack: Vec<Open>,
     root: Option<Node>,
     documents: usize,
+    unknown_tags: Vec<(Place, String, String)>,
 }
 
 /// A list or map whose end has not been seen.
 struct Open {
     place: Place,
     anchor: usize,
+    tag: Tag,
     kind: OpenKind,
 }
 
@@ -70,31 +88,63 @@ impl Composer<'_> {
                     Problem::new(place, "this alias refers to what it is part of, or to nothing")
                 })?;
                 self.budget.spend(target.size(), place)?;
-                let node = Node { place, value: target.value.clone() };
+                let node = Node::new(place, target.value.clone());
                 self.put(node)
             }
             Event::Scalar(text, style, anchor, tag) => {
-                let plain = style == ScalarStyle::Plain && tag.is_none();
+                let typed = tag.as_ref().is_some_and(|tag| tag.is_yaml_core_schema());
+                let plain = style == ScalarStyle::Plain && !typed;
                 let null = plain && matches!(&*text, "" | "~" | "null" | "Null" | "NULL");
                 let value = if null { Value::Null } else { Value::Scalar(text.into_owned()) };
-                self.finish(Node { place, value }, anchor)
+                let tag = self.tag(tag.as_deref(), place);
+                self.finish(Node { place, value, tag }, anchor)
             }
-            Event::SequenceStart(anchor, _) => self.open(place, anchor, OpenKind::List(Vec::new())),
-            Event::MappingStart(anchor, _) => {
+            Event::SequenceStart(anchor, tag) => {
+                let tag = self.tag(tag.as_deref(), place);
+                self.open(Open { place, anchor, tag, kind: OpenKind::List(Vec::new()) })
+            }
+            Event::MappingStart(anchor, tag) => {
+                let tag = self.tag(tag.as_deref(), place);
                 let kind = OpenKind::Map { entries: Vec::new(), key: None, merges: Vec::new() };
-                self.open(place, anchor, kind)
+                self.open(Open { place, anchor, tag, kind })
             }
             Event::SequenceEnd | Event::MappingEnd => self.close(),
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => Ok(()),
         }
     }
 
-    fn open(&mut self, place: Place, anchor: usize, kind: OpenKind) -> Result<(), Problem> {
+    fn open(&mut self, open: Open) -> Result<(), Problem> {
         if self.stack.len() >= DEEPEST {
-            return Err(Problem::new(place, format!("this is nested more than {DEEPEST} levels deep")));
+            return Err(Problem::new(open.place, format!("this is nested more than {DEEPEST} levels deep")));
         }
-        self.stack.push(Open { place, anchor, kind });
+        self.stack.push(open);
         Ok(())
+    }
+
+    /// The meaning of a tag. One that Compose does not know is noted, and means nothing.
+    fn tag(&mut self, written: Option<&Written>, place: Place) -> Tag {
+        Tag::of(written).unwrap_or_else(|unknown| {
+            self.unknown_tags.push((place, self.path(), unknown));
+            Tag::Merge
+        })
+    }
+
+    /// The path of the value that comes next, as `services.web.ports[0]`.
+    fn path(&self) -> String {
+        let mut path = String::new();
+        for open in &self.stack {
+            match &open.kind {
+                OpenKind::List(items) => {
+                    let _ = write!(path, "[{}]", items.len());
+                }
+                OpenKind::Map { key: Some((key, _)), .. } => {
+                    let dot = if path.is_empty() { "" } else { "." };
+                    let _ = write!(path, "{dot}{key}");
+                }
+                OpenKind::Map { key: None, .. } => {}
+            }
+        }
+        path
     }
 
     fn close(&mut self) -> Result<(), Problem> {
@@ -103,7 +153,7 @@ impl Composer<'_> {
             OpenKind::List(items) => Value::List(items),
             OpenKind::Map { entries, merges, .. } => Value::Map(self.merged(entries, merges)?),
         };
-        self.finish(Node { place: open.place, value }, open.anchor)
+        self.finish(Node { place: open.place, value, tag: open.tag }, open.anchor)
     }
 
     /// The entries with those of `<<` that they do not have themselves; of several, the first wins.
@@ -116,7 +166,7 @@ impl Composer<'_> {
             let place = merge.place;
             let sources = match merge.value {
                 Value::List(items) => items,
-                value => vec![Node { place, value }],
+                value => vec![Node::new(place, value)],
             };
             for source in sources {
                 let Value::Map(inherited) = source.value else {

@@ -4,8 +4,10 @@
 //! it has depends on the key it is the value of, not on how it looks.
 
 mod compose;
+mod tag;
 
 pub(crate) use compose::compose;
+pub(crate) use tag::Tag;
 
 /// Where a value stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -21,6 +23,8 @@ pub(crate) struct Place {
 pub(crate) struct Node {
     pub(crate) place: Place,
     pub(crate) value: Value,
+    /// What becomes of it when files are merged.
+    pub(crate) tag: Tag,
 }
 
 /// What a [`Node`] is.
@@ -37,6 +41,11 @@ pub(crate) enum Value {
 }
 
 impl Node {
+    /// A value without a tag.
+    pub(crate) fn new(place: Place, value: Value) -> Self {
+        Self { place, value, tag: Tag::default() }
+    }
+
     pub(crate) fn is_null(&self) -> bool {
         matches!(self.value, Value::Null)
     }
@@ -84,6 +93,24 @@ impl Node {
     /// The truth value of a scalar.
     pub(crate) fn is_true(&self) -> bool {
         self.text().is_some_and(|text| matches!(text, "true" | "True" | "TRUE" | "yes" | "on"))
+    }
+
+    /// Whether both say the same, wherever they stand.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        match (&self.value, &other.value) {
+            (Value::Null, Value::Null) => true,
+            (Value::Scalar(one), Value::Scalar(other)) => one == other,
+            (Value::List(one), Value::List(other)) => {
+                one.len() == other.len() && one.iter().zip(other).all(|(one, other)| one.is_same(other))
+            }
+            (Value::Map(one), Value::Map(entries)) => {
+                let same = |(key, node): &(String, Self)| {
+                    entries.iter().any(|(name, value)| name == key && node.is_same(value))
+                };
+                one.len() == entries.len() && one.iter().all(same)
+            }
+            _ => false,
+        }
     }
 
     /// Roughly how many bytes the tree takes.

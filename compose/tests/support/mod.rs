@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use homeostat_compose::{Import, Request, Surroundings};
+use homeostat_compose::{ComposeFile, Import, Request, Surroundings};
 use homeostat_spec::{EntryKind, Node, SpecFile, Tree, TreeEntry, compile, render};
 
 /// Where the Compose files of the tests are said to be.
@@ -33,12 +33,15 @@ impl Surroundings for World {
 
 /// The import of a file into the directory that it is in.
 pub(crate) fn request(name: &str, content: impl Into<Vec<u8>>) -> Request {
-    Request {
+    Request { files: vec![file(name, content)], directory: DIRECTORY.to_owned(), app: None, adopt: false }
+}
+
+/// A file in the directory.
+pub(crate) fn file(name: &str, content: impl Into<Vec<u8>>) -> ComposeFile {
+    ComposeFile {
         path: format!("{DIRECTORY}/{name}.yaml"),
         display: format!("{name}.yaml"),
         content: content.into(),
-        directory: DIRECTORY.to_owned(),
-        app: None,
     }
 }
 

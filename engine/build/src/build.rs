@@ -36,7 +36,7 @@ pub fn build(
     runner: &dyn StepRunner,
     reporter: &dyn Reporter,
 ) -> Result<BuildOutcome, BuildError> {
-    let (file, context) = context::open(options)?;
+    let (mut file, context) = context::open(options)?;
     for warning in &file.warnings {
         reporter.warning(&format!("line {}: {}", warning.line, warning.message));
     }
@@ -45,7 +45,10 @@ pub fn build(
         .map_err(|source| BuildError::Dockerfile { path: options.dockerfile.clone(), source })?;
     warn_of_unused_arguments(&file, options, &platform, reporter);
     let target = stages::target(&file, options.target.as_deref())?;
-    let needed = stages::needed(&file, &globals, target)?;
+    let needed = stages::needed(&mut file, &globals, target, &|reference| {
+        let image = find_image(store, &platform, reference)?;
+        Ok(image.docker.on_build.unwrap_or_default())
+    })?;
     let total = needed.iter().map(|place| file.stages[*place].instructions.len() + 1).sum();
     isolated(move || {
         let counts = Counts { total, begun: Cell::new(0), cached: Cell::new(0) };
@@ -91,7 +94,7 @@ impl Build<'_> {
         let (_, state) = done.pop_last().expect("the target itself is needed");
         let id = self
             .store
-            .commit_image(state.image(), &state.layers, Some(&self.options.reference))
+            .commit_docker_image(state.image(), &state.docker, &state.layers, Some(&self.options.reference))
             .map_err(BuildError::Store)?;
         Ok(BuildOutcome { id, steps: self.counts.total, cached: self.counts.cached.get() })
     }
@@ -112,7 +115,7 @@ impl Build<'_> {
 
     fn base(&self, place: usize, done: &BTreeMap<usize, State>) -> Result<State, StepError> {
         if let Some(platform) = &self.file.stages[place].platform {
-            self.check_platform(&self.globals.expand(platform)?)?;
+            check_platform(&self.platform, &self.globals.expand(platform)?)?;
         }
         Ok(match stages::base(self.file, self.globals, place)? {
             Origin::Scratch => State::scratch(&self.platform),
@@ -123,22 +126,7 @@ impl Build<'_> {
 
     /// An image of the store, also when its reference is written shorter or longer than the store knows it.
     pub(crate) fn image(&self, reference: &str) -> Result<Image, StepError> {
-        for name in spellings(reference) {
-            if let Some(image) = self.store.find(&name)? {
-                self.check_platform(&format!("{}/{}", image.config.os(), image.config.architecture()))?;
-                return Ok(image);
-            }
-        }
-        Err(StepError::NoImage { reference: reference.to_owned() })
-    }
-
-    /// A variant is not compared: what it means differs between architectures.
-    fn check_platform(&self, found: &str) -> Result<(), StepError> {
-        let own = [self.platform.os.as_str(), self.platform.architecture.as_str()];
-        if found.split('/').take(2).eq(own) {
-            return Ok(());
-        }
-        Err(StepError::Platform { found: found.to_owned(), host: self.platform.to_string() })
+        find_image(self.store, &self.platform, reference)
     }
 
     fn begin_step(&self, text: &str) {
@@ -150,6 +138,25 @@ impl Build<'_> {
         self.counts.cached.set(self.counts.cached.get() + 1);
         self.reporter.cached();
     }
+}
+
+fn find_image(store: &ImageStore, platform: &Platform, reference: &str) -> Result<Image, StepError> {
+    for name in spellings(reference) {
+        if let Some(image) = store.find(&name)? {
+            check_platform(platform, &format!("{}/{}", image.config.os(), image.config.architecture()))?;
+            return Ok(image);
+        }
+    }
+    Err(StepError::NoImage { reference: reference.to_owned() })
+}
+
+/// A variant is not compared: what it means differs between architectures.
+fn check_platform(platform: &Platform, found: &str) -> Result<(), StepError> {
+    let own = [platform.os.as_str(), platform.architecture.as_str()];
+    if found.split('/').take(2).eq(own) {
+        return Ok(());
+    }
+    Err(StepError::Platform { found: found.to_owned(), host: platform.to_string() })
 }
 
 pub(crate) fn step_error(line: usize, text: &str, source: StepError) -> BuildError {

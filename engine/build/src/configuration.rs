@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use homeostat_dockerfile::Platform;
-use homeostat_image::{CacheEntry, Image, Layer};
+use homeostat_dockerfile::{Arguments, Platform};
+use homeostat_image::{CacheEntry, DockerConfig, Image, Layer};
 use oci_spec::image::{Arch, Config, History, ImageConfiguration, Os};
 
 /// What a program finds its programs in when the image says nothing about it.
@@ -14,7 +14,10 @@ pub(crate) const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:
 pub(crate) struct State {
     pub(crate) layers: Vec<Layer>,
     pub(crate) config: Config,
-    pub(crate) shell: Vec<String>,
+    /// What Docker adds to the configuration.
+    pub(crate) docker: DockerConfig,
+    /// The arguments that stages on this one see.
+    pub(crate) arguments: Arguments,
     /// Whether `CMD` stood in this very stage, so that `ENTRYPOINT` leaves it alone.
     pub(crate) own_command: bool,
     image: ImageConfiguration,
@@ -32,24 +35,35 @@ impl State {
         }
         let mut config = Config::default();
         config.set_env(Some(vec![format!("PATH={DEFAULT_PATH}")]));
-        Self::new(image, config, Vec::new())
+        Self::new(image, config, DockerConfig::default(), Vec::new())
     }
 
     /// On top of an image.
     pub(crate) fn on(image: Image) -> Self {
         let config = image.config.config().clone().unwrap_or_default();
-        Self::new(image.config, config, image.layers)
+        // Its triggers are instructions of the stage by now.
+        let docker = DockerConfig { on_build: None, ..image.docker };
+        Self::new(image.config, config, docker, image.layers)
     }
 
-    fn new(image: ImageConfiguration, config: Config, layers: Vec<Layer>) -> Self {
+    fn new(image: ImageConfiguration, mut config: Config, docker: DockerConfig, layers: Vec<Layer>) -> Self {
         let history = image.history().clone().unwrap_or_default();
-        let shell = ["/bin/sh", "-c"].map(str::to_owned).to_vec();
-        Self { layers, config, shell, own_command: false, image, history }
+        if config.working_dir().as_deref().unwrap_or_default().is_empty() {
+            config.set_working_dir(Some("/".to_owned()));
+        }
+        Self { layers, config, docker, arguments: Arguments::default(), own_command: false, image, history }
     }
 
     /// The same for a stage that begins here.
     pub(crate) fn as_base(&self) -> Self {
-        Self { own_command: false, ..self.clone() }
+        // Its triggers are instructions of that stage by now.
+        let docker = DockerConfig { on_build: None, ..self.docker.clone() };
+        Self { own_command: false, docker, ..self.clone() }
+    }
+
+    /// The shell of the shell form.
+    pub(crate) fn shell(&self) -> Vec<String> {
+        self.docker.shell.clone().unwrap_or_else(|| ["/bin/sh", "-c"].map(str::to_owned).to_vec())
     }
 
     /// The environment, as pairs.
@@ -77,13 +91,14 @@ impl State {
     }
 
     pub(crate) fn set_command(&mut self, words: Vec<String>) {
-        self.config.set_cmd(Some(words));
+        self.config.set_cmd(Some(words).filter(|words| !words.is_empty()));
+        self.docker.args_escaped = true;
         self.own_command = true;
     }
 
     /// Sets the entry point; the command that the base has for its own goes.
     pub(crate) fn set_entrypoint(&mut self, words: Vec<String>) {
-        self.config.set_entrypoint(Some(words));
+        self.config.set_entrypoint(Some(words).filter(|words| !words.is_empty()));
         if !self.own_command {
             self.config.set_cmd(None);
         }

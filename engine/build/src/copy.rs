@@ -12,7 +12,7 @@ use homeostat_files::{Metadata, Root};
 
 pub(crate) use digest::add_to_key;
 pub(crate) use place::{Destination, place};
-pub(crate) use select::{refuse_archives, select};
+pub(crate) use select::{Selecting, select};
 
 /// A tree that files are copied from.
 pub(crate) struct Tree {
@@ -29,6 +29,10 @@ pub(crate) struct Selection {
     pub(crate) name: OsString,
     /// Whether the source is a directory, of which the content is copied.
     pub(crate) is_directory: bool,
+    /// Whether it is an archive that is unpacked.
+    pub(crate) unpack: bool,
+    /// The directories that it keeps at its destination.
+    pub(crate) within: PathBuf,
     /// The source itself first, and each directory before what is in it.
     pub(crate) items: Vec<Item>,
 }

@@ -5,7 +5,7 @@ use std::io;
 
 use homeostat_dockerfile::{DockerfileError, ExpandError, IgnoreError, PatternError};
 use homeostat_files::{FileError, overlay::OverlayError};
-use homeostat_image::StoreError;
+use homeostat_image::{StoreError, UnpackError};
 use homeostat_reconciler::ErrorKind;
 
 use crate::RunError;
@@ -125,11 +125,24 @@ pub enum StepError {
         /// Path of the source.
         path: String,
     },
-    /// `ADD` of an archive, which Docker would unpack.
-    #[error("ADD of the archive `{path}` is not supported")]
+    /// An archive cannot be unpacked.
+    #[error("cannot unpack the archive `{path}`")]
     Archive {
         /// Path of the source.
         path: String,
+        /// Why.
+        source: UnpackError,
+    },
+    /// A trigger of the base is malformed.
+    #[error("the base has a trigger that cannot be read")]
+    Trigger(#[source] DockerfileError),
+    /// A secret or socket is needed and was not given.
+    #[error("the {what} `{id}` is required and was not given")]
+    NotGiven {
+        /// What it is.
+        what: &'static str,
+        /// Its name.
+        id: String,
     },
     /// `ADD` of what Docker would fetch.
     #[error("ADD of `{path}` is not supported")]
@@ -231,7 +244,6 @@ impl StepError {
             Self::NoSource { ignored: true, .. } => "the .dockerignore file leaves it out",
             Self::NoSource { .. } => "paths begin at the build context, and links lead nowhere outside of it",
             Self::NoDirectory { .. } => "end the destination with `/`",
-            Self::Archive { .. } => "unpack it with RUN, or COPY it as it is",
             Self::Remote { .. } => "fetch it with RUN, or put the file into the build context and COPY it",
             Self::Platform { .. } => "images are built for the platform of their host only",
             Self::NoUser { .. } | Self::NoGroup { .. } => "create it with RUN before, or use a number",

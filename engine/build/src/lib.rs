@@ -29,4 +29,4 @@ mod times;
 pub use build::build;
 pub use error::{BuildError, StepError};
 pub use options::{BuildOptions, BuildOutcome};
-pub use ports::{Reporter, RunError, RunStep, StepRunner, Stream};
+pub use ports::{MountSource, Reporter, RunError, RunStep, StepMount, StepRunner, Stream};

@@ -18,9 +18,18 @@ pub(crate) struct Workspace {
 
 impl Workspace {
     pub(crate) fn new(store: &ImageStore, layers: &[Layer]) -> Result<Self, StepError> {
-        let staged = store.begin_layer(layers.last())?;
+        Self::seeing(store, layers, layers)
+    }
+
+    /// A layer that sees nothing of those beneath it: whatever it holds hides what they have there.
+    pub(crate) fn alone(store: &ImageStore, beneath: &[Layer]) -> Result<Self, StepError> {
+        Self::seeing(store, beneath, &[])
+    }
+
+    fn seeing(store: &ImageStore, beneath: &[Layer], seen: &[Layer]) -> Result<Self, StepError> {
+        let staged = store.begin_layer(beneath.last())?;
         let upper = Upper { directory: staged.upper(), work: staged.work(), durable: false };
-        let overlay = Overlay { lower: store.directories_of(layers)?, upper: Some(upper) };
+        let overlay = Overlay { lower: store.directories_of(seen)?, upper: Some(upper) };
         let root = Mounted::new(&overlay, staged.upper().with_file_name("root"))?;
         Ok(Self { root, staged })
     }
@@ -55,14 +64,20 @@ pub(crate) struct View {
 
 impl View {
     pub(crate) fn new(store: &ImageStore, layers: &[Layer]) -> Result<Self, StepError> {
-        let staged = store.begin_layer(None)?;
+        Self::with(store, layers, false)
+    }
+
+    /// Whether they can be written, too; what is written goes with the view.
+    pub(crate) fn with(store: &ImageStore, layers: &[Layer], writable: bool) -> Result<Self, StepError> {
+        let staged = store.begin_layer(layers.last())?;
         let lower = store.directories_of(layers)?;
         // No layers are no files, as in the staging directory that nobody fills.
         let root = if lower.is_empty() {
             None
         } else {
             let point = staged.upper().with_file_name("root");
-            Some(Mounted::new(&Overlay { lower, upper: None }, point)?)
+            let upper = Upper { directory: staged.upper(), work: staged.work(), durable: false };
+            Some(Mounted::new(&Overlay { lower, upper: writable.then_some(upper) }, point)?)
         };
         Ok(Self { root, staged })
     }

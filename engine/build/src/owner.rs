@@ -14,7 +14,7 @@ const READ_LIMIT: u64 = 1 << 20;
 pub(crate) struct User {
     pub(crate) uid: u32,
     pub(crate) gid: u32,
-    /// More groups, from /etc/group; none when a group was asked for.
+    /// Its own group and, unless a group was asked for, those of /etc/group.
     pub(crate) groups: Vec<u32>,
     /// The home directory; `/` when the image says nothing about it.
     pub(crate) home: String,
@@ -29,11 +29,12 @@ pub(crate) fn user(root: &Root, text: &str) -> Result<User, StepError> {
         (None, Ok(uid)) => uid,
         (None, Err(_)) => return Err(StepError::NoUser { name: name.to_owned() }),
     };
-    let groups = if group.is_none() { memberships(root, account.as_ref())? } else { Vec::new() };
+    let more = if group.is_none() { memberships(root, account.as_ref())? } else { Vec::new() };
     let gid = match group {
         Some(group) => group_id(root, group)?,
         None => account.as_ref().map_or(0, |account| account.gid),
     };
+    let groups = [gid].into_iter().chain(more.into_iter().filter(|group| *group != gid)).collect();
     let home = account.map(|account| account.home).filter(|home| !home.is_empty());
     Ok(User { uid, gid, groups, home: home.unwrap_or_else(|| "/".to_owned()) })
 }
@@ -41,6 +42,7 @@ pub(crate) fn user(root: &Root, text: &str) -> Result<User, StepError> {
 /// The owner and group that `--chown=text` means. A user's number without a group is the group's as well.
 pub(crate) fn owner(root: &Root, text: &str) -> Result<(u32, u32), StepError> {
     let (name, group) = split(text);
+    let name = if name.is_empty() { "0" } else { name };
     let (uid, own_gid) = match name.parse::<u32>() {
         Ok(uid) => (uid, uid),
         Err(_) => match Account::find(root, name)? {
@@ -132,7 +134,7 @@ mod tests {
     fn names_are_those_of_the_image() {
         let place = tempfile::tempdir().unwrap();
         let root = Root::open(place.path()).unwrap();
-        assert_eq!(user(&root, "").unwrap(), User { uid: 0, gid: 0, groups: vec![], home: "/".into() });
+        assert_eq!(user(&root, "").unwrap(), User { uid: 0, gid: 0, groups: vec![0], home: "/".into() });
         assert_eq!(owner(&root, "7").unwrap(), (7, 7));
         fs_err::create_dir(place.path().join("etc")).unwrap();
         fs_err::write(
@@ -141,10 +143,10 @@ mod tests {
         )
         .unwrap();
         fs_err::write(place.path().join("etc/group"), "www:x:34:\nlog:x:40:a,web\nbad\n").unwrap();
-        let web = User { uid: 33, gid: 34, groups: vec![40], home: "/srv".into() };
+        let web = User { uid: 33, gid: 34, groups: vec![34, 40], home: "/srv".into() };
         assert_eq!(user(&root, "web").unwrap(), web);
         assert_eq!(user(&root, "33").unwrap(), web);
-        assert_eq!(user(&root, "web:log").unwrap(), User { gid: 40, groups: vec![], ..web });
+        assert_eq!(user(&root, "web:log").unwrap(), User { gid: 40, groups: vec![40], ..web });
         assert_eq!(user(&root, "99").unwrap().gid, 0);
         assert_eq!(owner(&root, "web").unwrap(), (33, 34));
         assert_eq!(owner(&root, "web:log").unwrap(), (33, 40));

@@ -44,6 +44,28 @@ pub struct RunStep {
     pub groups: Vec<u32>,
     /// Whether it has the network.
     pub network: bool,
+    /// What is mounted beside the usual, in this order.
+    pub mounts: Vec<StepMount>,
+}
+
+/// A mount of a `RUN`. Its target is made where it is missing, and taken away again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepMount {
+    /// What is mounted.
+    pub source: MountSource,
+    /// Absolute path in the root.
+    pub target: String,
+    /// Whether it cannot be written.
+    pub read_only: bool,
+}
+
+/// What a mount of a `RUN` shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MountSource {
+    /// A directory or file of this host, as the thread of the build sees it.
+    Directory(PathBuf),
+    /// An empty directory in memory.
+    Memory,
 }
 
 /// Where a line was printed.

@@ -2,6 +2,7 @@
 
 mod configure;
 mod copy;
+mod mounts;
 mod run;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ use crate::build::Build;
 use crate::configuration::State;
 use crate::key::Key;
 use crate::mounts::Workspace;
+use crate::owner;
 use crate::times::limit_times;
 
 /// A stage that is being built.
@@ -34,11 +36,12 @@ impl<'a> StageBuild<'a> {
         state: State,
         done: &'a BTreeMap<usize, State>,
     ) -> Self {
-        let scope = Scope::new(build.globals, state.environment());
+        let scope = Scope::new(build.globals, state.environment(), state.arguments.clone());
         Self { build, place, state, scope, done }
     }
 
-    pub(crate) fn finish(self) -> State {
+    pub(crate) fn finish(mut self) -> State {
+        self.state.arguments = self.scope.into_arguments();
         self.state
     }
 
@@ -54,13 +57,19 @@ impl<'a> StageBuild<'a> {
 
     fn change_directory(&mut self, path: &str) -> Result<(), StepError> {
         let path = self.absolute(&self.scope.expand(path)?);
-        let path = if path == "/" { path } else { path.trim_end_matches('/').to_owned() };
         let mut key = Key::new("WORKDIR", &self.state.layers);
         key.add(&path);
+        key.add(Some(self.state.user()).filter(|user| !user.is_empty()).unwrap_or("0"));
         self.state.config.set_working_dir(Some(path.clone()));
         self.step(key, format!("WORKDIR {path}"), |stage| {
             let workspace = Workspace::new(stage.build.store, &stage.state.layers)?;
-            make_directory(&workspace, &path)?;
+            // Who is nobody in the image fails the command that is to run as him.
+            let owner = match owner::user(&workspace.root()?, stage.state.user()) {
+                Ok(user) => (user.uid, user.gid),
+                Err(StepError::NoUser { .. } | StepError::NoGroup { .. }) => (0, 0),
+                Err(error) => return Err(error),
+            };
+            make_directory(&workspace, &path, owner)?;
             stage.commit(workspace, |_| Ok(()))
         })
     }
@@ -114,9 +123,9 @@ impl<'a> StageBuild<'a> {
     }
 }
 
-/// Creates a directory in the image, owned by root, unless it is there.
-fn make_directory(workspace: &Workspace, path: &str) -> Result<(), StepError> {
-    match workspace.root()?.create_directories(path, Permissions::root(0o755)) {
+/// Creates a directory in the image unless it is there. It gets an owner, as do those above it that are missing.
+fn make_directory(workspace: &Workspace, path: &str, (uid, gid): (u32, u32)) -> Result<(), StepError> {
+    match workspace.root()?.create_directories(path, Permissions { mode: 0o755, uid, gid }) {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
             Err(StepError::InTheWay { path: path.to_owned(), found: "no directory" })

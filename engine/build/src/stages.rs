@@ -1,6 +1,6 @@
 //! Which stages a target needs.
 
-use homeostat_dockerfile::{Command, Dockerfile, Globals};
+use homeostat_dockerfile::{Command, Dockerfile, Globals, parse_trigger};
 
 use crate::{BuildError, StepError};
 
@@ -26,12 +26,18 @@ pub(crate) fn target(file: &Dockerfile, target: Option<&str>) -> Result<usize, B
     }
 }
 
-/// The places of all stages that the target needs, itself last.
-pub(crate) fn needed(file: &Dockerfile, globals: &Globals, target: usize) -> Result<Vec<usize>, BuildError> {
+/// The places of all stages that the target needs, itself last. Those on an image begin with its triggers from now on.
+pub(crate) fn needed(
+    file: &mut Dockerfile,
+    globals: &Globals,
+    target: usize,
+    triggers: &dyn Fn(&str) -> Result<Vec<String>, StepError>,
+) -> Result<Vec<usize>, BuildError> {
     let mut needed = vec![false; target + 1];
     needed[target] = true;
     for place in (0..=target).rev() {
         if needed[place] {
+            add_triggers(file, globals, place, triggers)?;
             for origin in origins(file, globals, place)? {
                 if let Origin::Stage(other) = origin {
                     needed[other] = true;
@@ -42,15 +48,49 @@ pub(crate) fn needed(file: &Dockerfile, globals: &Globals, target: usize) -> Res
     Ok((0..=target).filter(|place| needed[*place]).collect())
 }
 
+fn add_triggers(
+    file: &mut Dockerfile,
+    globals: &Globals,
+    place: usize,
+    triggers: &dyn Fn(&str) -> Result<Vec<String>, StepError>,
+) -> Result<(), BuildError> {
+    let (line, text) = (file.stages[place].line, file.stages[place].text.clone());
+    let failed = |error| crate::build::step_error(line, &text, error);
+    let texts = match base(file, globals, place).map_err(failed)? {
+        Origin::Image(reference) => triggers(&reference).map_err(failed)?,
+        Origin::Scratch => Vec::new(),
+        Origin::Stage(other) => {
+            let own =
+                file.stages[other].instructions.iter().filter_map(|instruction| match &instruction.command {
+                    Command::OnBuild(text) => Some(text.clone()),
+                    _ => None,
+                });
+            own.collect()
+        }
+    };
+    let read =
+        |trigger: &String| parse_trigger(trigger, line).map_err(|error| failed(StepError::Trigger(error)));
+    let instructions = texts.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    file.stages[place].instructions.splice(0..0, instructions);
+    Ok(())
+}
+
 fn origins(file: &Dockerfile, globals: &Globals, place: usize) -> Result<Vec<Origin>, BuildError> {
     let stage = &file.stages[place];
     let base = base(file, globals, place)
         .map_err(|source| crate::build::step_error(stage.line, &stage.text, source))?;
-    let copies = stage.instructions.iter().filter_map(|instruction| match &instruction.command {
-        Command::Copy(copy) => copy.from.as_deref().map(|from| copied(file, place, from)),
-        _ => None,
-    });
-    Ok(std::iter::once(base).chain(copies).collect())
+    let mut origins = vec![base];
+    for instruction in &stage.instructions {
+        match &instruction.command {
+            Command::Copy(copy) => origins.extend(copy.from.as_deref().map(|from| copied(file, place, from))),
+            Command::Run(run) => {
+                let sources = run.mounts.iter().filter_map(|mount| mount.from.as_deref());
+                origins.extend(sources.map(|from| copied(file, place, from)));
+            }
+            _ => {}
+        }
+    }
+    Ok(origins)
 }
 
 /// What `FROM` of the stage means. Stages are known by name there, images by everything else.
@@ -88,10 +128,12 @@ mod tests {
     #[test]
     fn only_what_the_target_needs_is_built() {
         let text = "ARG B=a\nFROM scratch AS a\nFROM x AS unused\nFROM $B AS b\nFROM scratch\nCOPY --from=b / /\nCOPY --from=img / /\n";
-        let file = parse(text).unwrap();
+        let mut file = parse(text).unwrap();
         let globals = Globals::new(&file, &BTreeMap::default(), &Platform::host()).unwrap();
-        assert_eq!(needed(&file, &globals, 3).unwrap(), [0, 2, 3]);
-        assert_eq!(needed(&file, &globals, target(&file, Some("UNUSED")).unwrap()).unwrap(), [1]);
+        let none = |_: &str| Ok(Vec::new());
+        assert_eq!(needed(&mut file, &globals, 3, &none).unwrap(), [0, 2, 3]);
+        let unused = target(&file, Some("UNUSED")).unwrap();
+        assert_eq!(needed(&mut file, &globals, unused, &none).unwrap(), [1]);
         assert_eq!(copied(&file, 3, "img"), Origin::Image("img".into()));
         assert_eq!(copied(&file, 3, "0"), Origin::Stage(0));
         assert!(matches!(target(&file, Some("c")), Err(BuildError::NoTarget { .. })));

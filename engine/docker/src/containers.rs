@@ -252,27 +252,36 @@ impl Inner {
             Some(_) => return refused("it is another container of homeostat"),
             None => {}
         }
+        // In this order: one that is cut off here is taken over the next time. The other way round the engine would go on
+        // restarting what is homeostat's, and nothing would look at that again.
         let id = &container.observed.id;
-        self.ledger.adopt_container(key, id)?;
-        let body =
-            ContainerUpdateBody { restart_policy: Some(no_restart()), ..ContainerUpdateBody::default() };
-        let api = self.api().await.map_err(about)?;
-        let done = self.answer(api.update_container(id, body)).await;
+        if container.foreign.restart.is_some() {
+            let body =
+                ContainerUpdateBody { restart_policy: Some(no_restart()), ..ContainerUpdateBody::default() };
+            let api = self.api().await.map_err(about)?;
+            self.answer(api.update_container(id, body)).await.map_err(about)?;
+            self.cache().forget_container(id);
+        }
+        let adopted = self.ledger.adopt_container(key, id);
         self.cache().forget_container(id);
-        done.map_err(about)
+        adopted
     }
 }
 
 /// How a run ends that the engine could not begin, with the codes that a shell gives.
 fn not_run(failure: &Failure) -> Option<ExitStatus> {
     let Failure::Refused { message, .. } = failure else { return None };
-    let is_missing = message.contains("not found") || message.contains("no such file");
     Some(ExitStatus {
-        code: Some(if is_missing { 127 } else { 126 }),
+        code: Some(code_of_failed_start(message)),
         oom_killed: false,
         finished_at: Timestamp::now(),
         error: Some(message.clone()),
     })
+}
+
+/// The code that a shell gives for a program that is not there, or that cannot be run, by what the engine says of it.
+pub(crate) fn code_of_failed_start(message: &str) -> i32 {
+    if message.contains("not found") || message.contains("no such file") { 127 } else { 126 }
 }
 
 fn is_alive(container: &Seen) -> bool {

@@ -10,7 +10,7 @@ use homeostat_reconciler::{ErrorKind, PortError, ResourceKey};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::names::engine_name;
+use crate::names::{engine_name, resource_called};
 
 /// The file in the data directory.
 const FILE: &str = "ledger.json";
@@ -134,9 +134,20 @@ impl Ledger {
         self.lock().volumes.get(key).cloned().unwrap_or_else(|| engine_name(key))
     }
 
-    /// The volume that was adopted under this name.
-    pub(crate) fn volume(&self, name: &str) -> Option<ResourceKey> {
-        self.lock().volumes.iter().find(|(_, adopted)| *adopted == name).map(|(key, _)| key.clone())
+    /// As which volumes the one of this name was adopted: apps may share it.
+    pub(crate) fn volumes(&self, name: &str) -> Vec<ResourceKey> {
+        keys_of(&self.lock().volumes, name)
+    }
+
+    /// Which volumes have this name, if they are there: those that were adopted, and the one that would be called so.
+    pub(crate) fn volumes_called(&self, name: &str) -> Vec<ResourceKey> {
+        let by_name = resource_called(name).filter(|key| self.volume_name(key) == name);
+        self.volumes(name).into_iter().chain(by_name).collect()
+    }
+
+    /// Whether a volume was adopted under this name.
+    pub(crate) fn is_volume(&self, key: &ResourceKey, name: &str) -> bool {
+        self.lock().volumes.get(key).is_some_and(|adopted| adopted == name)
     }
 
     pub(crate) fn adopt_volume(&self, key: &ResourceKey, name: &str) -> Result<(), PortError> {
@@ -152,9 +163,20 @@ impl Ledger {
         self.lock().networks.get(key).cloned().unwrap_or_else(|| engine_name(key))
     }
 
-    /// The network that was adopted under this name.
-    pub(crate) fn network(&self, name: &str) -> Option<ResourceKey> {
-        self.lock().networks.iter().find(|(_, adopted)| *adopted == name).map(|(key, _)| key.clone())
+    /// As which networks the one of this name was adopted: apps may share it.
+    pub(crate) fn networks(&self, name: &str) -> Vec<ResourceKey> {
+        keys_of(&self.lock().networks, name)
+    }
+
+    /// Which networks have this name, if they are there: those that were adopted, and the one that would be called so.
+    pub(crate) fn networks_called(&self, name: &str) -> Vec<ResourceKey> {
+        let by_name = resource_called(name).filter(|key| self.network_name(key) == name);
+        self.networks(name).into_iter().chain(by_name).collect()
+    }
+
+    /// Whether a network was adopted under this name.
+    pub(crate) fn is_network(&self, key: &ResourceKey, name: &str) -> bool {
+        self.lock().networks.get(key).is_some_and(|adopted| adopted == name)
     }
 
     pub(crate) fn adopt_network(&self, key: &ResourceKey, name: &str) -> Result<(), PortError> {
@@ -164,6 +186,10 @@ impl Ledger {
     pub(crate) fn forget_network(&self, key: &ResourceKey) -> Result<(), PortError> {
         self.change(|entries| drop(entries.networks.remove(key)))
     }
+}
+
+fn keys_of(adopted: &BTreeMap<ResourceKey, String>, name: &str) -> Vec<ResourceKey> {
+    adopted.iter().filter(|(_, own)| *own == name).map(|(key, _)| key.clone()).collect()
 }
 
 fn forget_oldest<T>(entries: &mut BTreeMap<String, T>, until: impl Fn(&T) -> Timestamp) {
@@ -189,12 +215,25 @@ mod tests {
         assert_eq!(again.container("abc"), Some(key.clone()));
         assert_eq!(again.container_id(&key).as_deref(), Some("abc"));
         assert_eq!(
-            (again.volume_name(&key), again.volume("pgdata")),
-            ("pgdata".to_owned(), Some(key.clone()))
+            (again.volume_name(&key), again.volumes("pgdata")),
+            ("pgdata".to_owned(), vec![key.clone()])
         );
-        assert_eq!((again.network_name(&key), again.network("pgdata")), ("web_db".to_owned(), None));
+        assert_eq!((again.network_name(&key), again.networks("pgdata")), ("web_db".to_owned(), Vec::new()));
         again.forget_container("abc").unwrap();
         assert_eq!(Ledger::open(directory.path()).unwrap().container("abc"), None);
+    }
+
+    #[test]
+    fn what_apps_share_is_known_as_the_one_of_each() {
+        let directory = tempfile::tempdir().unwrap();
+        let ledger = Ledger::open(directory.path()).unwrap();
+        let keys: Vec<ResourceKey> = ["api/media", "web/media"].map(|key| key.parse().unwrap()).to_vec();
+        for key in &keys {
+            ledger.adopt_volume(key, "media").unwrap();
+        }
+        assert_eq!(ledger.volumes("media"), keys);
+        ledger.forget_volume(&keys[0]).unwrap();
+        assert!(!ledger.is_volume(&keys[0], "media") && ledger.is_volume(&keys[1], "media"));
     }
 
     #[test]

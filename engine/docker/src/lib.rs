@@ -19,6 +19,8 @@ mod engine;
 mod events;
 mod exec;
 mod failure;
+mod foreign;
+mod host_config;
 mod images;
 mod ledger;
 mod logs;

@@ -71,6 +71,12 @@ pub(crate) fn engine_name(key: &ResourceKey) -> String {
     format!("{}_{}", key.app, key.name)
 }
 
+/// The volume or network that is called so unless it was adopted.
+pub(crate) fn resource_called(name: &str) -> Option<ResourceKey> {
+    let (app, name) = name.split_once('_')?;
+    Some(ResourceKey::new(app.parse().ok()?, name.parse().ok()?))
+}
+
 /// The labels that a spec would write: without homeostat's own, Compose's, and those that the image has as well.
 pub(crate) fn user_labels(
     labels: &HashMap<String, String>,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use bollard::models::{Ipam, IpamConfig, Network as ApiNetwork, NetworkCreateRequest};
+use bollard::models::{ContainerSummary, Ipam, IpamConfig, Network as ApiNetwork, NetworkCreateRequest};
 use bollard::query_parameters::InspectNetworkOptions;
 use homeostat_reconciler::{ErrorKind, PortError, ResourceKey};
 use homeostat_spec::{Adopt, ContainerConfig, Network, NetworkMode};
@@ -15,13 +15,24 @@ use crate::names::{engine_name, user_labels};
 impl Inner {
     pub(crate) async fn create_network(&self, key: &ResourceKey, network: &Network) -> Result<(), PortError> {
         let what = || format!("network {key} cannot be created");
-        let name = match &network.adopt {
-            Some(Adopt::Named(name)) => name.clone(),
-            Some(Adopt::ByName) | None => self.ledger.network_name(key),
-        };
-        let existing = self.network(&name).await.map_err(|failure| failure.about(what()))?;
-        if let Some((existing, labels)) = existing {
-            return self.take_network(key, network, &name, &existing, &labels);
+        let about = |failure: Failure| failure.about(what());
+        for name in network.adopt.as_ref().map_or(&[][..], Adopt::written) {
+            if let Some((existing, labels)) = self.network(name).await.map_err(about)? {
+                return self.take_network(key, network, name, &existing, &labels);
+            }
+        }
+        // What is written is not there: nothing but what has the name that homeostat gives is taken.
+        let by_name = network.adopt.as_ref().filter(|adopt| **adopt == Adopt::ByName).cloned();
+        let otherwise = Network { adopt: by_name, ..network.clone() };
+        let known = self.ledger.network_name(key);
+        if let Some((existing, labels)) = self.network(&known).await.map_err(about)? {
+            return self.take_network(key, &otherwise, &known, &existing, &labels);
+        }
+        // One that was adopted is gone: what is created has a name of its own, under which there may be another one.
+        self.ledger.forget_network(key)?;
+        let own = engine_name(key);
+        if let Some((existing, labels)) = self.network(&own).await.map_err(about)? {
+            return self.take_network(key, &otherwise, &own, &existing, &labels);
         }
         let request = network_request(&engine_name(key), self.instance.labels(key, &network.labels), network);
         let api = self.api().await.map_err(|failure| failure.about(what()))?;
@@ -39,8 +50,7 @@ impl Inner {
         existing: &Network,
         labels: &HashMap<String, String>,
     ) -> Result<(), PortError> {
-        let is_ours = self.instance.owner(labels).as_ref() == Some(key)
-            || self.ledger.network(name).as_ref() == Some(key);
+        let is_ours = self.instance.owner(labels).as_ref() == Some(key) || self.ledger.is_network(key, name);
         let subnet_fits = network.subnet.is_none() || network.subnet == existing.subnet;
         let fits = subnet_fits && network.internal == existing.internal;
         if is_ours && fits {
@@ -53,11 +63,12 @@ impl Inner {
         };
         match (is_ours, &network.adopt, fits) {
             (true, ..) => refused("remove it first"),
-            (false, None, _) => refused("`adopt = true` takes it over"),
+            (false, None, _) => refused("`adopt` with this name takes it over"),
             (false, Some(_), false) => refused("to adopt it, declare its subnet and `internal` as they are"),
             (false, Some(_), true) => {
+                self.ledger.adopt_network(key, name)?;
                 self.changed(List::Networks);
-                self.ledger.adopt_network(key, name)
+                Ok(())
             }
         }
     }
@@ -115,8 +126,8 @@ impl Inner {
         let Some((_, labels)) = self.network(&name).await.map_err(about)? else {
             return self.ledger.forget_network(key);
         };
-        let is_ours = self.instance.owner(&labels).as_ref() == Some(key)
-            || self.ledger.network(&name).as_ref() == Some(key);
+        let is_ours =
+            self.instance.owner(&labels).as_ref() == Some(key) || self.ledger.is_network(key, &name);
         if !is_ours {
             return Ok(());
         }
@@ -127,6 +138,11 @@ impl Inner {
             let message = format!("network {key} cannot be removed: container {user} is on it");
             return Err(PortError::new(ErrorKind::User, message));
         }
+        if self.ledger.is_network(key, &name) && self.is_used_otherwise(key, &name).await.map_err(about)? {
+            self.ledger.forget_network(key)?;
+            self.changed(List::Networks);
+            return Ok(());
+        }
         let api = self.api().await.map_err(about)?;
         let done = self.answer(api.remove_network(&name)).await;
         self.changed(List::Networks);
@@ -134,6 +150,28 @@ impl Inner {
             Err(failure) if !failure.is_not_found() => Err(about(failure)),
             _ => self.ledger.forget_network(key),
         }
+    }
+}
+
+impl Inner {
+    /// Whether somebody else needs a network that was adopted: another app, or a container that is not the app's. The engine
+    /// itself only knows of those that run.
+    async fn is_used_otherwise(&self, key: &ResourceKey, name: &str) -> Result<bool, Failure> {
+        if self.ledger.networks(name).len() > 1 {
+            return Ok(true);
+        }
+        let is_on_it = |container: &&ContainerSummary| {
+            let networks =
+                container.network_settings.as_ref().and_then(|settings| settings.networks.as_ref());
+            networks.is_some_and(|networks| networks.contains_key(name))
+        };
+        let listed = self.list_containers().await?;
+        Ok(listed.iter().filter(is_on_it).any(|container| {
+            let labels = container.labels.clone().unwrap_or_default();
+            let adopted = container.id.as_deref().and_then(|id| self.ledger.container(id));
+            let owner = adopted.or_else(|| self.instance.owner(&labels));
+            owner.is_none_or(|owner| owner.app != key.app)
+        }))
     }
 }
 

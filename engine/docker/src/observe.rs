@@ -7,7 +7,8 @@ use bollard::models::ContainerSummary;
 use bollard::query_parameters::{ListImagesOptionsBuilder, ListNetworksOptions, ListVolumesOptions};
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use homeostat_reconciler::{
-    ContainerState, LOCAL_REGISTRY, Observed, ObservedContainer, ObservedImage, ResourceKey, spelled_out,
+    ContainerState, ForeignContainer, LOCAL_REGISTRY, Observed, ObservedContainer, ObservedImage,
+    ResourceKey, spelled_out,
 };
 use homeostat_spec::{ContainerConfig, Name, Network};
 
@@ -144,8 +145,8 @@ impl Inner {
             .volumes
             .unwrap_or_default()
             .iter()
-            .filter_map(|volume| {
-                self.ledger.volume(&volume.name).or_else(|| self.instance.owner(&volume.labels))
+            .flat_map(|volume| {
+                self.ledger.volumes(&volume.name).into_iter().chain(self.instance.owner(&volume.labels))
             })
             .collect();
         self.cache().keep_volumes(moment, &keys);
@@ -162,10 +163,10 @@ impl Inner {
         let mut networks = BTreeMap::new();
         for network in listed {
             let labels = network.labels.clone().unwrap_or_default();
-            let adopted = network.name.as_deref().and_then(|name| self.ledger.network(name));
-            if let Some(key) = adopted.or_else(|| self.instance.owner(&labels)) {
-                networks.insert(key, crate::networks::as_declared(&network, &labels));
-            }
+            let adopted = network.name.as_deref().map(|name| self.ledger.networks(name)).unwrap_or_default();
+            let declared = crate::networks::as_declared(&network, &labels);
+            let keys = adopted.into_iter().chain(self.instance.owner(&labels));
+            networks.extend(keys.map(|key| (key, declared.clone())));
         }
         self.cache().keep_networks(moment, &networks);
         Ok(networks)
@@ -175,7 +176,8 @@ impl Inner {
     pub(crate) async fn find_foreign(
         &self,
         names: &BTreeSet<String>,
-    ) -> Result<BTreeMap<String, ObservedContainer>, Failure> {
+    ) -> Result<BTreeMap<String, ForeignContainer>, Failure> {
+        let connection = self.connection().await?;
         let listed = self.list_containers().await?;
         let mut found = BTreeMap::new();
         let by_name: HashMap<&str, &ContainerSummary> = listed
@@ -188,7 +190,7 @@ impl Inner {
             let listed = by_name.get(format!("/{name}").as_str()).or_else(|| by_name.get(name.as_str()));
             let Some(listed) = listed.filter(|container| !self.is_ours(container)) else { continue };
             if let Some(seen) = self.look_at(listed).await? {
-                found.insert(name.clone(), seen.observed.clone());
+                found.insert(name.clone(), self.foreign(&seen, &connection.abilities));
             }
         }
         Ok(found)

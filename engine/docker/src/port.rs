@@ -11,7 +11,7 @@ use homeostat_reconciler::ports::{
     BuildRequest, ContainerRequest, Engine, EngineEvent, EngineInfo, ExecOutcome, ExecRequest, LogLine,
     LogQuery, Progress, PruneRequest, Pruned, Usage,
 };
-use homeostat_reconciler::{Observed, ObservedContainer, PortError, ResourceKey};
+use homeostat_reconciler::{ForeignContainer, Observed, PortError, ResourceKey};
 use homeostat_spec::{LogRotation, Network, Resources, Volume};
 use tokio::sync::broadcast::error::RecvError;
 
@@ -33,7 +33,7 @@ impl Engine for Docker {
     async fn find_foreign(
         &self,
         names: &BTreeSet<String>,
-    ) -> Result<BTreeMap<String, ObservedContainer>, PortError> {
+    ) -> Result<BTreeMap<String, ForeignContainer>, PortError> {
         self.inner.find_foreign(names).await.map_err(|failure| failure.about(NOT_SEEN))
     }
 

@@ -172,7 +172,13 @@ impl Inner {
             if used.contains(&volume.name) {
                 continue;
             }
-            let key = self.ledger.volume(&volume.name).or_else(|| self.instance.owner(&volume.labels));
+            let adopted = self.ledger.volumes(&volume.name);
+            let mut owners = adopted.into_iter().chain(self.instance.owner(&volume.labels));
+            let key = owners.next();
+            // What apps share is nobody's to prune.
+            if owners.next().is_some() {
+                continue;
+            }
             let labels: BTreeMap<String, String> = volume.labels.clone().into_iter().collect();
             let created = volume.created_at.as_ref().and_then(|at| at.parse().ok());
             let known = if gone.volumes.contains(&volume.name) {

@@ -8,13 +8,14 @@ use bollard::models::{
     ImageInspect, MountPoint,
 };
 use homeostat_reconciler::{ContainerState, ExitStatus, ObservedContainer, ResourceKey};
-use homeostat_spec::{
-    ContainerConfig, LogRotation, Mount, MountSource, NetworkMode, Protocol, PublishedPort, SourcePath,
-};
+use homeostat_spec::{ContainerConfig, Mount, MountSource, NetworkMode, PublishedPort, SourcePath};
 use jiff::Timestamp;
 
+use crate::containers::code_of_failed_start;
 use crate::engine::Inner;
-use crate::names::{CONFIG, IMAGE, engine_name, user_labels};
+use crate::foreign::Foreign;
+use crate::host_config::{capabilities, ports, rotation};
+use crate::names::{CONFIG, IMAGE, user_labels};
 use crate::{Flavour, update};
 
 /// A container as the engine tells of it.
@@ -26,6 +27,7 @@ pub(crate) struct Seen {
     /// The signal that asks it to end, if the image or its creator named one.
     pub(crate) stop_signal: Option<String>,
     pub(crate) is_adopted: bool,
+    pub(crate) foreign: Foreign,
 }
 
 /// What an image says of the containers that are created from it.
@@ -70,12 +72,13 @@ impl Inner {
         let reference = inspect.config.as_ref().and_then(|config| config.image.clone()).unwrap_or_default();
         let state = inspect.state.clone().unwrap_or_default();
         let (mut shown, mut exit) = run(&state, inspect.created.as_ref().map(ToString::to_string).as_deref());
-        // Podman says nothing of a start that failed.
+        // Podman before 5 says nothing of a start that failed.
         if shown == ContainerState::Created
             && let Some(failed) = self.failed_start(&id)
         {
             (shown, exit) = (ContainerState::Exited, Some(failed));
         }
+        let foreign = if key.is_none() { Foreign::of(&inspect, self.flavour) } else { Foreign::default() };
         let lives = matches!(shown, ContainerState::Running | ContainerState::Paused);
         Seen {
             observed: ObservedContainer {
@@ -91,6 +94,7 @@ impl Inner {
             },
             stop_signal: text(inspect.config.and_then(|config| config.stop_signal)),
             is_adopted,
+            foreign,
             key,
         }
     }
@@ -123,8 +127,10 @@ impl Inner {
         ContainerConfig {
             command: words(config.cmd).filter(|words| Some(words) != of_image),
             entrypoint,
-            env: without(variables(config.env), &image.env),
-            working_dir: text(config.working_dir).filter(|path| Some(path) != image.working_dir.as_ref()),
+            env: self.asked_env(without(variables(config.env), &image.env)),
+            working_dir: text(config.working_dir)
+                .filter(|path| Some(path) != image.working_dir.as_ref())
+                .filter(|path| self.flavour == Flavour::Docker || path != "/"),
             user: text(config.user).filter(|user| Some(user) != image.user.as_ref()),
             hostname,
             labels: user_labels(&config.labels.unwrap_or_default(), &image.labels),
@@ -142,6 +148,19 @@ impl Inner {
             cap_drop: capabilities(host.cap_drop.as_deref()),
             log: rotation(&host),
         }
+    }
+
+    /// The environment without what Podman gives to every container.
+    fn asked_env(&self, mut env: BTreeMap<String, String>) -> BTreeMap<String, String> {
+        if self.flavour == Flavour::Podman {
+            env.retain(|name, value| {
+                !matches!(
+                    (name.as_str(), value.as_str()),
+                    ("HOSTNAME", _) | ("TERM", "xterm") | ("container", "podman" | "oci")
+                )
+            });
+        }
+        env
     }
 
     /// What a container was created with, with what somebody has changed since then. What the engine only tells in
@@ -206,13 +225,10 @@ impl Inner {
             "bind" => bind(mount.source.clone()?),
             "volume" => {
                 let name = mount.name.as_deref().unwrap_or_default();
-                if is_anonymous(name) {
-                    return None;
-                }
-                let owner =
-                    self.ledger.volume(name).or_else(|| key.and_then(|key| resource_of_app(name, key)));
-                match owner {
+                let of_app = |volume: &ResourceKey| key.is_some_and(|key| key.app == volume.app);
+                match self.ledger.volumes_called(name).into_iter().find(of_app) {
                     Some(volume) => MountSource::Volume(volume.name),
+                    None if is_anonymous(name) => return None,
                     // A volume that no spec can name: shown by the place where the engine keeps it.
                     None => MountSource::Host(mount.source.clone().unwrap_or_else(|| name.to_owned())),
                 }
@@ -242,9 +258,8 @@ impl Inner {
             Some(networks) => networks.keys().map(String::as_str).collect(),
             None => vec![mode],
         };
-        let declared = |name: &&str| {
-            self.ledger.network(name).or_else(|| key.and_then(|key| resource_of_app(name, key)))
-        };
+        let of_app = |network: &ResourceKey| key.is_some_and(|key| key.app == network.app);
+        let declared = |name: &&str| self.ledger.networks_called(name).into_iter().find(of_app);
         let by_mode = connected.iter().filter(|name| **name == mode).find_map(declared);
         if let Some(network) = by_mode.or_else(|| connected.iter().find_map(declared)) {
             return NetworkMode::Named(network.name);
@@ -307,13 +322,6 @@ fn same_mounts(asked: &[Mount], actual: &[Mount]) -> bool {
     asked.len() == actual.len() && asked.iter().all(same)
 }
 
-/// The volume or network of the container's app that has this name at the engine.
-fn resource_of_app(name: &str, key: &ResourceKey) -> Option<ResourceKey> {
-    let resource =
-        ResourceKey::new(key.app.clone(), name.strip_prefix(&format!("{}_", key.app))?.parse().ok()?);
-    (engine_name(&resource) == name).then_some(resource)
-}
-
 /// The engines name volumes that nobody names with 64 hexadecimal digits.
 pub(crate) fn is_anonymous(name: &str) -> bool {
     name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
@@ -339,8 +347,17 @@ fn run(state: &ApiState, created: Option<&str>) -> (ContainerState, Option<ExitS
         Status::RUNNING | Status::RESTARTING | Status::STOPPING => (ContainerState::Running, None),
         Status::PAUSED => (ContainerState::Paused, None),
         Status::CREATED | Status::EMPTY => {
-            let failed = state.exit_code.unwrap_or_default() != 0 || text(state.error.clone()).is_some();
-            if failed { (ContainerState::Exited, Some(exit())) } else { (ContainerState::Created, None) }
+            let error = text(state.error.clone());
+            let has_code = state.exit_code.unwrap_or_default() != 0;
+            match error {
+                // Podman 5 gives the reason for a start that failed, and 0 for its code.
+                Some(error) if !has_code => {
+                    let exit = ExitStatus { code: Some(code_of_failed_start(&error)), ..exit() };
+                    (ContainerState::Exited, Some(exit))
+                }
+                None if !has_code => (ContainerState::Created, None),
+                _ => (ContainerState::Exited, Some(exit())),
+            }
         }
         Status::EXITED | Status::DEAD | Status::REMOVING => (ContainerState::Exited, Some(exit())),
     }
@@ -354,45 +371,6 @@ fn address(inspect: &ContainerInspectResponse) -> Option<Ipv4Addr> {
     let told =
         of_mode.into_iter().chain(networks.values()).find_map(|end| end.ip_address.as_deref()?.parse().ok());
     told.filter(|address: &Ipv4Addr| !address.is_unspecified())
-}
-
-fn ports(host: &HostConfig) -> Vec<PublishedPort> {
-    let mut ports = Vec::new();
-    for (port, bindings) in host.port_bindings.iter().flatten() {
-        let (number, protocol) = port.split_once('/').unwrap_or((port, "tcp"));
-        let Ok(container_port) = number.parse() else { continue };
-        let protocol = if protocol == "udp" { Protocol::Udp } else { Protocol::Tcp };
-        for binding in bindings.iter().flatten() {
-            let host_ip = binding.host_ip.as_deref().and_then(|ip| ip.parse::<Ipv4Addr>().ok());
-            let host_port =
-                binding.host_port.as_deref().and_then(|port| port.parse().ok()).unwrap_or_default();
-            let host_ip = host_ip.filter(|ip| !ip.is_unspecified());
-            ports.push(PublishedPort { host_ip, host_port, container_port, protocol });
-        }
-    }
-    ports.sort();
-    ports
-}
-
-fn capabilities(told: Option<&[String]>) -> Vec<String> {
-    let with_prefix = |name: &String| match name.as_str() {
-        "ALL" => "ALL".to_owned(),
-        name if name.starts_with("CAP_") => name.to_owned(),
-        name => format!("CAP_{name}"),
-    };
-    let mut names: Vec<String> = told.unwrap_or_default().iter().map(with_prefix).collect();
-    names.sort();
-    names
-}
-
-fn rotation(host: &HostConfig) -> LogRotation {
-    let options = host.log_config.as_ref().and_then(|log| log.config.as_ref());
-    let option = |name: &str| options.and_then(|options| options.get(name));
-    let default = LogRotation::default();
-    LogRotation {
-        max_size: option("max-size").and_then(|size| size.parse().ok()).unwrap_or(default.max_size),
-        max_files: option("max-file").and_then(|files| files.parse().ok()).unwrap_or(default.max_files),
-    }
 }
 
 /// With the algorithm, which Podman leaves out.

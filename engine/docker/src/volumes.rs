@@ -13,35 +13,42 @@ use crate::names::engine_name;
 impl Inner {
     pub(crate) async fn create_volume(&self, key: &ResourceKey, volume: &Volume) -> Result<(), PortError> {
         let about = |failure: Failure| failure.about(format!("volume {key} cannot be created"));
-        let name = match &volume.adopt {
-            Some(Adopt::Named(name)) => name.clone(),
-            Some(Adopt::ByName) | None => self.ledger.volume_name(key),
-        };
-        match (self.is_volume(key, &name).await.map_err(about)?, &volume.adopt) {
-            (Some(true), _) => Ok(()),
-            (Some(false), Some(_)) => {
-                self.ledger.adopt_volume(key, &name)?;
-                self.changed(List::Volumes);
-                Ok(())
-            }
-            (Some(false), None) => {
-                let message =
-                    format!("volume {key} cannot be created: there is a volume {name} that is another one");
-                Err(PortError::new(ErrorKind::User, message)
-                    .with_hint("`adopt = true` takes it over with its content"))
-            }
-            (None, _) => {
-                let request = VolumeCreateRequest {
-                    name: Some(engine_name(key)),
-                    labels: Some(self.instance.labels(key, &volume.labels)),
-                    ..VolumeCreateRequest::default()
-                };
-                let api = self.api().await.map_err(about)?;
-                let done = self.answer(api.create_volume(request)).await;
-                self.changed(List::Volumes);
-                done.map(drop).map_err(about)
+        for name in volume.adopt.as_ref().map_or(&[][..], Adopt::written) {
+            if let Some(is_ours) = self.is_volume(key, name).await.map_err(about)? {
+                return if is_ours { Ok(()) } else { self.take_volume(key, name) };
             }
         }
+        let name = self.ledger.volume_name(key);
+        let by_name = volume.adopt == Some(Adopt::ByName);
+        match self.is_volume(key, &name).await.map_err(about)? {
+            Some(true) => return Ok(()),
+            Some(false) if by_name => return self.take_volume(key, &name),
+            Some(false) => return Err(is_another(key, &name)),
+            None => {}
+        }
+        // One that was adopted is gone: what is created has a name of its own, under which there may be another one.
+        self.ledger.forget_volume(key)?;
+        let name = engine_name(key);
+        match self.is_volume(key, &name).await.map_err(about)? {
+            Some(true) => return Ok(()),
+            Some(false) => return Err(is_another(key, &name)),
+            None => {}
+        }
+        let request = VolumeCreateRequest {
+            name: Some(name),
+            labels: Some(self.instance.labels(key, &volume.labels)),
+            ..VolumeCreateRequest::default()
+        };
+        let api = self.api().await.map_err(about)?;
+        let done = self.answer(api.create_volume(request)).await;
+        self.changed(List::Volumes);
+        done.map(drop).map_err(about)
+    }
+
+    fn take_volume(&self, key: &ResourceKey, name: &str) -> Result<(), PortError> {
+        self.ledger.adopt_volume(key, name)?;
+        self.changed(List::Volumes);
+        Ok(())
     }
 
     pub(crate) async fn remove_volume(&self, key: &ResourceKey) -> Result<(), PortError> {
@@ -58,6 +65,12 @@ impl Inner {
             let message = format!("volume {key} cannot be removed: container {user} uses it");
             return Err(PortError::new(ErrorKind::User, message));
         }
+        // The last app that has it removes it.
+        if self.ledger.is_volume(key, &name) && self.ledger.volumes(&name).len() > 1 {
+            self.ledger.forget_volume(key)?;
+            self.changed(List::Volumes);
+            return Ok(());
+        }
         let api = self.api().await.map_err(about)?;
         let done = self.answer(api.remove_volume(&name, None::<RemoveVolumeOptions>)).await;
         self.changed(List::Volumes);
@@ -73,10 +86,16 @@ impl Inner {
         match self.answer(api.inspect_volume(name)).await {
             Ok(told) => {
                 let labelled = self.instance.owner(&told.labels).as_ref() == Some(key);
-                Ok(Some(labelled || self.ledger.volume(name).as_ref() == Some(key)))
+                Ok(Some(labelled || self.ledger.is_volume(key, name)))
             }
             Err(failure) if failure.is_not_found() => Ok(None),
             Err(failure) => Err(failure),
         }
     }
+}
+
+fn is_another(key: &ResourceKey, name: &str) -> PortError {
+    let message = format!("volume {key} cannot be created: there is a volume {name} that is another one");
+    PortError::new(ErrorKind::User, message)
+        .with_hint(format!("`adopt = \"{name}\"` takes it over with its content"))
 }

@@ -89,7 +89,7 @@ pub enum Command {
     Run(Run),
     /// Copies files.
     Copy(Copy),
-    /// Copies files of the context; what Docker would fetch or unpack is to be refused.
+    /// Copies files of the context and unpacks archives; what Docker would fetch is to be refused.
     Add(Copy),
     /// Sets environment variables, all seeing the values from before.
     Env(Vec<(String, String)>),
@@ -117,6 +117,8 @@ pub enum Command {
     Healthcheck(Healthcheck),
     /// Names the author (deprecated).
     Maintainer(String),
+    /// Keeps an instruction for builds on top of the image. Its text, which is known to be one.
+    OnBuild(String),
 }
 
 impl Command {
@@ -139,6 +141,7 @@ impl Command {
             Self::StopSignal(_) => "STOPSIGNAL",
             Self::Healthcheck(_) => "HEALTHCHECK",
             Self::Maintainer(_) => "MAINTAINER",
+            Self::OnBuild(_) => "ONBUILD",
         }
     }
 }
@@ -168,6 +171,50 @@ pub struct Run {
     pub command: RunCommand,
     /// Whether it has the network: all but `--network=none`.
     pub network: bool,
+    /// What is mounted while it runs.
+    pub mounts: Vec<Mount>,
+}
+
+/// `--mount` of `RUN`. Strings hold variables yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mount {
+    /// What is mounted.
+    pub kind: MountKind,
+    /// Where; there is one but for secrets and sockets.
+    pub target: Option<String>,
+    /// The stage or image that `source` is in, instead of the context.
+    pub from: Option<String>,
+    /// A path of the context, stage or image.
+    pub source: Option<String>,
+    /// Whether it cannot be written.
+    pub read_only: bool,
+    /// The name of a cache, secret or socket.
+    pub id: Option<String>,
+    /// Owner of a new cache, a secret or a socket.
+    pub uid: u32,
+    /// Its group.
+    pub gid: u32,
+    /// Its mode.
+    pub mode: Option<u32>,
+    /// Fails without the secret or socket.
+    pub required: bool,
+    /// The variable that is the secret, instead of a file.
+    pub variable: Option<String>,
+}
+
+/// What `--mount` mounts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MountKind {
+    /// Files of the context, a stage or an image. What is written there is lost.
+    Bind,
+    /// A directory that is kept from build to build.
+    Cache,
+    /// An empty directory in memory.
+    Tmpfs,
+    /// A file or variable that only the command sees.
+    Secret,
+    /// The socket of an agent for SSH keys.
+    Ssh,
 }
 
 /// What `RUN` runs.
@@ -194,6 +241,14 @@ pub struct Copy {
     pub chown: Option<String>,
     /// Octal mode for all files.
     pub chmod: Option<String>,
+    /// Files go into a layer that knows nothing of those beneath: `--link`.
+    pub link: bool,
+    /// Sources keep the directories that they are in: `--parents`.
+    pub parents: bool,
+    /// Patterns of what is left out: `--exclude`.
+    pub exclude: Vec<String>,
+    /// Whether `ADD` unpacks archives: by default those of the context.
+    pub unpack: Option<bool>,
 }
 
 /// What is copied.

@@ -44,9 +44,21 @@ impl Ignore {
 
     /// Whether the file at `path`, relative to the top of the context, is left out.
     pub fn is_ignored(&self, path: &str) -> bool {
+        let mut above = vec![false; self.rules.len()];
         let mut ignored = false;
-        for rule in &self.rules {
-            if rule.exception == ignored && rule.matches(path) {
+        for end in path.match_indices('/').map(|(at, _)| at).chain([path.len()]) {
+            ignored = self.look(&path[..end], &mut above);
+        }
+        ignored
+    }
+
+    /// Whether a path is left out, given which rules match the directory it is in; then says which match it. A rule
+    /// that could change nothing for the directory is not known to match it, even if it does.
+    fn look(&self, path: &str, above: &mut [bool]) -> bool {
+        let mut ignored = false;
+        for (rule, matches) in self.rules.iter().zip(above) {
+            *matches = *matches || (rule.exception == ignored && rule.pattern.matches(path));
+            if *matches {
                 ignored = !rule.exception;
             }
         }
@@ -80,12 +92,6 @@ impl Rule {
         let relative = clean.strip_prefix('/').filter(|rest| !rest.is_empty()).unwrap_or(&clean);
         Ok(Some(Self { pattern: Pattern::for_ignore(relative)?, exception }))
     }
-
-    /// Whether it matches the path or a directory above it.
-    fn matches(&self, path: &str) -> bool {
-        self.pattern.matches(path)
-            || path.match_indices('/').any(|(end, _)| self.pattern.matches(&path[..end]))
-    }
 }
 
 #[cfg(test)]
@@ -116,6 +122,9 @@ mod tests {
             ("docs\n!docs/a.md", "docs/a.md", false),
             ("docs\n!docs/a.md", "docs/b.md", true),
             ("**/*.o", "a/b/c.o", true),
+            ("**/a\n!dir", "dir/a", true),
+            ("dir/*\n!d?r", "dir/a", true),
+            ("*\n!dir", "dir/a", false),
             ("**", "a/b", true),
             ("*/tmp*", "a/tmp1", true),
             ("*/tmp*", "tmp1", false),

@@ -27,12 +27,12 @@ pub use clean::clean_path;
 pub use error::{DockerfileError, Problem};
 pub use expand::{ExpandError, expand_text, expand_word, expand_words};
 pub use file::{
-    Argument, Command, CommandLine, Copy, Directives, Dockerfile, Healthcheck, Instruction, Run, RunCommand,
-    Source, Stage, Warning,
+    Argument, Command, CommandLine, Copy, Directives, Dockerfile, Healthcheck, Instruction, Mount, MountKind,
+    Run, RunCommand, Source, Stage, Warning,
 };
 pub use heredoc::Heredoc;
 pub use ignore::{Ignore, IgnoreError};
-pub use parse::parse;
+pub use parse::{parse, parse_trigger};
 pub use pattern::{Pattern, PatternError};
 pub use remote::is_remote;
-pub use scope::{Globals, Platform, Scope, is_proxy_argument};
+pub use scope::{Arguments, Globals, Platform, Scope, is_proxy_argument};

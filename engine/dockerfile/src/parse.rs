@@ -1,17 +1,18 @@
 //! From logical lines to instructions.
 
 mod arguments;
+mod copies;
 mod flags;
+mod mounts;
 
 use arguments::{command_line, json_strings, pairs, text};
 use flags::Flags;
 
 use crate::file::{
-    Argument, Command, CommandLine, Copy, Dockerfile, Healthcheck, Instruction, Run, RunCommand, Source,
-    Stage, Warning,
+    Argument, Command, CommandLine, Dockerfile, Healthcheck, Instruction, Run, RunCommand, Stage, Warning,
 };
 use crate::lines::{self, Line};
-use crate::{DockerfileError, Heredoc, Pattern, Problem, words};
+use crate::{DockerfileError, Heredoc, Problem, words};
 
 /// All instructions, for suggestions.
 const INSTRUCTIONS: [&str; 18] = [
@@ -53,6 +54,27 @@ pub fn parse(text: &str) -> Result<Dockerfile, DockerfileError> {
     Ok(Dockerfile { directives, globals, stages, warnings })
 }
 
+/// Reads one instruction that an image has for builds on top of it, at the line of the `FROM` that brings it.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_trigger(text: &str, line: usize) -> Result<Instruction, DockerfileError> {
+    let (_, lines, _) = lines::read(text)?;
+    let mut parser = Parser { escape: '\\', globals: Vec::new(), stages: Vec::new(), warnings: Vec::new() };
+    let Some(read) = lines.into_iter().next() else { return Err(Problem::Empty.at(line)) };
+    let (word, rest) = words::first(&read.text);
+    let name = known(word).map_err(|problem| problem.at(line))?;
+    let command = parser.command(name, rest, &read).map_err(|problem| problem.at(line))?;
+    Ok(Instruction { line, text: read.text, command })
+}
+
+fn known(word: &str) -> Result<&'static str, Problem> {
+    let found = INSTRUCTIONS.iter().find(|name| name.eq_ignore_ascii_case(word));
+    found
+        .copied()
+        .ok_or_else(|| Problem::UnknownInstruction { word: shortened(word), similar: similar(word) })
+}
+
 struct Parser {
     escape: char,
     globals: Vec<(usize, Argument)>,
@@ -63,10 +85,7 @@ struct Parser {
 impl Parser {
     fn take(&mut self, line: Line) -> Result<(), Problem> {
         let (word, rest) = words::first(&line.text);
-        let name = *INSTRUCTIONS
-            .iter()
-            .find(|name| name.eq_ignore_ascii_case(word))
-            .ok_or_else(|| Problem::UnknownInstruction { word: shortened(word), similar: similar(word) })?;
+        let name = known(word)?;
         if name == "FROM" {
             return self.begin_stage(&line, rest);
         }
@@ -138,12 +157,7 @@ impl Parser {
             "VOLUME" => Command::Volume(volumes(rest)?),
             "SHELL" => Command::Shell(shell(rest)?),
             "HEALTHCHECK" => Command::Healthcheck(self.healthcheck(rest, line)?),
-            _ => {
-                return Err(Problem::Unsupported {
-                    what: name.to_owned(),
-                    instead: "put the instruction into the Dockerfile of the image that is built on this one",
-                });
-            }
+            _ => Command::OnBuild(Self::trigger(rest)?),
         })
     }
 
@@ -192,7 +206,8 @@ impl Parser {
                 });
             }
         };
-        flags.refuse("mount", "copy what the command needs with COPY, and remove it in a later stage")?;
+        let mounts =
+            flags.take_all("mount")?.iter().map(|text| mounts::mount(text)).collect::<Result<_, _>>()?;
         flags.refuse("security", "builds run with the capabilities of an ordinary container")?;
         flags.refuse("device", "use devices in the container, not in the build")?;
         flags.finish()?;
@@ -214,47 +229,21 @@ impl Parser {
             CommandLine::Exec(arguments) => RunCommand::Exec(arguments),
             CommandLine::Shell(text) => with_heredocs(text, &line.heredocs),
         };
-        Ok(Run { command, network })
+        Ok(Run { command, network, mounts })
     }
 
-    fn copy(&self, instruction: &'static str, rest: &str, line: &Line) -> Result<Copy, Problem> {
-        let (mut flags, rest) = Flags::read(instruction, rest, self.escape);
-        let from = if instruction == "COPY" { flags.take("from")? } else { None };
-        let chown = flags.take("chown")?;
-        let chmod = flags.take("chmod")?;
-        // Layers are stacked the same with and without it; it only tells Docker when a layer can be reused.
-        flags.take_switch("link");
-        for flag in ["parents", "exclude", "checksum", "unpack", "keep-git-dir"] {
-            flags.refuse(flag, "copy the files one by one, or leave files out with .dockerignore")?;
+    /// The instruction of `ONBUILD`, which is read again when it is due.
+    fn trigger(rest: &str) -> Result<String, Problem> {
+        let (word, _) = words::first(rest);
+        let name = word.to_ascii_uppercase();
+        if matches!(name.as_str(), "" | "ONBUILD" | "FROM" | "MAINTAINER") {
+            return Err(Problem::Arguments {
+                instruction: "ONBUILD",
+                needs: "needs another instruction than ONBUILD, FROM and MAINTAINER",
+                usage: "ONBUILD RUN command",
+            });
         }
-        flags.finish()?;
-        let mut paths = match json_strings(instruction, rest)? {
-            Some(paths) => paths,
-            None => rest.split_whitespace().map(str::to_owned).collect(),
-        };
-        let destination = paths.pop().filter(|_| !paths.is_empty()).ok_or(Problem::Arguments {
-            instruction,
-            needs: "needs at least one source and a destination",
-            usage: "COPY source destination",
-        })?;
-        let mut heredocs = line.heredocs.iter();
-        let sources = paths.into_iter().map(|path| source(path, &mut heredocs)).collect::<Result<_, _>>()?;
-        Ok(Copy { sources, destination, from, chown, chmod })
-    }
-
-    fn add(&self, rest: &str, line: &Line) -> Result<Copy, Problem> {
-        let copy = self.copy("ADD", rest, line)?;
-        for source in &copy.sources {
-            if let Source::Path(path) = source
-                && crate::is_remote(path)
-            {
-                return Err(Problem::Unsupported {
-                    what: format!("ADD of `{}`", shortened(path)),
-                    instead: "fetch it with RUN, or put the file into the build context and COPY it",
-                });
-            }
-        }
-        Ok(copy)
+        Ok(rest.to_owned())
     }
 
     fn healthcheck(&mut self, rest: &str, line: &Line) -> Result<Healthcheck, Problem> {
@@ -297,19 +286,6 @@ fn stage_name(name: &str) -> Result<String, Problem> {
     let valid = lower.starts_with(|char: char| char.is_ascii_lowercase())
         && lower.chars().all(|char| char.is_ascii_alphanumeric() || matches!(char, '-' | '_' | '.'));
     if valid { Ok(lower) } else { Err(Problem::StageName { name: shortened(name) }) }
-}
-
-fn source<'a>(path: String, heredocs: &mut impl Iterator<Item = &'a Heredoc>) -> Result<Source, Problem> {
-    if Heredoc::begin(&path).is_some()
-        && let Some(heredoc) = heredocs.next()
-    {
-        return Ok(Source::Inline(heredoc.clone()));
-    }
-    // Without variables a wildcard can be judged now.
-    if !path.contains('$') && Pattern::is_wild(&path) {
-        Pattern::for_copy(&path).map_err(Problem::Pattern)?;
-    }
-    Ok(Source::Path(path))
 }
 
 /// A heredoc alone is a script; with other words it is up to the shell.

@@ -163,6 +163,9 @@ impl<'a> Compiler<'a> {
             }
             let low = self.member()?;
             let high = if self.chars.next_if_eq(&'-').is_some() { self.member()? } else { low };
+            if high < low {
+                return Err(self.error("has a range that ends before it begins"));
+            }
             ranges.push((low, high));
         }
     }

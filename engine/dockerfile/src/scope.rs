@@ -110,18 +110,27 @@ fn owned((name, value): (&String, &String)) -> (String, String) {
     (name.clone(), value.clone())
 }
 
-/// The variables of one stage at one instruction. `ENV` beats `ARG`.
+/// The arguments that were declared, with their values and whether an `ENV` of the same name hides them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Arguments(BTreeMap<String, (String, bool)>);
+
+/// The variables of one stage at one instruction. Of an `ENV` and an `ARG` with one name, the later is seen.
 #[derive(Debug, Clone)]
 pub struct Scope<'a> {
     globals: &'a Globals,
-    arguments: BTreeMap<String, String>,
+    arguments: Arguments,
     environment: Vec<(String, String)>,
 }
 
 impl<'a> Scope<'a> {
-    /// The scope of a stage at its beginning: the environment of its base, and no argument.
-    pub fn new(globals: &'a Globals, environment: Vec<(String, String)>) -> Self {
-        Self { globals, arguments: BTreeMap::new(), environment }
+    /// The scope of a stage at its beginning: the environment of its base, and the arguments if that is a stage.
+    pub fn new(globals: &'a Globals, environment: Vec<(String, String)>, arguments: Arguments) -> Self {
+        Self { globals, arguments, environment }
+    }
+
+    /// The arguments, for stages on this one.
+    pub fn into_arguments(self) -> Arguments {
+        self.arguments
     }
 
     /// `ARG`: the build's value, else the default, else that of the argument above the first stage.
@@ -136,13 +145,16 @@ impl<'a> Scope<'a> {
             (None, None) => self.globals.values.get(&name).cloned(),
         };
         if let Some(value) = value {
-            self.arguments.insert(name, value);
+            self.arguments.0.insert(name, (value, false));
         }
         Ok(())
     }
 
     /// `ENV`: sets a variable to a value that is expanded already.
     pub fn set(&mut self, name: &str, value: &str) {
+        if let Some((_, hidden)) = self.arguments.0.get_mut(name) {
+            *hidden = true;
+        }
         match self.environment.iter_mut().find(|(own, _)| own == name) {
             Some((_, old)) => value.clone_into(old),
             None => self.environment.push((name.to_owned(), value.to_owned())),
@@ -151,8 +163,9 @@ impl<'a> Scope<'a> {
 
     /// The value of a variable.
     pub fn get(&self, name: &str) -> Option<String> {
-        let of_environment = self.environment.iter().find(|(own, _)| own == name).map(|(_, value)| value);
-        of_environment.or_else(|| self.arguments.get(name)).cloned()
+        let of_build = self.arguments.0.get(name).filter(|(_, hidden)| !hidden).map(|(value, _)| value);
+        let of_image = || self.environment.iter().find(|(own, _)| own == name).map(|(_, value)| value);
+        of_build.or_else(of_image).cloned()
     }
 
     /// Puts variables into one word.
@@ -184,12 +197,10 @@ impl<'a> Scope<'a> {
         &self.environment
     }
 
-    /// The arguments in scope that no `ENV` hides, by name: with the environment, what `RUN` depends on.
+    /// The arguments in scope that no later `ENV` hides, by name: with the environment, what `RUN` depends on.
     pub fn arguments(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.arguments
-            .iter()
-            .filter(|(name, _)| !self.environment.iter().any(|(own, _)| own == *name))
-            .map(|(name, value)| (name.as_str(), value.as_str()))
+        let seen = self.arguments.0.iter().filter(|(_, (_, hidden))| !hidden);
+        seen.map(|(name, (value, _))| (name.as_str(), value.as_str()))
     }
 
     /// The proxy arguments that the build gives and that this stage does not declare: `RUN` gets them, but nothing
@@ -222,7 +233,7 @@ mod tests {
     fn a_stage_sees_a_global_argument_only_after_declaring_it() {
         let globals = globals("ARG A=1\nARG B=$A-2\nFROM x:$B", &[]);
         assert_eq!(globals.expand("x:$B").unwrap(), "x:1-2");
-        let mut scope = Scope::new(&globals, vec![]);
+        let mut scope = Scope::new(&globals, vec![], Arguments::default());
         assert_eq!(scope.get("B"), None);
         scope.declare(&argument("B", None)).unwrap();
         assert_eq!(scope.get("B").as_deref(), Some("1-2"));
@@ -231,7 +242,7 @@ mod tests {
     #[test]
     fn the_builds_value_beats_the_default_which_beats_the_global_one() {
         let globals = globals("ARG A=global\nARG B=global\nFROM x", &[("A", "given"), ("C", "given")]);
-        let mut scope = Scope::new(&globals, vec![]);
+        let mut scope = Scope::new(&globals, vec![], Arguments::default());
         for name in ["A", "B", "C", "D"] {
             scope.declare(&argument(name, Some("default"))).unwrap();
         }
@@ -241,11 +252,12 @@ mod tests {
     }
 
     #[test]
-    fn env_beats_arg_whatever_their_order() {
+    fn the_later_of_env_and_arg_is_seen() {
         let globals = globals("FROM x", &[("A", "given")]);
-        let mut scope = Scope::new(&globals, vec![("A".into(), "base".into())]);
-        scope.declare(&argument("A", Some("default"))).unwrap();
+        let mut scope = Scope::new(&globals, vec![("A".into(), "base".into())], Arguments::default());
         assert_eq!(scope.get("A").as_deref(), Some("base"));
+        scope.declare(&argument("A", Some("default"))).unwrap();
+        assert_eq!(scope.get("A").as_deref(), Some("given"));
         scope.set("A", "env");
         assert_eq!(scope.get("A").as_deref(), Some("env"));
         assert_eq!(scope.arguments().count(), 0);
@@ -255,7 +267,7 @@ mod tests {
     fn platform_arguments_are_global() {
         let globals = globals("FROM x", &[]);
         assert_eq!(globals.expand("$TARGETPLATFORM $BUILDARCH").unwrap(), "linux/arm/v7 arm");
-        let mut scope = Scope::new(&globals, vec![]);
+        let mut scope = Scope::new(&globals, vec![], Arguments::default());
         assert_eq!(scope.get("TARGETARCH"), None);
         scope.declare(&argument("TARGETARCH", None)).unwrap();
         assert_eq!(scope.get("TARGETARCH").as_deref(), Some("arm"));
@@ -264,7 +276,7 @@ mod tests {
     #[test]
     fn proxies_reach_run_without_a_declaration() {
         let globals = globals("FROM x", &[("HTTP_PROXY", "p"), ("A", "a")]);
-        let mut scope = Scope::new(&globals, vec![]);
+        let mut scope = Scope::new(&globals, vec![], Arguments::default());
         assert_eq!(scope.proxies().collect::<Vec<_>>(), [("HTTP_PROXY", "p")]);
         scope.declare(&argument("HTTP_PROXY", None)).unwrap();
         assert_eq!(scope.proxies().count(), 0);

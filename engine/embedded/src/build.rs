@@ -1,13 +1,15 @@
 //! Building images: what the builder needs of an engine.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufRead as _, BufReader, Read, Write as _};
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::sync::{Arc, mpsc};
 
-use homeostat_build::{BuildOptions, Reporter, RunError, RunStep, StepRunner, Stream};
-use homeostat_monitor::{Network, Process, StepNetwork, StepRequest};
+use homeostat_build::{
+    BuildError, BuildOptions, Reporter, RunError, RunStep, StepError, StepMount, StepRunner, Stream,
+};
+use homeostat_monitor::{Mount, MountSource, Network, Process, StepNetwork, StepRequest};
 use homeostat_reconciler::ports::{BuildRequest, Progress};
 use tokio::sync::mpsc as news;
 
@@ -27,8 +29,29 @@ const LINE_LIMIT: u64 = 64 << 10;
 const LINES_AHEAD: usize = 128;
 
 impl Inner {
-    /// Builds an image, and tells how it goes on.
+    /// Builds an image, pulls what it begins with or copies from, and tells how it goes on.
     pub(crate) async fn build_image(
+        self: &Arc<Self>,
+        request: &BuildRequest,
+        progress: &dyn Progress,
+    ) -> Result<String, EmbeddedError> {
+        let mut pulled = BTreeSet::new();
+        loop {
+            let (reference, source) = match self.build_once(request, progress).await {
+                Err(EmbeddedError::Build { reference, source }) => (reference, source),
+                done => return done,
+            };
+            // What was done up to there comes out of the cache when it begins again.
+            match missing_image(&source) {
+                Some(missing) if pulled.insert(missing.to_owned()) => {
+                    self.pull_image(missing, progress).await?;
+                }
+                _ => return Err(EmbeddedError::Build { reference, source }),
+            }
+        }
+    }
+
+    async fn build_once(
         self: &Arc<Self>,
         request: &BuildRequest,
         progress: &dyn Progress,
@@ -66,6 +89,17 @@ impl Inner {
             Ok(outcome) => Ok(outcome.id.to_string()),
             Err(source) => Err(EmbeddedError::Build { reference, source: Box::new(source) }),
         }
+    }
+}
+
+/// The image that a build failed for, because it is not here.
+fn missing_image(error: &BuildError) -> Option<&str> {
+    match error {
+        BuildError::Step { source, .. } => match &**source {
+            StepError::NoImage { reference } => Some(reference),
+            _ => None,
+        },
+        _ => None,
     }
 }
 
@@ -144,7 +178,7 @@ impl Steps {
             parent: std::process::id(),
             rootfs: step.rootfs.clone(),
             process: process(step),
-            mounts: Vec::new(),
+            mounts: step.mounts.iter().map(mount).collect(),
             network,
             dns: name_servers(&names),
             cgroup: self.instance.cgroup(&id),
@@ -152,6 +186,14 @@ impl Steps {
             id,
         })
     }
+}
+
+fn mount(mount: &StepMount) -> Mount {
+    let source = match &mount.source {
+        homeostat_build::MountSource::Directory(path) => MountSource::Volume(path.clone()),
+        homeostat_build::MountSource::Memory => MountSource::Tmpfs,
+    };
+    Mount { source, target: mount.target.clone(), read_only: mount.read_only }
 }
 
 fn process(step: &RunStep) -> Process {

@@ -15,6 +15,7 @@ use homeostat_monitor::cgroup::Cgroup;
 use homeostat_monitor::{ProcessIdentity, RunState};
 use homeostat_reconciler::ports::EngineEvent;
 use homeostat_reconciler::{PortError, ResourceKey, chain};
+use homeostat_registry::{Registries, RegistryConfig};
 use tokio::sync::broadcast;
 
 use crate::EmbeddedError;
@@ -41,6 +42,8 @@ pub struct EmbeddedConfig {
     /// The program that is run as `PROGRAM monitor ...`, which calls [`homeostat_monitor::main`]. Usually
     /// `/proc/self/exe`.
     pub program: PathBuf,
+    /// How registries are reached.
+    pub registries: RegistryConfig,
 }
 
 /// Containers run by homeostat itself, without a daemon. Clones share one engine.
@@ -62,6 +65,7 @@ pub(crate) struct Inner {
     pub(crate) layout: Layout,
     pub(crate) instance: Instance,
     pub(crate) images: ImageStore,
+    pub(crate) registries: Registries,
     pub(crate) networks: Networks,
     pub(crate) events: broadcast::Sender<EngineEvent>,
     containers: Mutex<BTreeMap<ResourceKey, Arc<Container>>>,
@@ -115,6 +119,7 @@ impl Inner {
         let inner = Self {
             program: Arc::new(Program::open(&config.program)?),
             images: ImageStore::open(layout.images())?,
+            registries: Registries::new(config.registries.clone()),
             networks: Networks::load(&layout, &instance)?,
             events,
             containers: Mutex::default(),

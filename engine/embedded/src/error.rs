@@ -12,6 +12,7 @@ use homeostat_monitor::cgroup::CgroupError;
 use homeostat_monitor::{Failure, FailureKind};
 use homeostat_network::{NetworkError, NoFreeAddress, NoFreeSubnet, RulesError, SubnetError};
 use homeostat_reconciler::{ErrorKind, PortError, ResourceKey};
+use homeostat_registry::RegistryError;
 
 /// The embedded engine could not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -179,6 +180,14 @@ pub enum EmbeddedError {
         /// What the kernel answered.
         source: io::Error,
     },
+    /// An image cannot be pulled.
+    #[error("image {reference} cannot be pulled")]
+    Pull {
+        /// The image's reference.
+        reference: String,
+        /// Why.
+        source: Box<RegistryError>,
+    },
     /// A build failed.
     #[error("cannot build the image {reference}")]
     Build {
@@ -198,6 +207,7 @@ impl EmbeddedError {
         match self {
             Self::Start(failure) => failure_kind(failure.kind),
             Self::Build { source, .. } => source.kind(),
+            Self::Pull { source, .. } => source.kind(),
             Self::Network(error) => error.kind(),
             Self::Rules(error) => error.kind(),
             Self::Locked(_)
@@ -240,13 +250,14 @@ impl EmbeddedError {
         let hint = match self {
             Self::Start(failure) => return failure.hint.clone(),
             Self::Build { source, .. } => return source.hint(),
+            Self::Pull { source, .. } => return source.hint(),
             Self::Network(error) => error.hint()?,
             Self::Rules(error) => error.hint()?,
             Self::NoFreeAddress(error) => error.hint(),
             Self::NoFreeSubnet(error) => error.hint(),
             Self::Locked(_) => "stop the process that holds it, or choose another --data-dir",
             Self::NoImage(_) => {
-                "the embedded engine does not pull from registries yet: build it, with `[image.NAME] build = { context = \"DIR\" }` in the spec"
+                "pull it, or build it, with `[image.NAME] build = { context = \"DIR\" }` in the spec"
             }
             Self::NoHostPath { .. } => {
                 "create it, or use a named volume, which is created when it is missing"
@@ -292,6 +303,7 @@ impl From<EmbeddedError> for PortError {
             EmbeddedError::Overlay(source) => port.caused_by(source),
             EmbeddedError::Start(source) => port.caused_by(source),
             EmbeddedError::Build { source, .. } => port.caused_by(source),
+            EmbeddedError::Pull { source, .. } => port.caused_by(source),
             _ => port,
         }
     }

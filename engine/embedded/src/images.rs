@@ -5,16 +5,23 @@ use std::time::Duration;
 
 use homeostat_image::{Digest, Needs, Prune, Unused};
 use homeostat_reconciler::ResourceKey;
+use homeostat_reconciler::ports::Progress;
 
 use crate::EmbeddedError;
 use crate::engine::Inner;
 
 impl Inner {
-    /// The image with this reference, which must be here.
-    pub(crate) fn pull_image(&self, reference: &str) -> Result<String, EmbeddedError> {
-        match self.images.find(reference)? {
-            Some(image) => Ok(image.id.to_string()),
-            None => Err(EmbeddedError::NoImage(reference.to_owned())),
+    /// Brings an image here from its registry.
+    pub(crate) async fn pull_image(
+        &self,
+        reference: &str,
+        progress: &dyn Progress,
+    ) -> Result<String, EmbeddedError> {
+        match self.registries.pull(&self.images, reference, progress).await {
+            Ok(id) => Ok(id.to_string()),
+            Err(source) => {
+                Err(EmbeddedError::Pull { reference: reference.to_owned(), source: Box::new(source) })
+            }
         }
     }
 

@@ -41,6 +41,7 @@ mod volumes;
 
 pub use engine::{Embedded, EmbeddedConfig};
 pub use error::EmbeddedError;
+pub use homeostat_registry::{HostConfig, RegistryConfig};
 pub use instance::instance_name;
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use homeostat_reconciler::ports::{
     BuildRequest, ContainerRequest, Engine, EngineEvent, EngineInfo, ExecOutcome, ExecRequest, LogLine,
     LogQuery, Progress, PruneRequest, Pruned, Usage,
 };
-use homeostat_reconciler::{ErrorKind, Observed, ObservedContainer, PortError, ResourceKey};
+use homeostat_reconciler::{ErrorKind, ForeignContainer, Observed, PortError, ResourceKey};
 use homeostat_spec::{LogRotation, Network, Resources, Volume};
 use tokio::sync::broadcast::error::RecvError;
 
@@ -43,7 +43,7 @@ impl Engine for Embedded {
     async fn find_foreign(
         &self,
         _names: &BTreeSet<String>,
-    ) -> Result<BTreeMap<String, ObservedContainer>, PortError> {
+    ) -> Result<BTreeMap<String, ForeignContainer>, PortError> {
         // Homeostat created whatever runs here.
         Ok(BTreeMap::new())
     }
@@ -74,9 +74,8 @@ impl Engine for Embedded {
         Ok(self.inner.build_image(request, progress).await?)
     }
 
-    async fn pull_image(&self, reference: &str, _progress: &dyn Progress) -> Result<String, PortError> {
-        let reference = reference.to_owned();
-        self.call(move |inner| inner.pull_image(&reference)).await
+    async fn pull_image(&self, reference: &str, progress: &dyn Progress) -> Result<String, PortError> {
+        Ok(self.inner.pull_image(reference, progress).await?)
     }
 
     async fn remove_image(&self, reference: &str) -> Result<(), PortError> {

@@ -54,6 +54,8 @@ impl ImageStore {
         let id = digest(manifest.config().digest().as_ref())?;
         let (config, config_size): (ImageConfiguration, _) =
             self.read_document(&id, "image configuration")?;
+        let (docker, _): (crate::docker::Document, _) = self.read_document(&id, "image configuration")?;
+        let docker = docker.config.unwrap_or_default();
         let diff_ids = config.rootfs().diff_ids();
         if diff_ids.len() != manifest.layers().len() {
             return Err(invalid("it has another number of layers than its configuration".into()));
@@ -69,7 +71,15 @@ impl ImageStore {
         }
         let size =
             layers.iter().fold(manifest_size + config_size, |sum, layer| sum.saturating_add(layer.size));
-        Ok(Image { id, manifest: manifest_digest.clone(), references: Vec::new(), config, layers, size })
+        Ok(Image {
+            id,
+            manifest: manifest_digest.clone(),
+            references: Vec::new(),
+            config,
+            docker,
+            layers,
+            size,
+        })
     }
 
     fn read_document<T: DeserializeOwned>(

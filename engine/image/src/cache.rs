@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use fs_err as fs;
-use homeostat_files::mark_used;
+use homeostat_files::{Permissions, Root, mark_used};
 use serde::{Deserialize, Serialize};
 
 use crate::image::Layer;
@@ -50,6 +50,31 @@ impl ImageStore {
         fs::write(&path, serde_json::to_vec(entry)?)?;
         fs::rename(&path, self.cache_path(key))?;
         Ok(())
+    }
+
+    /// A directory that build steps keep from build to build under this name, and whether it is new. A step that is
+    /// cut off leaves in it what it leaves.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn cache_directory(
+        &self,
+        name: &str,
+        permissions: Permissions,
+    ) -> Result<(PathBuf, bool), StoreError> {
+        let digest = Digest::of(name.as_bytes());
+        self.state().usage.touch(&digest);
+        let mounts = Root::open(self.directory().join("mounts"))?;
+        let entry = mounts.entry(digest.hex())?;
+        let is_new = entry.metadata()?.is_none();
+        if is_new {
+            entry.create_directory(permissions)?;
+        }
+        let path = self.directory().join("mounts").join(digest.hex());
+        if let Err(error) = mark_used(&path) {
+            tracing::debug!(error = %chain(&error), "cannot note the use of a cache");
+        }
+        Ok((path, is_new))
     }
 
     /// Keys hold whatever the builder puts into them: their digest is a safe name.

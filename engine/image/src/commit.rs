@@ -1,6 +1,6 @@
 //! Making images.
 
-use std::path::PathBuf;
+use std::io::Read as _;
 
 use fs_err as fs;
 use homeostat_files::{sync_directory, sync_file_system};
@@ -9,20 +9,21 @@ use oci_spec::image::{
     Sha256Digest,
 };
 
+use crate::compression::Compression;
 use crate::document::canonical_json;
 use crate::image::Layer;
 use crate::open::completion;
-use crate::store::LayerState;
-use crate::{Digest, ImageStore, StoreError};
+use crate::store::{LayerState, PendingBlob};
+use crate::{Digest, DockerConfig, ImageStore, StoreError};
 
 /// A configuration or manifest to be stored.
-struct Document {
-    digest: Digest,
-    text: Vec<u8>,
+pub(crate) struct Document {
+    pub(crate) digest: Digest,
+    pub(crate) text: Vec<u8>,
 }
 
 impl Document {
-    fn new(text: Vec<u8>) -> Self {
+    pub(crate) fn new(text: Vec<u8>) -> Self {
         Self { digest: Digest::of(&text), text }
     }
 }
@@ -40,7 +41,21 @@ impl ImageStore {
     /// [`StoreError::LayerMissing`] when a layer is not in the store.
     pub fn commit_image(
         &self,
+        config: ImageConfiguration,
+        layers: &[Layer],
+        reference: Option<&str>,
+    ) -> Result<Digest, StoreError> {
+        self.commit_docker_image(config, &DockerConfig::default(), layers, reference)
+    }
+
+    /// [`ImageStore::commit_image`] with what Docker adds to a configuration.
+    ///
+    /// # Errors
+    /// As [`ImageStore::commit_image`].
+    pub fn commit_docker_image(
+        &self,
         mut config: ImageConfiguration,
+        docker: &DockerConfig,
         layers: &[Layer],
         reference: Option<&str>,
     ) -> Result<Digest, StoreError> {
@@ -54,8 +69,10 @@ impl ImageStore {
         let diff_ids: Vec<String> = layers.iter().map(|layer| layer.diff_id.to_string()).collect();
         config
             .set_rootfs(RootFsBuilder::default().typ("layers").diff_ids(diff_ids).build().map_err(invalid)?);
+        let mut config = serde_json::to_value(&config)?;
+        docker.add_to(&mut config)?;
         let config = Document::new(canonical_json(&config)?);
-        let manifest = Document::new(manifest(&config, layers)?);
+        let manifest = Document::new(self.manifest(&config, layers)?);
         for document in [&config, &manifest] {
             self.state().usage.touch(&document.digest);
         }
@@ -76,7 +93,7 @@ impl ImageStore {
 
     /// Layers first, then their completion and the documents that name them: at no moment does anything on disk promise
     /// what is not there. Two syncfs, whatever the number of layers and files.
-    fn settle_with(&self, documents: &[&Document]) -> Result<(), StoreError> {
+    pub(crate) fn settle_with(&self, documents: &[&Document]) -> Result<(), StoreError> {
         let _settling = self.settling();
         let missing: Vec<_> = documents.iter().filter(|document| !self.is_stored(document)).collect();
         let pending = self.pending();
@@ -114,20 +131,20 @@ impl ImageStore {
 
     /// Moves the blob of a layer, whose files are on disk, to the others, and marks it complete. Says whether the layer
     /// is still there: it may have been pruned meanwhile.
-    fn complete(&self, diff_id: &Digest, blob: &PathBuf) -> Result<bool, StoreError> {
+    fn complete(&self, diff_id: &Digest, blob: &PendingBlob) -> Result<bool, StoreError> {
         let state = self.state();
         if state.layers.get(diff_id) != Some(&LayerState::Pending(blob.clone())) {
             return Ok(false);
         }
         // Already moved by an attempt that failed later.
-        if blob.exists() {
-            fs::rename(blob, self.blob_path(diff_id))?;
+        if blob.path.exists() {
+            fs::rename(&blob.path, self.blob_path(&blob.digest))?;
         }
         fs::write(self.layer_path(diff_id).join("complete"), completion(diff_id))?;
         Ok(true)
     }
 
-    fn pending(&self) -> Vec<(Digest, PathBuf)> {
+    fn pending(&self) -> Vec<(Digest, PendingBlob)> {
         let state = self.state();
         let pending = |(diff_id, layer): (&Digest, &LayerState)| match layer {
             LayerState::Pending(blob) => Some((diff_id.clone(), blob.clone())),
@@ -139,28 +156,42 @@ impl ImageStore {
     fn is_stored(&self, document: &Document) -> bool {
         fs::read(self.blob_path(&document.digest)).is_ok_and(|text| text == document.text)
     }
-}
+    fn manifest(&self, config: &Document, layers: &[Layer]) -> Result<Vec<u8>, StoreError> {
+        let descriptor = |media_type, digest: &Digest, size| {
+            let digest: Sha256Digest = digest.hex().parse().expect("a digest of ours is a sha256 digest");
+            Descriptor::new(media_type, size, digest)
+        };
+        let mut descriptors = Vec::new();
+        for layer in layers {
+            descriptors.push(descriptor(self.media_type(layer)?, &layer.digest, layer.size));
+        }
+        let manifest = ImageManifestBuilder::default()
+            .schema_version(SCHEMA_VERSION)
+            .media_type(MediaType::ImageManifest)
+            .config(descriptor(MediaType::ImageConfig, &config.digest, config.text.len() as u64))
+            .layers(descriptors)
+            .build()
+            .map_err(invalid)?;
+        Ok(canonical_json(&manifest)?)
+    }
 
-fn manifest(config: &Document, layers: &[Layer]) -> Result<Vec<u8>, StoreError> {
-    let descriptor = |media_type, digest: &Digest, size| {
-        let digest: Sha256Digest = digest.hex().parse().expect("a digest of ours is a sha256 digest");
-        Descriptor::new(media_type, size, digest)
-    };
-    let layers: Vec<_> =
-        layers.iter().map(|layer| descriptor(media_type(layer), &layer.digest, layer.size)).collect();
-    let manifest = ImageManifestBuilder::default()
-        .schema_version(SCHEMA_VERSION)
-        .media_type(MediaType::ImageManifest)
-        .config(descriptor(MediaType::ImageConfig, &config.digest, config.text.len() as u64))
-        .layers(layers)
-        .build()
-        .map_err(invalid)?;
-    Ok(canonical_json(&manifest)?)
-}
-
-/// A blob with another digest than the archive is a compressed one.
-fn media_type(layer: &Layer) -> MediaType {
-    if layer.digest == layer.diff_id { MediaType::ImageLayer } else { MediaType::ImageLayerGzip }
+    /// A blob with another digest than the archive is a compressed one.
+    fn media_type(&self, layer: &Layer) -> Result<MediaType, StoreError> {
+        if layer.digest == layer.diff_id {
+            return Ok(MediaType::ImageLayer);
+        }
+        let pending = match self.state().layers.get(&layer.diff_id) {
+            Some(LayerState::Pending(blob)) if blob.digest == layer.digest => Some(blob.path.clone()),
+            _ => None,
+        };
+        let blob = match pending {
+            Some(path) => fs::File::open(path)?,
+            None => self.open_blob(&layer.digest)?,
+        };
+        let mut start = Vec::new();
+        blob.take(Compression::MAGIC).read_to_end(&mut start)?;
+        Ok(Compression::of(&start).media_type())
+    }
 }
 
 fn invalid(source: oci_spec::OciSpecError) -> StoreError {

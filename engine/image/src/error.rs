@@ -142,6 +142,22 @@ pub enum StoreError {
         /// The digest of its uncompressed archive.
         diff_id: Digest,
     },
+    /// A blob did not come whole. What has come stays for the next attempt.
+    #[error("blob {digest} has not come whole")]
+    Download {
+        /// Its digest.
+        digest: Digest,
+        /// Why the rest did not come.
+        source: io::Error,
+    },
+    /// Another blob came than was announced.
+    #[error("what came as blob {expected} is larger, or has the digest {actual}")]
+    WrongBlob {
+        /// What was announced.
+        expected: Digest,
+        /// What came.
+        actual: Digest,
+    },
     /// A layer came with other content than announced.
     #[error("the layer has the digest {actual}, not {expected}")]
     WrongDigest {

@@ -167,6 +167,26 @@ impl ImageStore {
             garbage.pruned.cache.push(PrunedCacheEntry { key, used, bytes: 0 });
             garbage.cache_files.push(path);
         }
+        self.stale_cache_directories(state, request, garbage)
+    }
+
+    fn stale_cache_directories(
+        &self,
+        state: &State,
+        request: &Prune,
+        garbage: &mut Garbage,
+    ) -> Result<(), StoreError> {
+        for file in fs::read_dir(self.directory().join("mounts"))? {
+            let path = file?.path();
+            let key = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let used = used(&path);
+            let unused = Duration::try_from(request.now.duration_since(used)).unwrap_or_default();
+            let is_protected = Digest::from_hex(&key).is_ok_and(|name| state.usage.is_protected(&name));
+            if unused >= request.keep_cache_for && !is_protected {
+                garbage.pruned.cache.push(PrunedCacheEntry { key, used, bytes: 0 });
+                garbage.cache_files.push(path);
+            }
+        }
         Ok(())
     }
 

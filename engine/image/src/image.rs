@@ -3,7 +3,7 @@
 use oci_spec::image::ImageConfiguration;
 use serde::{Deserialize, Serialize};
 
-use crate::Digest;
+use crate::{Digest, DockerConfig};
 
 /// An image of the store.
 #[derive(Debug, Clone)]
@@ -16,6 +16,8 @@ pub struct Image {
     pub references: Vec<String>,
     /// How to run it, and how it was made.
     pub config: ImageConfiguration,
+    /// What Docker adds to that.
+    pub docker: DockerConfig,
     /// Its layers, the base first.
     pub layers: Vec<Layer>,
     /// What its layers, configuration and manifest take in the store's blobs, in bytes.

@@ -13,6 +13,10 @@ use crate::{Digest, StoreError};
 const INDEX: &str = "index.json";
 const BACKUP: &str = "index.backup";
 
+/// What the registry called the image when it was pulled under this name: the digest of its manifest, or of the index
+/// that has one for each platform.
+const REGISTRY_DIGEST: &str = "io.homeostat.registry.digest";
+
 /// The manifest's media type of Docker's registry protocol, which other tools put into OCI layouts too.
 const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 
@@ -25,6 +29,14 @@ pub(crate) struct Index(ImageIndex);
 pub(crate) struct Entry {
     pub(crate) manifest: Digest,
     pub(crate) reference: Option<String>,
+}
+
+/// A name, and what it stood for in the registry.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PulledName<'a> {
+    pub(crate) manifest: &'a Digest,
+    pub(crate) reference: &'a str,
+    pub(crate) registry_digest: &'a Digest,
 }
 
 impl Index {
@@ -70,6 +82,12 @@ impl Index {
         self.0.manifests().iter().filter_map(entry).collect()
     }
 
+    /// Whether it says the same, in whatever order.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        let (ours, theirs) = (self.0.manifests(), other.0.manifests());
+        ours.len() == theirs.len() && ours.iter().all(|line| theirs.contains(line))
+    }
+
     /// The manifest that a reference names.
     pub(crate) fn manifest(&self, reference: &str) -> Option<Digest> {
         self.entries()
@@ -78,17 +96,43 @@ impl Index {
             .map(|entry| entry.manifest)
     }
 
+    /// What the registry called the image when it was pulled under this name.
+    pub(crate) fn registry_digest(&self, reference: &str) -> Option<Digest> {
+        let named = |line: &&Descriptor| {
+            entry(line).is_some_and(|entry| entry.reference.as_deref() == Some(reference))
+        };
+        let annotations = self.0.manifests().iter().find(named)?.annotations().as_ref()?;
+        annotations.get(REGISTRY_DIGEST)?.parse().ok()
+    }
+
     /// Gives a manifest a name, taking it from the one that has it. That one stays without a name if it has no other.
     pub(crate) fn put(&mut self, manifest: &Digest, size: u64, reference: Option<&str>) {
-        if let Some(reference) = reference {
-            self.take_name(reference);
-        } else if self.entries().iter().any(|entry| entry.manifest == *manifest) {
+        let known = self.0.manifests().iter().find(|line| is_of(line, manifest));
+        let media_type = known.map_or(MediaType::ImageManifest, |line| line.media_type().clone());
+        if reference.is_none() && known.is_some() {
             return;
         }
-        let nameless = Entry { manifest: manifest.clone(), reference: None };
+        self.insert(descriptor(media_type, manifest, size, reference));
+    }
+
+    /// [`Index::put`] of what came from a registry.
+    pub(crate) fn put_pulled(&mut self, media_type: MediaType, size: u64, pulled: &PulledName<'_>) {
+        let mut line = descriptor(media_type, pulled.manifest, size, Some(pulled.reference));
+        let mut annotations = line.annotations().clone().unwrap_or_default();
+        annotations.insert(REGISTRY_DIGEST.to_owned(), pulled.registry_digest.to_string());
+        line.set_annotations(Some(annotations));
+        self.insert(line);
+    }
+
+    fn insert(&mut self, line: Descriptor) {
+        let Some(new) = entry(&line) else { return };
+        if let Some(reference) = &new.reference {
+            self.take_name(reference);
+        }
+        let nameless = Entry { manifest: new.manifest, reference: None };
         self.edit(|manifests| {
             manifests.retain(|descriptor| entry(descriptor).as_ref() != Some(&nameless));
-            manifests.push(descriptor(manifest, size, reference));
+            manifests.push(line);
         });
     }
 
@@ -101,7 +145,7 @@ impl Index {
             if lines > 1 {
                 manifests.retain(|descriptor| entry(descriptor) != named);
             } else if let Some(line) = manifests.iter_mut().find(|descriptor| entry(descriptor) == named) {
-                *line = descriptor(&manifest, line.size(), None);
+                *line = descriptor(line.media_type().clone(), &manifest, line.size(), None);
             }
         });
         true
@@ -138,10 +182,14 @@ fn empty() -> Result<ImageIndex, StoreError> {
         .map_err(|source| StoreError::Io(std::io::Error::other(source)))
 }
 
-fn descriptor(manifest: &Digest, size: u64, reference: Option<&str>) -> Descriptor {
+fn is_of(line: &Descriptor, manifest: &Digest) -> bool {
+    entry(line).is_some_and(|entry| entry.manifest == *manifest)
+}
+
+fn descriptor(media_type: MediaType, manifest: &Digest, size: u64, reference: Option<&str>) -> Descriptor {
     let digest: oci_spec::image::Sha256Digest =
         manifest.hex().parse().expect("a digest of ours is a sha256 digest");
-    let mut descriptor = Descriptor::new(MediaType::ImageManifest, size, digest);
+    let mut descriptor = Descriptor::new(media_type, size, digest);
     if let Some(reference) = reference {
         descriptor
             .set_annotations(Some(HashMap::from([(ANNOTATION_REF_NAME.to_owned(), reference.to_owned())])));

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use fs_err as fs;
 use homeostat_files::{Permissions, Root, remove_tree};
 
+use crate::compression::uncompressed;
 use crate::digest::Hashing;
 use crate::image::Layer;
-use crate::store::{LayerState, chain};
+use crate::store::{LayerState, PendingBlob, chain};
 use crate::tar::{is_content_xattr, write_tree};
 use crate::unpack::{Limits, unpack};
 use crate::{Digest, ImageStore, StoreError, UnpackError};
@@ -71,7 +72,8 @@ impl ImageStore {
             let target = self.layer_path(&layer.diff_id);
             remove_tree(&target)?;
             fs::rename(&staged.directory, &target)?;
-            state.layers.insert(layer.diff_id.clone(), LayerState::Pending(blob.keep()));
+            let blob = PendingBlob { path: blob.keep(), digest: layer.digest.clone() };
+            state.layers.insert(layer.diff_id.clone(), LayerState::Pending(blob));
         }
         Ok(layer)
     }
@@ -201,7 +203,7 @@ pub(crate) fn tree_digest(tree: &Path) -> Result<Digest, StoreError> {
 /// Unpacks a blob, compressed or not, into a staged layer, and verifies what comes out.
 pub(crate) fn unpack_blob(store: &ImageStore, layer: &Layer) -> Result<StagedLayer, StoreError> {
     let staged = store.begin_layer(None)?;
-    let archive = Hashing::new(uncompressed(store.open_blob(&layer.digest)?)?);
+    let archive = Hashing::new(uncompressed(store.open_blob(&layer.digest)?).map_err(UnpackError::Read)?);
     let root = Root::open(staged.upper())?;
     let mut archive = archive;
     unpack(&mut archive, &root, Limits::default())?;
@@ -211,13 +213,4 @@ pub(crate) fn unpack_blob(store: &ImageStore, layer: &Layer) -> Result<StagedLay
     }
     remove_tree(staged.work())?;
     Ok(staged)
-}
-
-/// Layers come as they are or compressed by gzip, which its first two bytes tell (RFC 1952).
-fn uncompressed(mut blob: fs::File) -> Result<Box<dyn Read>, StoreError> {
-    let mut start = Vec::new();
-    (&mut blob).take(2).read_to_end(&mut start).map_err(UnpackError::Read)?;
-    let is_gzip = start == [0x1f, 0x8b];
-    let whole = io::Cursor::new(start).chain(io::BufReader::with_capacity(1 << 18, blob));
-    if is_gzip { Ok(Box::new(flate2::read::MultiGzDecoder::new(whole))) } else { Ok(Box::new(whole)) }
 }

@@ -8,11 +8,13 @@ use fs_err as fs;
 use homeostat_files::{remove_tree, sync_directory, write_durably_with_mode};
 use oci_spec::image::OciLayout;
 
+use crate::download::stale_downloads;
 use crate::index::Index;
 use crate::store::{LayerState, State};
 use crate::{Digest, StoreError};
 
-const DIRECTORIES: [&str; 7] = ["blobs", "blobs/sha256", "layers", "cache", "ingest", "staging", "retired"];
+const DIRECTORIES: [&str; 9] =
+    ["blobs", "blobs/sha256", "layers", "cache", "mounts", "ingest", "staging", "downloads", "retired"];
 
 /// Makes the directory a store, or finds the one that is there, and removes what a kill or power cut left unfinished.
 pub(crate) fn recover(directory: &Path) -> Result<State, StoreError> {
@@ -26,6 +28,10 @@ pub(crate) fn recover(directory: &Path) -> Result<State, StoreError> {
             tracing::info!(path = %path.display(), "removing what was left unfinished");
             remove(&path);
         }
+    }
+    for (stale, _) in stale_downloads(directory)? {
+        tracing::info!(path = %stale.display(), "removing a download that nobody has gone on with");
+        remove(&stale);
     }
     remove_retired(directory)?;
     Ok(State {

@@ -129,8 +129,11 @@ impl ImageStore {
             pruned.count(owners.get(blob), fs::metadata(self.blob_path(blob))?.len());
         }
         for (number, file) in cache_files.iter().enumerate() {
-            pruned.count(Some(&Owner::Cache(number)), fs::metadata(file)?.len());
+            let bytes = if file.is_dir() { disk_usage(file)? } else { fs::metadata(file)?.len() };
+            pruned.count(Some(&Owner::Cache(number)), bytes);
         }
+        let downloads = self.stale_downloads(&state)?;
+        pruned.leftover += downloads.iter().map(|(_, bytes)| bytes).sum::<u64>();
         if request.dry_run {
             drop(state);
             for layer in &layers {
@@ -143,13 +146,26 @@ impl ImageStore {
             state.index = index;
         }
         let aside = self.set_aside(&mut state, &layers)?;
+        let mut directories = Vec::new();
         for file in blobs.iter().map(|blob| self.blob_path(blob)).chain(cache_files) {
-            fs::remove_file(file)?;
+            if file.is_dir() {
+                let aside = self.new_path("staging");
+                fs::rename(&file, &aside)?;
+                directories.push(aside);
+            } else {
+                fs::remove_file(file)?;
+            }
+        }
+        for (file, _) in downloads {
+            remove_tree(file)?;
         }
         // What is aside is nobody's any more: its removal, which takes time, holds nobody up.
         drop(state);
         for (layer, directory) in aside {
             pruned.count(owners.get(&layer), disk_usage(&directory)?);
+            remove_tree(&directory)?;
+        }
+        for directory in directories {
             remove_tree(&directory)?;
         }
         Ok(pruned)
@@ -163,7 +179,7 @@ impl ImageStore {
             fs::rename(self.layer_path(layer), &aside)?;
             removed.push((layer.clone(), aside));
             if let Some(LayerState::Pending(blob)) = state.layers.remove(layer) {
-                crate::layer::remove_or_warn(&blob);
+                crate::layer::remove_or_warn(&blob.path);
             }
         }
         state.images.clear();

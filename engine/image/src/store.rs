@@ -53,8 +53,15 @@ pub(crate) struct State {
 pub(crate) enum LayerState {
     /// All of it is on disk.
     Complete,
-    /// It can be used, but a power cut would lose it. Its blob waits here to be synchronized and moved to the others.
-    Pending(PathBuf),
+    /// It can be used, but a power cut would lose it.
+    Pending(PendingBlob),
+}
+
+/// The blob of a layer, which waits to be synchronized and moved to the others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PendingBlob {
+    pub(crate) path: PathBuf,
+    pub(crate) digest: Digest,
 }
 
 impl ImageStore {
@@ -215,7 +222,7 @@ impl ImageStore {
         let mut index = state.index.clone();
         let result = change(&mut index);
         let (before, after) = (by_manifest(&state.index), by_manifest(&index));
-        if before != after {
+        if !index.is_same(&state.index) {
             index.save(self.directory())?;
             state.index = index;
         }

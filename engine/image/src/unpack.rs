@@ -42,8 +42,29 @@ impl Default for Limits {
 /// is bounded by the number of directories, disk by `limits`. The end of the stream is reached, so that its digest is
 /// known.
 pub(crate) fn unpack(archive: impl Read, root: &Root, limits: Limits) -> Result<(), UnpackError> {
-    let mut unpacker = Unpacker { root, limits, entries: 0, bytes: 0, directories: BTreeMap::new() };
-    unpacker.directories.insert(PathBuf::new(), EPOCH);
+    unpack_as(Form::Layer, archive, root, limits)
+}
+
+/// What an archive is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// A layer: some of its names mean what is not there.
+    Layer,
+    /// Files, whatever their names.
+    Files,
+}
+
+/// [`unpack`] of a layer, or of an archive that is none, over what is there.
+pub(crate) fn unpack_as(
+    form: Form,
+    archive: impl Read,
+    root: &Root,
+    limits: Limits,
+) -> Result<(), UnpackError> {
+    let mut unpacker = Unpacker { form, root, limits, entries: 0, bytes: 0, directories: BTreeMap::new() };
+    if form == Form::Layer {
+        unpacker.directories.insert(PathBuf::new(), EPOCH);
+    }
     let mut reader = Reader::new(archive);
     while let Some(item) = reader.next()? {
         unpacker.item(&mut reader, &item)?;
@@ -53,6 +74,7 @@ pub(crate) fn unpack(archive: impl Read, root: &Root, limits: Limits) -> Result<
 }
 
 struct Unpacker<'a> {
+    form: Form,
     root: &'a Root,
     limits: Limits,
     entries: u64,
@@ -71,6 +93,9 @@ impl Unpacker<'_> {
             }
             return self.finish_directory(&self.root.resolve("")?, item, path);
         };
+        if self.form != Form::Layer {
+            return self.create(reader, item, path);
+        }
         let parent = path.parent().unwrap_or(Path::new(""));
         if name.as_bytes() == OPAQUE {
             return self.make_opaque(parent);
@@ -218,7 +243,9 @@ impl Unpacker<'_> {
             if self.root.metadata(&reached)?.is_none() {
                 self.count_entry()?;
                 self.root.create_directories(&reached, Permissions::root(0o755))?;
-                self.directories.insert(reached.clone(), EPOCH);
+                if self.form == Form::Layer {
+                    self.directories.insert(reached.clone(), EPOCH);
+                }
             }
         }
         Ok(())

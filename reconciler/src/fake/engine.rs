@@ -16,7 +16,7 @@ use crate::ports::{
     BuildRequest, Clock, ContainerRequest, Engine, EngineEvent, EngineInfo, ExecOutcome, ExecRequest,
     LogLine, LogQuery, Progress, PruneRequest, Pruned, Usage,
 };
-use crate::{ContainerState, ErrorKind, Observed, ObservedContainer, PortError, ResourceKey};
+use crate::{ContainerState, ErrorKind, ForeignContainer, Observed, PortError, ResourceKey};
 
 /// An engine in memory, with faults.
 ///
@@ -286,7 +286,7 @@ impl Engine for FakeEngine {
     async fn find_foreign(
         &self,
         names: &BTreeSet<String>,
-    ) -> Result<BTreeMap<String, ObservedContainer>, PortError> {
+    ) -> Result<BTreeMap<String, ForeignContainer>, PortError> {
         let find = |world: &mut World| Ok(world.find_foreign(names));
         self.call(Operation::FindForeign, String::new(), find).await
     }

@@ -6,7 +6,7 @@ use homeostat_spec::ContainerConfig;
 
 use super::World;
 use super::world::refused;
-use crate::{ContainerState, Desired, Observed, ObservedContainer, PortError, ResourceKey};
+use crate::{ContainerState, Desired, ForeignContainer, Observed, ObservedContainer, PortError, ResourceKey};
 
 impl World {
     /// Creates a container as a person does, under a name of the engine. Its image is brought.
@@ -37,7 +37,7 @@ impl World {
             exit: None,
             address: None,
         };
-        self.foreign.insert(name.to_owned(), container);
+        self.foreign.insert(name.to_owned(), container.into());
         Ok(())
     }
 
@@ -49,9 +49,14 @@ impl World {
     }
 
     /// What is there under these names and not homeostat's.
-    pub fn find_foreign(&self, names: &BTreeSet<String>) -> BTreeMap<String, ObservedContainer> {
+    pub fn find_foreign(&self, names: &BTreeSet<String>) -> BTreeMap<String, ForeignContainer> {
         let found = self.foreign.iter().filter(|(name, _)| names.contains(*name));
         found.map(|(name, container)| (name.clone(), container.clone())).collect()
+    }
+
+    /// What is there under a name and not homeostat's, to be changed.
+    pub fn foreign_mut(&mut self, name: &str) -> Option<&mut ForeignContainer> {
+        self.foreign.get_mut(name)
     }
 
     /// Makes a container homeostat's.
@@ -64,12 +69,12 @@ impl World {
             return if same { Ok(()) } else { Err(refused(format!("container {key} is there already"))) };
         }
         let name =
-            self.foreign.iter().find(|(_, container)| container.id == id).map(|(name, _)| name.clone());
-        let Some(container) = name.and_then(|name| self.foreign.remove(&name)) else {
+            self.foreign.iter().find(|(_, there)| there.container.id == id).map(|(name, _)| name.clone());
+        let Some(there) = name.and_then(|name| self.foreign.remove(&name)) else {
             return Err(refused(format!("there is no container {id}")));
         };
         self.starts.insert(key.clone(), self.up);
-        self.observed.containers.insert(key.clone(), container);
+        self.observed.containers.insert(key.clone(), there.container);
         Ok(())
     }
 }

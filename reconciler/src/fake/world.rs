@@ -10,8 +10,8 @@ use jiff::Timestamp;
 
 use crate::backoff::later;
 use crate::{
-    Action, ContainerState, ErrorKind, ExitStatus, Observed, ObservedContainer, ObservedImage, PortError,
-    ResourceId, ResourceKey, Step,
+    Action, ContainerState, ErrorKind, ExitStatus, ForeignContainer, Observed, ObservedContainer,
+    ObservedImage, PortError, ResourceId, ResourceKey, Step,
 };
 
 /// A host in memory.
@@ -32,7 +32,7 @@ pub struct World {
     needed: BTreeMap<String, Timestamp>,
     pub(super) next_id: u64,
     /// Containers that are not homeostat's, by the engine's name.
-    pub(super) foreign: BTreeMap<String, ObservedContainer>,
+    pub(super) foreign: BTreeMap<String, ForeignContainer>,
     /// What a build or pull of a reference gives, where that is not simply an image of its own.
     pub image_ids: BTreeMap<String, String>,
     /// References that cannot be built or pulled.
@@ -337,7 +337,8 @@ impl World {
             let held = &container.config.ports;
             alive(container.state) && held.iter().any(|held| wanted.iter().any(|port| collide(held, port)))
         };
-        if others.map(|(_, other)| other).chain(self.foreign.values()).any(holds) {
+        let foreign = self.foreign.values().map(|there| &there.container);
+        if others.map(|(_, other)| other).chain(foreign).any(holds) {
             return Err(refused(format!("a port of {key} is taken")));
         }
         let now = self.now;

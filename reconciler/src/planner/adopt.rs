@@ -16,13 +16,13 @@ impl Planner<'_> {
         else {
             return Course::Create;
         };
-        let reference = self.desired.image_of(key).unwrap_or_default();
-        let fields = obstacles(container, &reference, there, observed);
+        let fields = obstacles(key, container, there, self.desired, observed);
         if !fields.is_empty() {
             return Course::Keep(WaitReason::NotAdoptable { name: name.to_owned(), fields });
         }
-        self.adopted.insert(there.id.clone());
-        Course::Adopt { id: there.id.clone(), name: name.to_owned() }
+        let id = there.container.id.clone();
+        self.adopted.insert(id.clone());
+        Course::Adopt { id, name: name.to_owned() }
     }
 
     /// Takes over a container once what it needs is here, as if it were to be created: then nothing is missing that would

@@ -132,7 +132,9 @@ impl Planner<'_> {
                         health.status == HealthStatus::Healthy && health.run == actual.started_at
                     })
             }
-            DependencyCondition::Completed => exited && actual.exit.as_ref().is_some_and(ExitStatus::success),
+            DependencyCondition::Completed => {
+                exited && !subject.is_started_again() && actual.exit.as_ref().is_some_and(ExitStatus::success)
+            }
         };
         if met { Condition::Met } else { Condition::Unmet }
     }

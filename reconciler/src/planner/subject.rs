@@ -28,6 +28,11 @@ impl Subject<'_> {
             .is_some_and(|actual| matches!(actual.state, ContainerState::Running | ContainerState::Paused))
     }
 
+    /// Whether it is as declared and is to run once more, now or once it can.
+    pub(super) fn is_started_again(&self) -> bool {
+        self.course == Course::Settle && self.verdict != Verdict::Keep
+    }
+
     /// Whether it is as declared and in the state that it is to stay in.
     pub(super) fn is_left_alone(&self) -> bool {
         self.course == Course::Settle && self.verdict == Verdict::Keep
@@ -62,15 +67,16 @@ impl<'a> Planner<'a> {
     pub(super) fn assess_containers(&mut self) {
         let declared = self.desired.containers().map(|(key, _)| key);
         let keys: Vec<ResourceKey> = declared.chain(self.observed.containers.keys().cloned()).collect();
+        let awaited = self.desired.awaited();
         for key in keys {
             if !self.subjects.contains_key(&key) {
-                let subject = self.assess(&key);
+                let subject = self.assess(&key, awaited.contains(&key));
                 self.subjects.insert(key, subject);
             }
         }
     }
 
-    fn assess(&mut self, key: &ResourceKey) -> Subject<'a> {
+    fn assess(&mut self, key: &ResourceKey, awaited: bool) -> Subject<'a> {
         let declared = self.desired.container(key);
         let actual = self.observed.containers.get(key);
         let mut subject =
@@ -84,6 +90,7 @@ impl<'a> Planner<'a> {
             return subject;
         };
         let facts = Facts::new(key, container.restart, actual, self.record, self.now);
+        let facts = Facts { awaited, ..facts };
         subject.verdict = verdict(container.state, actual.map(|actual| actual.state), &facts);
         if let Some(reason) = unsupported(container, &self.observed.abilities) {
             subject.course = Course::Keep(WaitReason::Unsupported { reason });

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{PruneRequest, Pruned};
-use crate::{Observed, ObservedContainer, PortError, ResourceKey};
+use crate::{ForeignContainer, Observed, PortError, ResourceKey};
 
 /// Runs containers.
 ///
@@ -50,7 +50,7 @@ pub trait Engine: Send + Sync {
     async fn find_foreign(
         &self,
         names: &BTreeSet<String>,
-    ) -> Result<BTreeMap<String, ObservedContainer>, PortError>;
+    ) -> Result<BTreeMap<String, ForeignContainer>, PortError>;
 
     /// Takes over a container that is not homeostat's, by its id, as the container with this key, without stopping
     /// it or changing what it does. From then on it is homeostat's like any that it created.

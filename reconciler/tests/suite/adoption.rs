@@ -5,12 +5,17 @@ use std::collections::BTreeMap;
 use crate::properties::{any_desired, calm, pick};
 use crate::support::{Execution, Loop};
 use homeostat_reconciler::fake::Random;
-use homeostat_reconciler::fake::specs::{app_with, container, desired, in_state, key, name, network, port};
-use homeostat_reconciler::{
-    Action, Cause, ContainerState, ErrorKind, ObservedContainer, Plan, PortError, ResourceId, ResourceKey,
-    Step, WaitReason, lint,
+use homeostat_reconciler::fake::specs::{
+    app_with, container, desired, in_state, key, name, network, port, volume,
 };
-use homeostat_spec::{Adopt, Container, ContainerConfig, DesiredState, NetworkMode, RestartPolicy};
+use homeostat_reconciler::{
+    Action, Cause, ContainerState, ErrorKind, ForeignResource, ObservedContainer, Plan, PortError,
+    ResourceId, ResourceKey, Step, WaitReason, lint,
+};
+use homeostat_spec::{
+    Adopt, Container, ContainerConfig, DesiredState, Mount, MountSource, Network, NetworkMode, RestartPolicy,
+    Volume,
+};
 use proptest::prelude::*;
 
 fn adopting(adopt: Adopt) -> Container {
@@ -28,7 +33,7 @@ fn host(name: &str, foreign: &ContainerConfig, declared: Container) -> Loop {
 }
 
 fn there(agent: &Loop, name: &str) -> Option<ObservedContainer> {
-    agent.world.find_foreign(&[name.to_owned()].into()).remove(name)
+    agent.world.find_foreign(&[name.to_owned()].into()).remove(name).map(|there| there.container)
 }
 
 fn lines(plan: &Plan) -> Vec<String> {
@@ -166,6 +171,85 @@ fn a_container_is_not_taken_over_before_it_is_known_that_its_image_is_the_declar
     let plan = agent.settle();
     assert!(matches!(plan.waiting[0].reason, WaitReason::NotAdoptable { .. }), "{plan:#?}");
     assert!(there(&agent, "shop_web").is_some());
+}
+
+fn known_as(name: &str, owners: &[&str]) -> ForeignResource {
+    ForeignResource { name: name.to_owned(), owners: owners.iter().map(|owner| key(owner)).collect() }
+}
+
+/// A container of Compose with a volume and a network, as an engine tells of it, that the app takes over or not.
+fn with_volume_and_network(adopt: Option<Adopt>) -> Loop {
+    let mut declared = adopting(Adopt::ByName);
+    let mut foreign = declared.config.clone();
+    let mount = |source| Mount { source, target: "/data".to_owned(), read_only: false };
+    foreign.mounts = vec![mount(MountSource::Host("/var/lib/docker/volumes/shop_data/_data".to_owned()))];
+    declared.config.mounts = vec![mount(MountSource::Volume(name("data")))];
+    declared.config.network = NetworkMode::Named(name("front"));
+    let mut agent = host("shop-web-1", &foreign, declared);
+    let there = agent.world.foreign_mut("shop-web-1").unwrap();
+    let owners = |key| if adopt.is_some() { vec![key] } else { Vec::new() };
+    there.volumes.insert("/data".to_owned(), known_as("shop_data", &owners("shop/data")));
+    there.networks = vec![known_as("shop_front", &owners("shop/front"))];
+    let app = agent.desired.apps.get_mut("shop").unwrap();
+    app.volumes.insert(name("data"), Volume { adopt: adopt.clone(), ..volume(true) });
+    app.networks.insert(name("front"), Network { adopt, ..network(None) });
+    agent
+}
+
+fn refused(plan: &Plan) -> Option<String> {
+    plan.waiting.iter().find_map(|waiting| match &waiting.reason {
+        reason @ WaitReason::NotAdoptable { .. } => Some(reason.to_string()),
+        _ => None,
+    })
+}
+
+#[test]
+fn a_container_is_taken_over_in_one_plan_with_the_volume_and_the_network_that_it_has() {
+    let listed = Adopt::AnyOf(vec!["shop_front".to_owned(), "shop_data".to_owned()]);
+    for adopt in [Adopt::ByName, listed] {
+        let mut agent = with_volume_and_network(Some(adopt));
+        let plan = agent.step();
+        assert_eq!(refused(&plan), None);
+        assert_eq!(lines(&plan).last().unwrap(), "adopt container shop/web: takes over shop-web-1");
+        assert_eq!(plan.steps.last().unwrap().after.len(), 2);
+    }
+}
+
+#[test]
+fn a_container_with_a_volume_and_a_network_that_the_app_does_not_take_over_is_left_alone() {
+    let mut agent = with_volume_and_network(None);
+    let refused = refused(&agent.settle()).unwrap();
+    assert!(
+        refused.contains("volumes./data: ") && refused.contains("network: shop_front -> front"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn what_the_app_has_under_another_name_is_not_taken_for_what_the_container_has() {
+    let mut agent = with_volume_and_network(Some(Adopt::ByName));
+    agent
+        .world
+        .foreign_mut("shop-web-1")
+        .unwrap()
+        .volumes
+        .insert("/data".to_owned(), known_as("shop_data", &[]));
+    agent.world.observed_mut().volumes.insert(key("shop/data"));
+    assert!(refused(&agent.settle()).unwrap().contains("volumes./data: "));
+}
+
+#[test]
+fn what_no_spec_can_say_keeps_a_container_from_being_taken_over() {
+    let declared = adopting(Adopt::ByName);
+    let mut agent = host("shop_web", &declared.config, declared.clone());
+    let there = agent.world.foreign_mut("shop_web").unwrap();
+    there.beyond_specs.insert("privileged".to_owned(), "true".to_owned());
+    there.networks = vec![known_as("back", &[]), known_as("front", &[])];
+    there.volumes.insert("/scratch".to_owned(), known_as("0123", &[]));
+    let refused = refused(&agent.settle()).unwrap();
+    let expected =
+        ["privileged: true -> unset", "volumes./scratch: 0123 -> unset", "network: back, front -> bridge"];
+    assert!(expected.iter().all(|field| refused.contains(field)), "{refused}");
 }
 
 #[test]

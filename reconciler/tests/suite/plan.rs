@@ -477,6 +477,30 @@ fn a_one_shot_that_was_cut_off_runs_again_for_those_that_wait_for_it() {
 }
 
 #[test]
+fn what_ran_as_a_service_runs_again_as_the_one_shot_that_others_wait_for() {
+    for stopped_with in [143, 0] {
+        let mut web = container("nginx");
+        web.depends_on = BTreeMap::from([(name("job"), DependencyCondition::Completed)]);
+        let app = |state| {
+            desired([app_with("web", [("web", web.clone()), ("job", in_state(state, container("job")))])])
+        };
+        let mut agent = Loop::new(app(DesiredState::Running));
+        agent.step();
+        agent.desired = app(DesiredState::Exited);
+        assert_eq!(lines(&agent.step()), ["stop container web/job: is running, wanted exited"]);
+        // However it took the signal: as a one-shot it has not run yet.
+        let job = agent.world.observed_mut().containers.get_mut(&key("web/job")).unwrap();
+        job.exit.as_mut().unwrap().code = Some(stopped_with);
+        let plan = agent.step();
+        assert_eq!(lines(&plan), ["start container web/job: others wait until it has completed"]);
+        assert_eq!(reasons(&plan), ["container web/web: waits for web/job to be completed"]);
+        agent.world.exit(&key("web/job"), Some(0));
+        assert_eq!(lines(&agent.step()), ["start container web/web: is created, wanted running"]);
+        assert!(agent.plan().is_converged());
+    }
+}
+
+#[test]
 fn an_old_one_shot_does_not_run_again_while_its_successor_is_waited_for() {
     let mut agent = Loop::new(one(in_state(DesiredState::Exited, container("migrate"))));
     agent.step();

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::Adopt;
-use crate::scalar::{ForeignName, Text};
+use crate::scalar::{ForeignName, List, Text};
 
 /// Whether, and under which name, something that homeostat did not make is taken over.
 #[derive(Deserialize, JsonSchema)]
@@ -15,6 +15,8 @@ pub(crate) enum AdoptValue {
     ByName(bool),
     /// The one that the engine has under this name.
     Named(Text<ForeignName>),
+    /// The one that the engine has under one of these names, the first that is there.
+    AnyOf(List<Text<ForeignName>>),
 }
 
 impl AdoptValue {
@@ -24,6 +26,10 @@ impl AdoptValue {
             Self::ByName(true) => Some(Adopt::ByName),
             Self::ByName(false) => None,
             Self::Named(name) => Some(Adopt::Named(name.0.0.clone())),
+            Self::AnyOf(names) if names.is_empty() => None,
+            Self::AnyOf(names) => {
+                Some(Adopt::AnyOf(names.iter().map(|(_, name)| name.0.0.clone()).collect()))
+            }
         }
     }
 }

@@ -26,7 +26,11 @@ impl Podman {
         fs_err::write(file("storage.conf"), storage(directory)).unwrap();
         fs_err::write(file("registries.conf"), REGISTRIES).unwrap();
         fs_err::write(file("policy.json"), r#"{"default":[{"type":"insecureAcceptAnything"}]}"#).unwrap();
+        // It leaves the archives of images that it was sent.
+        let temporary = file("tmp");
+        fs_err::create_dir_all(&temporary).unwrap();
         let mut command = Command::new("podman");
+        command.env("TMPDIR", temporary);
         command.env("CONTAINERS_CONF", file("containers.conf"));
         command.env("CONTAINERS_STORAGE_CONF", file("storage.conf"));
         command.env("CONTAINERS_REGISTRIES_CONF", file("registries.conf"));

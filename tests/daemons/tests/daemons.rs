@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -139,6 +140,21 @@ fn podman_of_debian_13_runs_containers_and_leaves_nothing() {
         drop(podman);
         assert!(!is_alive(&process));
     });
+}
+
+#[test]
+fn what_was_sent_to_a_podman_goes_with_it() {
+    let sent = || {
+        // Podman's own choice, unless it is told another.
+        let files = fs_err::read_dir("/var/tmp").unwrap().map(|file| file.unwrap().file_name());
+        files.filter(|name| name.to_string_lossy().starts_with("api_load")).collect::<BTreeSet<_>>()
+    };
+    let before = sent();
+    on_host(|directory| {
+        let podman = Podman::start(directory);
+        run_a_container(&podman, directory);
+    });
+    assert_eq!(sent().difference(&before).count(), 0);
 }
 
 #[test]

@@ -20,12 +20,13 @@ type Engine = (&'static str, Box<dyn DerefMut<Target = Daemon>>);
 /// A host of its own: network namespace, data, run and source directory. What runs on it is taken down
 /// and leaks are looked for when it is dropped.
 pub struct Host {
-    directory: TempDir,
-    leaks: Leaks,
     daemon: Option<Engine>,
     proxy: Option<Proxy>,
     /// Variables that say where the daemon is, instead of an option.
     variables: Vec<(&'static str, String)>,
+    leaks: Leaks,
+    /// Last: it goes once nothing writes to it any more.
+    directory: TempDir,
 }
 
 impl Host {
@@ -87,7 +88,7 @@ impl Host {
         }
         let leaks = Leaks::new(directory.path());
         let daemon = start(&directory.path().join("daemon"));
-        Self { directory, leaks, daemon, proxy: None, variables: Vec::new() }
+        Self { daemon, proxy: None, variables: Vec::new(), leaks, directory }
     }
 
     /// The daemon of a host that has one.
@@ -108,9 +109,13 @@ impl Host {
 
     /// Runs Docker's own client on the host's daemon, and gives what it says.
     pub fn docker(&self, arguments: &[&str]) -> String {
+        run("docker", &[&["--host", &self.docker_host()], arguments].concat())
+    }
+
+    /// Where Docker's clients reach the host's daemon.
+    pub(crate) fn docker_host(&self) -> String {
         let (_, daemon) = self.daemon.as_ref().expect("the host has a daemon");
-        let socket = format!("unix://{}", daemon.socket().display());
-        run("docker", &[&["--host", &socket], arguments].concat())
+        format!("unix://{}", daemon.socket().display())
     }
 
     /// A directory or file of this host.

@@ -1,6 +1,5 @@
 //! What must not be left behind: processes, mounts, cgroups, links, nft tables.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::{run, wait_until};
@@ -8,12 +7,11 @@ use crate::{run, wait_until};
 /// Looks for what belongs to the host in one directory.
 pub(crate) struct Leaks {
     directory: PathBuf,
-    cgroups: BTreeSet<PathBuf>,
 }
 
 impl Leaks {
     pub(crate) fn new(directory: &Path) -> Self {
-        Self { directory: directory.to_owned(), cgroups: cgroups() }
+        Self { directory: directory.to_owned() }
     }
 
     /// Waits for what is on its way out, and fails for what stays.
@@ -25,9 +23,7 @@ impl Leaks {
         assert!(left.is_empty(), "mounts are left: {left:?}");
         // The kernel takes a container's network away a moment after its last process.
         wait_until("no link is left", || run("ip", &["-o", "link", "show", "type", "veth"]).is_empty());
-        // Other tests make and remove cgroups at the same time; those of this host have its processes' ids in no name,
-        // so a new one that stays empty is what counts.
-        wait_until("no empty cgroup is left", || self.empty_cgroups().is_empty());
+        wait_until("no control group of the host is left", || self.cgroups().is_empty());
     }
 
     /// Processes whose command line names the host's directory.
@@ -44,29 +40,15 @@ impl Leaks {
         found
     }
 
-    fn empty_cgroups(&self) -> Vec<PathBuf> {
-        let is_empty = |path: &PathBuf| {
-            fs_err::read_to_string(path.join("cgroup.procs")).is_ok_and(|text| text.is_empty())
-        };
-        cgroups().into_iter().filter(|path| !self.cgroups.contains(path) && is_empty(path)).collect()
+    /// Control groups of the host's embedded engine, whose name is that of its data directory alone: other tests, and
+    /// the daemons of other tests, have groups of other names.
+    fn cgroups(&self) -> Vec<PathBuf> {
+        let name = homeostat_embedded::instance_name(&self.directory.join("data"));
+        let mounts = fs_err::read_to_string("/proc/self/mountinfo").expect("/proc is mounted");
+        let hierarchies = mounts
+            .lines()
+            .filter(|line| line.contains(" - cgroup"))
+            .filter_map(|line| line.split(' ').nth(4));
+        hierarchies.map(|root| Path::new(root).join(&name)).filter(|group| group.exists()).collect()
     }
-}
-
-/// Every cgroup of a container of homeostat.
-fn cgroups() -> BTreeSet<PathBuf> {
-    let mut found = BTreeSet::new();
-    for root in ["/sys/fs/cgroup", "/sys/fs/cgroup/unified", "/sys/fs/cgroup/memory", "/sys/fs/cgroup/pids"] {
-        for parent in directories(Path::new(root)) {
-            let name = parent.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            if name.starts_with("homeostat") {
-                found.extend(directories(&parent));
-            }
-        }
-    }
-    found
-}
-
-fn directories(path: &Path) -> Vec<PathBuf> {
-    let entries = fs_err::read_dir(path).into_iter().flatten().flatten();
-    entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
 }

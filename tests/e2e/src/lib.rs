@@ -4,6 +4,7 @@
 
 mod agent;
 mod command;
+mod compose;
 mod host;
 mod leaks;
 mod specs;
@@ -11,6 +12,7 @@ mod wait;
 
 pub use agent::Agent;
 pub use command::{Outcome, run};
+pub use compose::Compose;
 pub use host::Host;
-pub use specs::{busybox_image, sleeper, web};
+pub use specs::{busybox_image, busybox_in_docker, sleeper, web};
 pub use wait::{eventually, wait_until};

@@ -15,6 +15,13 @@ pub fn busybox_image(host: &Host) {
     fs_err::write(context.join("Dockerfile"), dockerfile).expect("a Dockerfile");
 }
 
+/// Builds the image `busybox:mine` with Docker's own client, as a person does.
+pub fn busybox_in_docker(host: &Host) {
+    busybox_image(host);
+    let context = host.source().join("busybox");
+    host.docker(&["build", "--quiet", "--tag", "busybox:mine", context.to_str().expect("a path in UTF-8")]);
+}
+
 /// An app with one container that sleeps, and stops at once when it is told to.
 pub fn sleeper(more: &str) -> String {
     format!(

@@ -17,6 +17,20 @@ fn containers(host: &Host) -> Vec<String> {
 }
 
 #[test]
+fn the_daemon_of_another_test_is_not_taken_for_something_that_a_host_has_left() {
+    let host = Host::new();
+    let hierarchy =
+        ["/sys/fs/cgroup/pids", "/sys/fs/cgroup"].map(Path::new).into_iter().find(|path| path.exists());
+    // The group of a Docker's containers, which has no process of its own as long as it runs.
+    let daemon = hierarchy.unwrap().join(format!("homeostat-test-{}-another", std::process::id()));
+    fs_err::create_dir_all(daemon.join("docker")).unwrap();
+    let dropped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(host)));
+    fs_err::remove_dir(daemon.join("docker")).unwrap();
+    fs_err::remove_dir(daemon).unwrap();
+    dropped.unwrap();
+}
+
+#[test]
 fn what_is_stopped_or_removed_by_hand_is_set_right_within_a_second() {
     let host = Host::with_docker();
     busybox_image(&host);

@@ -61,3 +61,20 @@ fn what_is_no_compose_file_ends_with_2_and_the_line() {
     assert!(outcome.stderr.contains("compose.yaml:"), "{}", outcome.stderr);
     host.homeostat(&["import", "compose", "/nowhere/compose.yaml"]).expect_code(2);
 }
+
+#[test]
+fn several_files_are_merged_and_the_override_file_beside_is_too() {
+    let host = host("services:\n  web: {image: \"acme/web:1\", restart: always, user: one}\n");
+    host.write("prod.yaml", "services:\n  web:\n    user: !reset null\n    read_only: true\n");
+    host.write("compose.override.yaml", "services: {web: {user: two}}\n");
+    let outcome = import(&host, &[]).expect_code(0);
+    assert!(outcome.stdout.contains("user = \"two\""), "{}", outcome.stdout);
+    assert!(outcome.stderr.contains("compose.override.yaml stands beside the file"), "{}", outcome.stderr);
+    let second = host.source().join("prod.yaml");
+    let outcome = import(&host, &[second.to_str().unwrap()]).expect_code(0);
+    assert!(
+        !outcome.stdout.contains("user = ") && outcome.stdout.contains("read_only = true"),
+        "{}",
+        outcome.stdout
+    );
+}

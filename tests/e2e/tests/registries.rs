@@ -1,7 +1,8 @@
-//! Images from a registry under the agent's command, over Docker Engine and Podman.
+//! Images from a registry under the agent's command, on every engine.
 
 use homeostat_daemons::{PASSWORD, Registry, USER};
 use homeostat_e2e::{Host, wait_until};
+use nix::sys::signal::Signal;
 
 /// An app with one container of an image of a registry, that tells which it is.
 fn app(reference: &str) -> String {
@@ -45,6 +46,54 @@ fn converges_from_a_registry(host: &Host) {
 #[test]
 fn an_image_of_a_registry_is_pulled_once_and_run_over_docker() {
     converges_from_a_registry(&Host::with_docker());
+}
+
+#[test]
+fn an_image_of_a_registry_is_pulled_once_and_run_by_the_embedded_engine() {
+    converges_from_a_registry(&Host::new());
+}
+
+#[test]
+fn a_pulled_image_is_used_after_a_restart_without_its_registry() {
+    let host = Host::new();
+    let mut registry = Registry::start(&host.path("registry"));
+    registry.push("team/app", "1", "first");
+    host.write("app.toml", &app(&format!("{}/team/app:1", registry.address())));
+    let agent = host.agent();
+    agent.wait_converged();
+    tells(&host, "first");
+    let pid = host.pid("app/main");
+    agent.end(Signal::SIGKILL);
+    registry.stop();
+    let agent = host.agent();
+    agent.wait_converged();
+    assert_eq!(host.pid("app/main"), pid);
+    // A container that is made anew takes the image that is here.
+    let changed = app(&format!("{}/team/app:1", registry.address())).replace("sleep 1000", "sleep 2000");
+    host.write("app.toml", &changed);
+    wait_until("there is a new container", || {
+        host.container("app/main")["pid"].as_i64().is_some_and(|now| now != i64::from(pid))
+    });
+    agent.wait_converged();
+    tells(&host, "first");
+}
+
+#[test]
+fn a_build_pulls_what_it_begins_with() {
+    let host = Host::new();
+    let registry = Registry::start(&host.path("registry"));
+    registry.push("team/base", "1", "built upon");
+    fs_err::create_dir_all(host.source().join("context")).unwrap();
+    host.write(
+        "context/Dockerfile",
+        &format!("FROM {}/team/base:1\nRUN echo ' more' >> /version\n", registry.address()),
+    );
+    host.write(
+        "app.toml",
+        &format!("[image.main]\nbuild = {{ context = \"./context\" }}\n\n{}", app("main")),
+    );
+    host.apply().expect_code(0);
+    tells(&host, "built upon more");
 }
 
 #[test]

@@ -31,7 +31,7 @@ async fn a_container_is_taken_over_while_it_runs() {
     machine.source.replace(specs([("one", &adopting()), ("two", WEB)]), true);
     let taken = |view: &View| view.is_converged() && view.observed.containers.contains_key(&key("one/web"));
     assert!(machine.sees(SECOND, taken).await);
-    assert_eq!(machine.view().unwrap().observed.containers[&key("one/web")], there["old"]);
+    assert_eq!(machine.view().unwrap().observed.containers[&key("one/web")], there["old"].container);
     let calls = machine.engine.take_calls();
     let looks = [Operation::Observe, Operation::FindForeign];
     let changes: Vec<_> = calls.into_iter().filter(|(operation, _)| !looks.contains(operation)).collect();

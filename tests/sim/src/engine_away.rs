@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::machine::Machine;
 use crate::promises::{A_WHILE, SECOND, WEB, converged, is_running, key, settle, specs};
-use homeostat::controller::Command;
+use homeostat::controller::{Command, Until};
 
 const MINUTE: Duration = Duration::from_mins(1);
 
@@ -146,4 +146,69 @@ async fn a_change_that_never_ends_is_given_up_and_others_get_their_turn() {
     machine.engine.set_hanging(Operation::StartContainer, false);
     assert!(machine.sees(A_WHILE, |view| view.is_converged() && !is_running(view, "app0/web")).await);
     machine.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_ends_at_once_also_while_the_engine_hangs() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut machine = converged(directory.path(), [("one", WEB)]).await;
+    machine.engine.set_hanging(Operation::Observe, true);
+    machine.tell(Command::Look).await;
+    settle().await;
+    let begin = Instant::now();
+    machine.stop().await;
+    assert!(begin.elapsed() < SECOND, "{:?}", begin.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_agent_is_told_while_the_engine_hangs_is_done_once_it_answers() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut machine = converged(directory.path(), [("one", WEB)]).await;
+    machine.engine.set_hanging(Operation::Observe, true);
+    machine.tell(Command::Look).await;
+    settle().await;
+    machine.tell(Command::Down).await;
+    settle().await;
+    machine.engine.set_hanging(Operation::Observe, false);
+    machine.ended().await;
+    assert!(machine.engine.with_world(|world| world.observe().containers.is_empty()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_an_agent_that_starts_is_told_within_seconds_that_the_engine_was_not_seen() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut machine = converged(directory.path(), [("one", WEB)]).await;
+    machine.kill().await;
+    machine.engine.set_hanging(Operation::Observe, true);
+    machine.start();
+    assert!(machine.sees(SECOND * 6, |view| !view.seen && !view.is_converged()).await);
+    assert_eq!(shown(&machine.view().unwrap()), [ShownState::Unknown]);
+    machine.engine.set_hanging(Operation::Observe, false);
+    assert!(machine.sees(SECOND, View::is_converged).await);
+    machine.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn converging_once_with_an_engine_that_hangs_ends_seconds_after_its_time() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut machine = Machine::new(directory.path());
+    machine.engine.set_hanging(Operation::Observe, true);
+    machine.source.replace(specs([("one", WEB)]), true);
+    let begin = Instant::now();
+    machine.start_until(Until::Settled(begin + SECOND * 3));
+    machine.ended().await;
+    assert!(begin.elapsed() < SECOND * 10, "{:?}", begin.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_goes_down_does_not_wait_for_ever_for_an_engine_that_hangs() {
+    for operation in [Operation::Observe, Operation::StopContainer] {
+        let directory = tempfile::tempdir().unwrap();
+        let mut machine = converged(directory.path(), [("one", WEB)]).await;
+        machine.engine.set_hanging(operation, true);
+        machine.tell(Command::Halt).await;
+        let begin = Instant::now();
+        machine.ended().await;
+        assert!(begin.elapsed() < MINUTE, "{operation:?}: {:?}", begin.elapsed());
+    }
 }

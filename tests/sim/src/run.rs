@@ -12,12 +12,10 @@ use homeostat_reconciler::{
 };
 use homeostat_spec::{Container, DesiredState, RestartPolicy};
 
-use crate::history::{self, Happening};
+use crate::history::{Happening, Mix};
 use crate::machine::Machine;
 use crate::specs;
 
-/// So many things happen in a run.
-const HAPPENINGS: u32 = 12;
 /// Longer than any back-off, and far shorter than the clock is set by: by then a quiet world has settled.
 const SETTLING: Duration = Duration::from_mins(20);
 /// How long a settled world is watched: longer than any back-off.
@@ -40,8 +38,11 @@ pub fn run(seed: u64, directory: &Path) {
 
 struct Simulation {
     random: Random,
+    mix: Mix,
     machine: Machine,
     specs: BTreeMap<String, String>,
+    /// Those before the last edit.
+    earlier: BTreeMap<String, String>,
     /// What the last specs ask for, whether they were told of or not.
     desired: BTreeMap<ResourceKey, Container>,
 }
@@ -49,19 +50,20 @@ struct Simulation {
 impl Simulation {
     fn new(seed: u64, directory: &Path) -> Self {
         let mut random = Random::of(seed);
+        let mix = Mix::any(&mut random);
         let machine = Machine::new(directory);
         machine.engine.set_tells_all(random.per_mille(500));
         let specs = specs::any(&mut random);
         machine.source.replace(specs.clone(), false);
         let desired = machine.desired(&specs);
         machine.play(&desired);
-        Self { random, machine, specs, desired }
+        Self { random, mix, machine, earlier: specs.clone(), specs, desired }
     }
 
     async fn run(mut self) {
         self.machine.start();
-        for _ in 0..HAPPENINGS {
-            let (happening, pause) = history::next(&mut self.random);
+        for _ in 0..self.mix.length {
+            let (happening, pause) = self.mix.next(&mut self.random);
             self.happen(happening).await;
             tokio::time::sleep(pause).await;
         }
@@ -75,6 +77,7 @@ impl Simulation {
     async fn happen(&mut self, happening: Happening) {
         match happening {
             Happening::Edit(tells) => self.edit(tells),
+            Happening::Revert => self.replace_specs(self.earlier.clone(), true),
             Happening::Break => {
                 let broken = specs::broken(&mut self.random, &self.specs);
                 self.machine.source.replace(broken, true);
@@ -104,10 +107,17 @@ impl Simulation {
     fn edit(&mut self, tells: bool) {
         if self.random.per_mille(250) {
             self.machine.source.change_files(tells);
+            self.desired = self.machine.desired(&self.specs);
+            self.machine.play(&self.desired);
         } else {
-            self.specs = specs::any(&mut self.random);
-            self.machine.source.replace(self.specs.clone(), tells);
+            let specs = specs::any(&mut self.random);
+            self.replace_specs(specs, tells);
         }
+    }
+
+    fn replace_specs(&mut self, specs: BTreeMap<String, String>, tells: bool) {
+        self.machine.source.replace(specs.clone(), tells);
+        self.earlier = std::mem::replace(&mut self.specs, specs);
         self.desired = self.machine.desired(&self.specs);
         self.machine.play(&self.desired);
     }
@@ -124,7 +134,8 @@ impl Simulation {
 
     fn set_chaos(&mut self, on: bool) {
         let random = Random::of(self.random.next_number());
-        let chaos = Chaos { random, before_per_mille: 100, after_per_mille: 100, lost_per_mille: 300 };
+        let [before_per_mille, after_per_mille, lost_per_mille] = self.mix.chaos;
+        let chaos = Chaos { random, before_per_mille, after_per_mille, lost_per_mille };
         self.machine.engine.set_chaos(on.then_some(chaos));
     }
 

@@ -111,8 +111,8 @@ fn container(
     let _ = writeln!(text, "env = {{ VALUE = \"{}\" }}", random.below(3));
     let _ = writeln!(text, "resources = {{ pids = {} }}", 10 + random.below(3));
     let _ = writeln!(text, "stop = {{ grace = \"1s\" }}");
-    if role == Role::Needed(Condition::Completed) {
-        // What ran as a service does not complete by being declared a one-shot: this is another program.
+    // Otherwise what ran as a service may now be declared a one-shot, and back.
+    if role == Role::Needed(Condition::Completed) && random.per_mille(500) {
         let _ = writeln!(text, "command = [\"migrate\"]");
     }
     if random.per_mille(500) && !ports.is_empty() {

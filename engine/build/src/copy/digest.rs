@@ -15,6 +15,8 @@ pub(crate) fn add_to_key(key: &mut Key, tree: &Tree, selections: &[Selection]) -
     for selection in selections {
         key.add("source");
         key.add(selection.name.as_bytes());
+        key.add(selection.within.as_os_str().as_bytes());
+        key.add(if selection.unpack { "unpack" } else { "" });
         for item in &selection.items {
             add_item(key, tree, item)?;
         }
@@ -38,6 +40,7 @@ fn add_item(key: &mut Key, tree: &Tree, item: &Item) -> Result<(), StepError> {
     }
     match metadata.kind {
         FileKind::Regular => key.add(content(tree, real)?),
+        FileKind::CharacterDevice | FileKind::BlockDevice => key.add(format!("{:?}", metadata.represents)),
         FileKind::Symlink => {
             key.add(tree.root.entry(real)?.handle()?.read_link()?.as_os_str().as_bytes());
         }

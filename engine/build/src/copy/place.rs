@@ -1,10 +1,13 @@
 //! Selected files put into an image.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::ffi::OsStr;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use homeostat_files::{FileKind, Metadata, NodeKind, Permissions, Root, Timestamp};
+use homeostat_image::{Archive, Limits};
 
 use super::{Content, Item, Selection, Tree};
 use crate::StepError;
@@ -35,14 +38,20 @@ pub(crate) fn place(
     let real = real_path(root, path)?.ok_or_else(|| in_the_way("a link that leads in a circle"))?;
     let exists = root.metadata(&real)?.is_some_and(|metadata| metadata.is_directory());
     let directory = destination.path.ends_with('/') || exists;
-    let files = selections.iter().filter(|selection| !selection.is_directory).count();
+    let files = selections.iter().filter(|selection| !selection.is_directory && !selection.unpack).count();
     if !directory && (files > 1 || (files == 1 && selections.len() > 1)) {
         return Err(StepError::NoDirectory { destination: destination.path.clone() });
     }
-    let mut placer = Placer { root, destination, tree, times: Vec::new() };
+    let mut placer = Placer { root, destination, tree, times: Vec::new(), names: HashMap::new() };
     for selection in selections {
+        let real = real.join(&selection.within);
+        if selection.unpack {
+            placer.unpack(&real, selection)?;
+            continue;
+        }
+        let kept = !selection.within.as_os_str().is_empty();
         let target =
-            if directory && !selection.is_directory { real.join(&selection.name) } else { real.clone() };
+            if (directory || kept) && !selection.is_directory { real.join(&selection.name) } else { real };
         for item in &selection.items {
             placer.put(&target, item)?;
         }
@@ -56,6 +65,8 @@ struct Placer<'a> {
     tree: &'a Tree,
     /// Directories that were created, whose time changes as long as files come into them.
     times: Vec<(PathBuf, Timestamp)>,
+    /// Files with several names, by device and inode, and where each was put first.
+    names: HashMap<((u32, u32), u64), PathBuf>,
 }
 
 impl Placer<'_> {
@@ -64,10 +75,24 @@ impl Placer<'_> {
         match &item.content {
             Content::Inline(text) => self.put_inline(&path, text),
             Content::Tree { real, metadata } if metadata.is_directory() => {
-                self.put_directory(&path, real, metadata)
+                self.put_directory(&path, real, metadata, !item.path.as_os_str().is_empty())
             }
             Content::Tree { real, metadata } => self.put_file(&path, real, metadata),
         }
+    }
+
+    /// Unpacks an archive into a directory, which is created if it is missing.
+    fn unpack(&self, directory: &Path, selection: &Selection) -> Result<(), StepError> {
+        for item in &selection.items {
+            let Content::Tree { real, .. } = &item.content else { continue };
+            let Some(archive) = Archive::open(self.tree.root.open_to_read(real)?)? else { continue };
+            self.make_directories(directory)?;
+            let into = self.root.subtree(directory)?;
+            archive
+                .unpack(&into, Limits::default())
+                .map_err(|source| StepError::Archive { path: real.display().to_string(), source })?;
+        }
+        Ok(())
     }
 
     fn put_inline(&self, path: &Path, text: &str) -> Result<(), StepError> {
@@ -76,9 +101,17 @@ impl Placer<'_> {
         Ok(file.write_all(text.as_bytes())?)
     }
 
-    /// A directory that is there already stays as it is.
-    fn put_directory(&mut self, path: &Path, real: &Path, metadata: &Metadata) -> Result<(), StepError> {
+    /// A directory of a source makes one that is there already like itself. The source itself is only the place of
+    /// its content: where that is missing, it is a directory like any that is made on the way.
+    fn put_directory(
+        &mut self,
+        path: &Path,
+        real: &Path,
+        metadata: &Metadata,
+        nested: bool,
+    ) -> Result<(), StepError> {
         match self.root.metadata(path)? {
+            Some(found) if found.is_directory() && nested => return self.take_over(path, real, metadata),
             Some(found) if found.is_directory() => return Ok(()),
             Some(_) => return Err(in_the_way(path, "no directory")),
             None => {}
@@ -87,13 +120,24 @@ impl Placer<'_> {
         if self.root.symlink_metadata(path)?.is_some() {
             return Err(in_the_way(path, "a link that leads nowhere"));
         }
-        self.root.entry(path)?.create_directory(self.permissions(metadata.permissions))?;
+        if nested {
+            self.root.entry(path)?.create_directory(self.permissions(metadata.permissions))?;
+            self.copy_attributes(real, path)?;
+        } else {
+            self.make_directories(path)?;
+        }
+        self.times.push((path.to_owned(), metadata.modified));
+        Ok(())
+    }
+
+    fn take_over(&mut self, path: &Path, real: &Path, metadata: &Metadata) -> Result<(), StepError> {
+        self.root.resolve(path)?.set_permissions(self.permissions(metadata.permissions))?;
         self.copy_attributes(real, path)?;
         self.times.push((path.to_owned(), metadata.modified));
         Ok(())
     }
 
-    fn put_file(&self, path: &Path, real: &Path, metadata: &Metadata) -> Result<(), StepError> {
+    fn put_file(&mut self, path: &Path, real: &Path, metadata: &Metadata) -> Result<(), StepError> {
         self.make_way(path)?;
         let entry = self.root.entry(path)?;
         let permissions = self.permissions(metadata.permissions);
@@ -103,7 +147,19 @@ impl Placer<'_> {
                 entry.handle()?.set_owner(permissions.uid, permissions.gid)?;
             }
             FileKind::Fifo => drop(entry.make_node(NodeKind::Fifo, permissions)?),
+            FileKind::CharacterDevice | FileKind::BlockDevice => {
+                let (major, minor) = metadata.represents;
+                let kind = if metadata.kind == FileKind::BlockDevice {
+                    NodeKind::BlockDevice(major, minor)
+                } else {
+                    NodeKind::CharacterDevice(major, minor)
+                };
+                drop(entry.make_node(kind, permissions)?);
+            }
             _ => {
+                if let Some(first) = self.first_name(metadata, path) {
+                    return Ok(entry.hard_link(&self.root.entry(first)?)?);
+                }
                 let from = self.tree.root.open_to_read(real)?;
                 let to = entry.create_file(permissions)?;
                 // The bare files, for which the kernel does the copying.
@@ -112,6 +168,20 @@ impl Placer<'_> {
         }
         self.copy_attributes(real, path)?;
         Ok(entry.handle()?.set_modified(metadata.modified)?)
+    }
+
+    /// Where a file of several names was put already; else notes that it is put at `path`.
+    fn first_name(&mut self, metadata: &Metadata, path: &Path) -> Option<PathBuf> {
+        if metadata.links < 2 {
+            return None;
+        }
+        match self.names.entry((metadata.device, metadata.inode)) {
+            Entry::Occupied(first) => Some(first.get().clone()),
+            Entry::Vacant(none) => {
+                none.insert(path.to_owned());
+                None
+            }
+        }
     }
 
     /// Makes sure that nothing is at `path`, and that its directory is there. Files are replaced; directories are not.
@@ -127,7 +197,10 @@ impl Placer<'_> {
     }
 
     fn make_parent(&self, path: &Path) -> Result<(), StepError> {
-        let parent = path.parent().unwrap_or(Path::new(""));
+        self.make_directories(path.parent().unwrap_or(Path::new("")))
+    }
+
+    fn make_directories(&self, parent: &Path) -> Result<(), StepError> {
         let (uid, gid) = self.destination.owner.unwrap_or((0, 0));
         match self.root.create_directories(parent, Permissions { mode: 0o755, uid, gid }) {
             Ok(_) => Ok(()),

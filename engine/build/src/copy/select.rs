@@ -1,67 +1,69 @@
 //! Which files the sources of `COPY` mean.
 
 use std::ffi::OsStr;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use homeostat_dockerfile::{Pattern, clean_path};
 use homeostat_files::{FileKind, Metadata};
+use homeostat_image::Archive;
 
 use super::{Content, Item, Selection, Tree};
 use crate::StepError;
 use crate::resolve::real_path;
 
-/// How the archives begin that Docker's `ADD` unpacks, and at which byte.
-const ARCHIVES: [(usize, &[u8]); 5] = [
-    (0, &[0x1f, 0x8b]),
-    (0, b"BZh"),
-    (0, &[0xfd, b'7', b'z', b'X', b'Z', 0]),
-    (0, &[0x28, 0xb5, 0x2f, 0xfd]),
-    (257, b"ustar"),
-];
+/// What is special about a source.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Selecting<'a> {
+    /// Archives are unpacked.
+    pub(crate) unpack: bool,
+    /// Sources keep the directories that they are in, from `/./` on if there is that; `**` crosses directories.
+    pub(crate) parents: bool,
+    /// What is left out, by its path beneath the source.
+    pub(crate) exclude: &'a [Pattern],
+}
 
-/// The files that a source means, which may have wildcards; at least one.
-pub(crate) fn select(tree: &Tree, source: &str) -> Result<Vec<Selection>, StepError> {
+/// The files that a source means: one, or those that match its wildcards, which may be none.
+pub(crate) fn select(tree: &Tree, source: &str, how: Selecting<'_>) -> Result<Vec<Selection>, StepError> {
     let clean = clean_path(&format!("/{source}"));
     let relative = clean.trim_start_matches('/');
-    let paths =
-        if Pattern::is_wild(relative) { matching(tree, relative)? } else { vec![PathBuf::from(relative)] };
+    let pivot = source.find("/./").map(|at| clean_path(&format!("/{}", &source[..at])));
+    let pivot = pivot.as_deref().map_or("", |pivot| pivot.trim_start_matches('/'));
+    let paths = if !Pattern::is_wild(relative) {
+        vec![PathBuf::from(relative)]
+    } else if how.parents && relative.contains("**") {
+        crossing(tree, relative)?
+    } else {
+        matching(tree, relative)?
+    };
     let mut selections = Vec::new();
     let mut ignored = false;
     for path in paths {
         let Some(real) = real_path(&tree.root, &path)? else { continue };
         let Some(metadata) = tree.root.symlink_metadata(&real)? else { continue };
-        match selection(tree, &path, &real, metadata)? {
-            Some(selection) => selections.push(selection),
+        match selection(tree, &path, &real, metadata, how.exclude)? {
+            Some(mut selection) => {
+                let is_file = metadata.kind == FileKind::Regular;
+                selection.unpack = how.unpack && is_file && is_archive(tree, &real)?;
+                if how.parents {
+                    let kept = path.strip_prefix(pivot).unwrap_or(&path);
+                    let parent = if selection.is_directory { Some(kept) } else { kept.parent() };
+                    parent.unwrap_or(Path::new("")).clone_into(&mut selection.within);
+                }
+                selections.push(selection);
+            }
             None => ignored = true,
         }
     }
-    if selections.is_empty() {
+    // A wildcard may match nothing: `yarn.lock*` is a file that need not be there.
+    if selections.is_empty() && !Pattern::is_wild(relative) {
         return Err(StepError::NoSource { path: source.to_owned(), ignored });
     }
     Ok(selections)
 }
 
-/// Refuses what Docker's `ADD` would unpack: archives are told by their content.
-pub(crate) fn refuse_archives(tree: &Tree, selections: &[Selection]) -> Result<(), StepError> {
-    for selection in selections.iter().filter(|selection| !selection.is_directory) {
-        for item in &selection.items {
-            if let Content::Tree { real, metadata } = &item.content
-                && metadata.kind == FileKind::Regular
-                && is_archive(tree, real)?
-            {
-                return Err(StepError::Archive { path: real.display().to_string() });
-            }
-        }
-    }
-    Ok(())
-}
-
+/// Whether a file is an archive; its content tells.
 fn is_archive(tree: &Tree, path: &Path) -> Result<bool, StepError> {
-    let mut begin = Vec::new();
-    tree.root.open_to_read(path)?.take(512).read_to_end(&mut begin)?;
-    let is = |(at, magic): &(usize, &[u8])| begin.get(*at..).is_some_and(|rest| rest.starts_with(magic));
-    Ok(ARCHIVES.iter().any(is))
+    Ok(Archive::open(tree.root.open_to_read(path)?)?.is_some())
 }
 
 /// The paths that match, in order of their names. Wildcards match within one name.
@@ -85,18 +87,52 @@ fn matching(tree: &Tree, pattern: &str) -> Result<Vec<PathBuf>, StepError> {
     Ok(paths)
 }
 
+/// The files that match, in order of their paths; `**` crosses directories.
+fn crossing(tree: &Tree, pattern: &str) -> Result<Vec<PathBuf>, StepError> {
+    let pattern = Pattern::for_ignore(pattern)?;
+    let mut found = Vec::new();
+    let mut ahead = vec![PathBuf::new()];
+    while let Some(directory) = ahead.pop() {
+        for name in tree.root.read_directory(&directory)? {
+            let path = directory.join(name);
+            if pattern.matches(&path.to_string_lossy()) {
+                found.push(path);
+            } else if tree.root.symlink_metadata(&path)?.is_some_and(|metadata| metadata.is_directory()) {
+                ahead.push(path);
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
 /// One source with all beneath it; nothing when all of it is ignored.
 fn selection(
     tree: &Tree,
     path: &Path,
     real: &Path,
     metadata: Metadata,
+    exclude: &[Pattern],
 ) -> Result<Option<Selection>, StepError> {
     let mut items = Vec::new();
     walk(tree, real, metadata, Path::new(""), &mut items)?;
+    items.retain(|item| {
+        let own = if item.path.as_os_str().is_empty() && !metadata.is_directory() {
+            Path::new(path.file_name().unwrap_or_default())
+        } else {
+            &item.path
+        };
+        !own.ancestors().any(|path| exclude.iter().any(|pattern| pattern.matches(&path.to_string_lossy())))
+    });
     let name = path.file_name().unwrap_or(OsStr::new("")).to_owned();
     let is_directory = metadata.is_directory();
-    Ok((!items.is_empty()).then_some(Selection { name, is_directory, items }))
+    Ok((!items.is_empty()).then_some(Selection {
+        name,
+        is_directory,
+        unpack: false,
+        within: PathBuf::new(),
+        items,
+    }))
 }
 
 /// Adds what is at `real`. An ignored directory is added only for the sake of something in it that is excepted.
@@ -115,6 +151,8 @@ fn walk(
         FileKind::Regular | FileKind::Directory | FileKind::Symlink | FileKind::Fifo => {}
         // Whoever listens on a socket is not copied with it.
         FileKind::Socket => return Ok(()),
+        FileKind::CharacterDevice | FileKind::BlockDevice if tree.keep_owner => {}
+        // Devices of the context are this host's.
         FileKind::CharacterDevice | FileKind::BlockDevice => {
             return Err(StepError::Special { path: real.display().to_string() });
         }

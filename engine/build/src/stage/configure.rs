@@ -1,5 +1,7 @@
 //! Instructions that change no file.
 
+use std::time::Duration;
+
 use homeostat_dockerfile::{Argument, Command, CommandLine, ExpandError, Healthcheck};
 
 use super::StageBuild;
@@ -25,6 +27,9 @@ impl StageBuild<'_> {
             }
             Command::StopSignal(signal) => {
                 let signal = self.expand_value(signal, "signal")?;
+                if !is_signal(&signal) {
+                    return Err(StepError::Value { value: signal, what: "signal" });
+                }
                 self.state.config.set_stop_signal(Some(signal.clone()));
                 format!("STOPSIGNAL {signal}")
             }
@@ -34,25 +39,25 @@ impl StageBuild<'_> {
                     .iter()
                     .map(|path| self.expand_value(path, "path"))
                     .collect::<Result<Vec<_>, _>>()?;
-                let shown = format!("VOLUME {paths:?}");
+                let shown = format!("VOLUME [{}]", paths.join(" "));
                 self.state.add_volumes(paths);
                 shown
             }
             Command::Cmd(command) => {
                 let words = self.words(command);
-                let shown = format!("CMD {words:?}");
+                let shown = format!("CMD {}", shown_words(&words));
                 self.state.set_command(words);
                 shown
             }
             Command::Entrypoint(command) => {
                 let words = self.words(command);
-                let shown = format!("ENTRYPOINT {words:?}");
+                let shown = format!("ENTRYPOINT {}", shown_words(&words));
                 self.state.set_entrypoint(words);
                 shown
             }
             Command::Shell(words) => {
-                self.state.shell.clone_from(words);
-                format!("SHELL {words:?}")
+                self.state.docker.shell = Some(words.clone());
+                format!("SHELL [{}]", words.join(" "))
             }
             Command::Maintainer(author) => {
                 self.state.set_author(author.clone());
@@ -60,7 +65,13 @@ impl StageBuild<'_> {
             }
             Command::Healthcheck(check) => {
                 self.warn_of_health_check(check);
+                self.state.docker.healthcheck = Some(Self::health_check(check));
                 text.to_owned()
+            }
+            Command::OnBuild(trigger) => {
+                self.state.docker.on_build.get_or_insert_default().push(trigger.clone());
+                self.build.note_cached();
+                return Ok(());
             }
             Command::Run(_) | Command::Copy(_) | Command::Add(_) | Command::Workdir(_) => text.to_owned(),
         };
@@ -88,7 +99,7 @@ impl StageBuild<'_> {
             shown.push_str(&argument.name);
             if let Some(default) = &argument.default {
                 shown.push('=');
-                shown.push_str(default);
+                shown.push_str(&self.scope.expand(default)?);
             }
         }
         Ok(shown)
@@ -104,8 +115,10 @@ impl StageBuild<'_> {
         if ports.is_empty() {
             return Err(StepError::Value { value: text.to_owned(), what: "port" });
         }
+        let mut shown: Vec<String> = ports.iter().map(|port| format!("{port}:{{}}")).collect();
+        shown.sort();
         self.state.add_ports(ports);
-        Ok(format!("EXPOSE {}", words.join(" ")))
+        Ok(format!("EXPOSE map[{}]", shown.join(" ")))
     }
 
     fn expand_pairs(&self, pairs: &[(String, String)]) -> Result<Vec<(String, String)>, StepError> {
@@ -132,14 +145,39 @@ impl StageBuild<'_> {
         match command {
             CommandLine::Exec(words) => words.clone(),
             CommandLine::Shell(text) if text.is_empty() => Vec::new(),
-            CommandLine::Shell(text) => self.state.shell.iter().cloned().chain([text.clone()]).collect(),
+            CommandLine::Shell(text) => self.state.shell().into_iter().chain([text.clone()]).collect(),
+        }
+    }
+
+    fn health_check(check: &Healthcheck) -> homeostat_image::Healthcheck {
+        let Healthcheck::Command { command, interval, timeout, start_period, start_interval, retries } =
+            check
+        else {
+            return homeostat_image::Healthcheck { test: vec!["NONE".to_owned()], ..Default::default() };
+        };
+        let nanoseconds = |time: &Option<Duration>| {
+            time.filter(|time| !time.is_zero()).map(|time| i64::try_from(time.as_nanos()).unwrap_or(i64::MAX))
+        };
+        let test = match command {
+            CommandLine::Exec(words) => {
+                std::iter::once("CMD".to_owned()).chain(words.iter().cloned()).collect()
+            }
+            CommandLine::Shell(text) => vec!["CMD-SHELL".to_owned(), text.clone()],
+        };
+        homeostat_image::Healthcheck {
+            test,
+            interval: nanoseconds(interval),
+            timeout: nanoseconds(timeout),
+            start_period: nanoseconds(start_period),
+            start_interval: nanoseconds(start_interval),
+            retries: retries.map(i64::from),
         }
     }
 
     fn warn_of_health_check(&self, check: &Healthcheck) {
         if *check != Healthcheck::None {
             self.build.reporter.warning(
-                "HEALTHCHECK is no part of an OCI image and is left out; give the container a `health` in its spec",
+                "homeostat keeps HEALTHCHECK in the image and does not run it; give the container a `health` in its spec",
             );
         }
     }
@@ -147,6 +185,28 @@ impl StageBuild<'_> {
 
 fn shown_pairs(instruction: &str, pairs: &[(String, String)]) -> String {
     pairs.iter().fold(instruction.to_owned(), |shown, (name, value)| format!("{shown} {name}={value}"))
+}
+
+/// `9`, `SIGQUIT`, `quit`, `SIGRTMIN+3`: what Docker takes for a signal.
+fn is_signal(text: &str) -> bool {
+    if let Ok(number) = text.parse::<u32>() {
+        return (1..=64).contains(&number);
+    }
+    let upper = text.to_ascii_uppercase();
+    let name = upper.strip_prefix("SIG").unwrap_or(&upper);
+    let real_time = |prefix: &str| {
+        let offset = name.strip_prefix(prefix).map(|rest| rest.trim_start_matches(['+', '-']));
+        offset.is_some_and(|rest| rest.is_empty() || rest.parse::<u32>().is_ok_and(|offset| offset <= 30))
+    };
+    format!("SIG{name}").parse::<nix::sys::signal::Signal>().is_ok()
+        || real_time("RTMIN")
+        || real_time("RTMAX")
+}
+
+/// As Go shows a list of quoted words.
+fn shown_words(words: &[String]) -> String {
+    let quoted: Vec<String> = words.iter().map(|word| format!("{word:?}")).collect();
+    format!("[{}]", quoted.join(" "))
 }
 
 /// `80`, `53/udp` and `8000-8010/tcp` as `PORT/PROTOCOL`, one by one.

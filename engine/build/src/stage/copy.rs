@@ -1,11 +1,11 @@
 //! `COPY` and `ADD`.
 
-use homeostat_dockerfile::{Copy, Ignore, Source, is_remote};
+use homeostat_dockerfile::{Copy, Ignore, Pattern, Source, is_remote};
 use homeostat_image::Layer;
 
 use super::StageBuild;
 use crate::StepError;
-use crate::copy::{Content, Destination, Item, Selection, Tree, add_to_key, place, refuse_archives, select};
+use crate::copy::{Content, Destination, Item, Selecting, Selection, Tree, add_to_key, place, select};
 use crate::key::Key;
 use crate::mounts::{View, Workspace};
 use crate::owner;
@@ -23,7 +23,12 @@ impl StageBuild<'_> {
         }
     }
 
-    fn layers_of(&self, from: &str) -> Result<Vec<Layer>, StepError> {
+    /// The owner that a text means, by the users of the image so far.
+    fn owner(&self, text: &str) -> Result<(u32, u32), StepError> {
+        owner::owner(&View::new(self.build.store, &self.state.layers)?.root()?, text)
+    }
+
+    pub(super) fn layers_of(&self, from: &str) -> Result<Vec<Layer>, StepError> {
         Ok(match stages::copied(self.build.file, self.place, from) {
             Origin::Scratch => Vec::new(),
             Origin::Stage(place) => self.done[&place].layers.clone(),
@@ -36,23 +41,27 @@ impl StageBuild<'_> {
         if name == "ADD" {
             words.refuse_remote()?;
         }
-        let selections = words.select(tree)?;
-        if name == "ADD" {
-            refuse_archives(tree, &selections)?;
-        }
-        if !words.destination.ends_with('/') && copy.sources.len() > 1 {
+        let how = Selecting {
+            unpack: name == "ADD" && copy.unpack.unwrap_or(true),
+            parents: copy.parents,
+            exclude: &words.exclude,
+        };
+        let selections = words.select(tree, how)?;
+        if !words.destination.ends_with('/') && copy.sources.len() > 1 && !copy.parents {
             return Err(StepError::NoDirectory { destination: words.destination });
         }
-        let mut key = Key::new("COPY", &self.state.layers);
+        let mut key = Key::new(if copy.link { "COPY --link" } else { "COPY" }, &self.state.layers);
         key.add(&words.destination);
         key.add(words.chown.as_deref().unwrap_or_default());
         key.add(words.mode.map_or_else(String::new, |mode| format!("{mode:o}")));
         add_to_key(&mut key, tree, &selections)?;
-        self.step(key, words.shown(name, copy), |stage| {
-            let workspace = Workspace::new(stage.build.store, &stage.state.layers)?;
+        self.step(key, words.shown(name), |stage| {
+            let layers = &stage.state.layers;
+            let make = if copy.link { Workspace::alone } else { Workspace::new };
+            let workspace = make(stage.build.store, layers)?;
             {
                 let root = workspace.root()?;
-                let owner = words.chown.as_deref().map(|text| owner::owner(&root, text)).transpose()?;
+                let owner = words.chown.as_deref().map(|text| stage.owner(text)).transpose()?;
                 let destination = Destination { path: words.destination.clone(), owner, mode: words.mode };
                 place(&root, &destination, tree, &selections)?;
             }
@@ -67,6 +76,9 @@ struct Words {
     destination: String,
     chown: Option<String>,
     mode: Option<u32>,
+    exclude: Vec<Pattern>,
+    shown_destination: String,
+    shown_mode: Option<String>,
 }
 
 impl Words {
@@ -83,13 +95,16 @@ impl Words {
             })
         };
         let sources = copy.sources.iter().map(expand).collect::<Result<Vec<_>, _>>()?;
-        let mode = match &copy.chmod {
-            None => None,
-            Some(text) => Some(mode(&scope.expand(text)?)?),
-        };
+        let shown_mode = copy.chmod.as_deref().map(|text| scope.expand(text)).transpose()?;
+        let mode = shown_mode.as_deref().map(mode).transpose()?;
+        let pattern = |text: &String| Ok(Pattern::for_ignore(scope.expand(text)?.trim_start_matches("./"))?);
+        let shown_destination = scope.expand(&copy.destination)?;
         Ok(Self {
             sources,
-            destination: stage.absolute(&scope.expand(&copy.destination)?),
+            exclude: copy.exclude.iter().map(pattern).collect::<Result<_, StepError>>()?,
+            destination: stage.absolute(&shown_destination),
+            shown_destination,
+            shown_mode,
             chown: copy.chown.as_deref().map(|text| scope.expand(text)).transpose()?,
             mode,
         })
@@ -104,14 +119,16 @@ impl Words {
         remote.map_or(Ok(()), |path| Err(StepError::Remote { path }))
     }
 
-    fn select(&self, tree: &Tree) -> Result<Vec<Selection>, StepError> {
+    fn select(&self, tree: &Tree, how: Selecting<'_>) -> Result<Vec<Selection>, StepError> {
         let mut selections = Vec::new();
         for source in &self.sources {
             match source {
-                Source::Path(path) => selections.extend(select(tree, path)?),
+                Source::Path(path) => selections.extend(select(tree, path, how)?),
                 Source::Inline(heredoc) => selections.push(Selection {
                     name: heredoc.name.clone().into(),
                     is_directory: false,
+                    unpack: false,
+                    within: std::path::PathBuf::new(),
                     items: vec![Item {
                         path: std::path::PathBuf::new(),
                         content: Content::Inline(heredoc.content.clone()),
@@ -123,16 +140,15 @@ impl Words {
     }
 
     /// For the history.
-    fn shown(&self, name: &str, copy: &Copy) -> String {
+    fn shown(&self, name: &str) -> String {
         let mut words = vec![name.to_owned()];
-        words.extend(copy.from.as_ref().map(|from| format!("--from={from}")));
         words.extend(self.chown.as_ref().map(|chown| format!("--chown={chown}")));
-        words.extend(self.mode.map(|mode| format!("--chmod={mode:o}")));
+        words.extend(self.shown_mode.as_ref().map(|mode| format!("--chmod={mode}")));
         words.extend(self.sources.iter().map(|source| match source {
             Source::Path(path) => path.clone(),
             Source::Inline(heredoc) => format!("<<{}", heredoc.name),
         }));
-        words.push(self.destination.clone());
+        words.push(self.shown_destination.clone());
         words.join(" ")
     }
 }

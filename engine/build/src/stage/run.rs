@@ -7,6 +7,7 @@ use homeostat_dockerfile::{Run, RunCommand};
 use homeostat_files::{Permissions, Root};
 use homeostat_image::{ImageStore, Layer};
 
+use super::mounts::Prepared;
 use super::{StageBuild, make_directory};
 use crate::configuration::DEFAULT_PATH;
 use crate::key::Key;
@@ -30,6 +31,7 @@ const FULL_BELOW: u64 = 1 << 20;
 impl StageBuild<'_> {
     pub(super) fn run(&mut self, run: &Run) -> Result<(), StepError> {
         let args = self.arguments(&run.command);
+        let mounts = self.prepare_mounts(run)?;
         let mut key = Key::new("RUN", &self.state.layers);
         key.add_all(args.iter());
         if let RunCommand::Script(text) = &run.command {
@@ -39,14 +41,27 @@ impl StageBuild<'_> {
         key.add(self.state.user());
         key.add(self.state.directory());
         key.add(if run.network { "network" } else { "" });
-        self.step(key, format!("RUN {}", args.join(" ")), |stage| stage.run_in_layer(run, args.clone()))
+        for mount in &mounts {
+            mount.add_to_key(&mut key);
+        }
+        let shown = format!("RUN {}", self.shown(&run.command, &args));
+        self.step(key, shown, |stage| stage.run_in_layer(run, args.clone(), &mounts))
+    }
+
+    /// For the history.
+    fn shown(&self, command: &RunCommand, args: &[String]) -> String {
+        match command {
+            // As BuildKit has it, which keeps scripts elsewhere.
+            RunCommand::Script(_) => format!("{} /dev/pipes/EOF", self.state.shell().join(" ")),
+            RunCommand::Exec(_) | RunCommand::Shell(_) => args.join(" "),
+        }
     }
 
     fn arguments(&self, command: &RunCommand) -> Vec<String> {
         match command {
             RunCommand::Exec(words) => words.clone(),
             RunCommand::Script(_) => vec![SCRIPT.to_owned()],
-            RunCommand::Shell(text) => self.state.shell.iter().cloned().chain([text.clone()]).collect(),
+            RunCommand::Shell(text) => self.state.shell().into_iter().chain([text.clone()]).collect(),
         }
     }
 
@@ -57,17 +72,23 @@ impl StageBuild<'_> {
         of_image.chain(of_build).collect()
     }
 
-    fn run_in_layer(&self, run: &Run, args: Vec<String>) -> Result<Option<Layer>, StepError> {
+    fn run_in_layer(
+        &self,
+        run: &Run,
+        args: Vec<String>,
+        mounts: &[Prepared],
+    ) -> Result<Option<Layer>, StepError> {
+        let (mounts, _views) = self.mount_all(mounts)?;
         let workspace = Workspace::new(self.build.store, &self.state.layers)?;
         let stubs = {
             let root = workspace.root()?;
-            make_directory(&workspace, self.state.directory())?;
+            make_directory(&workspace, self.state.directory(), (0, 0))?;
             let stubs = Stubs::before(&root)?;
             let user = owner::user(&root, self.state.user())?;
             if let RunCommand::Script(text) = &run.command {
                 write_script(&root, text)?;
             }
-            self.run_command(&self.prepared(run, args, user, &workspace))?;
+            self.run_command(&RunStep { mounts, ..self.prepared(run, args, user, &workspace) })?;
             if matches!(run.command, RunCommand::Script(_)) {
                 root.remove(SCRIPT)?;
             }
@@ -94,6 +115,7 @@ impl StageBuild<'_> {
             gid: user.gid,
             groups: user.groups,
             network: run.network,
+            mounts: Vec::new(),
         }
     }
 

@@ -74,8 +74,7 @@ fn links_of_the_context_lead_nowhere_outside() {
     symlink("../../../../../etc", host.options.context.join("up")).unwrap();
     host.write("inside/file", "in");
     symlink("inside/file", host.options.context.join("good")).unwrap();
-    for line in ["COPY absolute /x", "COPY up/hostname /x", "COPY ../../../etc/hostname /x", "COPY up/* /x/"]
-    {
+    for line in ["COPY absolute /x", "COPY up/hostname /x", "COPY ../../../etc/hostname /x"] {
         let (text, error) = host.failure(&format!("FROM base\n{line}\n"));
         assert!(text.contains("there is no file"), "{text}");
         assert!(error.hint().unwrap().contains("context"));
@@ -130,7 +129,7 @@ fn what_dockerignore_leaves_out_is_not_there() {
     host.write("keep/secret", "s");
     host.write(".dockerignore", "**/secret");
     symlink("secret", host.options.context.join("keep/alias")).unwrap();
-    for line in ["COPY keep/secret /x", "COPY keep/alias /x", "COPY keep/sec* /x"] {
+    for line in ["COPY keep/secret /x", "COPY keep/alias /x"] {
         let (_, error) = host.failure(&format!("FROM base\n{line}\n"));
         assert_eq!(error.hint().as_deref(), Some("the .dockerignore file leaves it out"), "{line}");
     }
@@ -144,17 +143,13 @@ fn what_cannot_be_copied_is_said() {
     host.write("a", "a");
     host.write("b", "b");
     host.write("etc/passwd/x", "x");
-    host.write("archive", "\u{1f}");
-    fs::write(host.options.context.join("archive"), [0x1f, 0x8b, 0, 0]).unwrap();
     let cases = [
         ("COPY missing /x", "there is no file `missing` to copy"),
-        ("COPY m*g /x", "there is no file `m*g` to copy"),
         ("COPY a b /x", "several files cannot be copied to the file `/x`"),
         ("COPY [ab] /x", "several files cannot be copied to the file `/x`"),
         ("COPY etc /etc", "`/etc/passwd` in the image is no directory"),
         ("COPY a /etc/passwd/x", "`/etc/passwd` in the image is no directory"),
         ("COPY --chown=nobody a /x", "the image has no user `nobody`"),
-        ("ADD archive /x", "ADD of the archive `archive` is not supported"),
         ("ARG U=https://x/y\nADD $U /x", "ADD of `https://x/y` is not supported"),
     ];
     for (line, expected) in cases {
@@ -173,4 +168,56 @@ fn files_of_the_dockerfile_itself_are_copied() {
     assert_eq!(host.read("d/one"), "it's 1\n");
     assert_eq!(host.read("d/two"), "$FROM_BASE\n");
     assert_eq!(host.read("x"), "y\n");
+}
+
+#[test]
+fn what_is_excluded_is_not_copied() {
+    let host = Host::with_base();
+    for path in ["dir/a.md", "dir/b.txt", "dir/sub/c.md", "dir/sub/d.txt", "x.md", "y.txt"] {
+        host.write(path, path);
+    }
+    host.build("FROM base\nCOPY --exclude=*.md --exclude=sub/*.txt dir /one\n").unwrap();
+    assert_eq!(host.top_layer(), ["one", "one/b.txt", "one/sub", "one/sub/c.md"]);
+    host.build("FROM base\nARG E=**/*.md\nCOPY --exclude=$E dir *.md *.txt /two/\n").unwrap();
+    assert_eq!(host.top_layer(), ["two", "two/b.txt", "two/sub", "two/sub/d.txt", "two/y.txt"]);
+    let other = Host::with_base();
+    let (text, _) = other.failure("FROM base\nCOPY --exclude=[ rootfs /x\n");
+    assert!(text.contains("the pattern `[`"), "{text}");
+}
+
+#[test]
+fn sources_keep_the_directories_that_they_are_in() {
+    let host = Host::with_base();
+    for path in ["a/b/c.txt", "a/d.txt", "x/c.txt", "x/y/z.md"] {
+        host.write(path, path);
+    }
+    host.build("FROM base\nCOPY --parents a/b/c.txt x/y /one/\n").unwrap();
+    assert_eq!(
+        (host.read("one/a/b/c.txt"), host.read("one/x/y/z.md")),
+        ("a/b/c.txt".into(), "x/y/z.md".into())
+    );
+    host.build("FROM base\nCOPY --parents a/./b/c.txt /two/\n").unwrap();
+    assert_eq!(host.top_layer(), ["two", "two/b", "two/b/c.txt"]);
+    host.build("FROM base\nCOPY --parents **/c.txt /three/\n").unwrap();
+    assert_eq!(
+        host.top_layer(),
+        ["three", "three/a", "three/a/b", "three/a/b/c.txt", "three/x", "three/x/c.txt"]
+    );
+}
+
+#[test]
+fn an_archive_that_leads_out_of_its_directory_is_refused() {
+    let host = Host::with_base();
+    let mut archive = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_ustar();
+    header.as_mut_bytes()[..6].copy_from_slice(b"../out");
+    header.set_size(1);
+    header.set_mode(0o644);
+    header.set_cksum();
+    archive.append(&header, &b"x"[..]).unwrap();
+    fs::write(host.options.context.join("evil.tar"), archive.into_inner().unwrap()).unwrap();
+    let (text, _) = host.failure("FROM base\nADD evil.tar /deep/er/\n");
+    assert!(text.contains("cannot unpack the archive `evil.tar`"), "{text}");
+    host.build("FROM base\nADD --unpack=false evil.tar /deep/\n").unwrap();
+    assert!(host.path("deep/evil.tar").is_some());
 }

@@ -92,7 +92,10 @@ fn a_killed_build_leaves_no_mount_and_the_next_one_works() {
 }
 
 fn build_and_hang(place: &Path) {
-    let host = Host::new();
+    // It is killed, and takes nothing away.
+    let within = tempfile::tempdir_in(place).unwrap();
+    let unused = within.path().join("store");
+    let host = Host::at(within, &unused);
     let store = ImageStore::open(place.join("store")).unwrap();
     let options = homeostat_build::BuildOptions { context: place.join("context"), ..host.options.clone() };
     let _ = build(&store, &options, &Hanging(&place.join("running")), &Log::default());

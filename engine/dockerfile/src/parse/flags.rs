@@ -30,9 +30,25 @@ impl Flags {
         }
     }
 
-    /// Takes a flag that may have a value, which does not matter.
-    pub(super) fn take_switch(&mut self, name: &str) {
-        self.flags.retain(|flag| flag.name != name);
+    /// Takes all flags of a name, each with a value.
+    pub(super) fn take_all(&mut self, name: &'static str) -> Result<Vec<String>, Problem> {
+        let mut values = Vec::new();
+        while let Some(value) = self.take(name)? {
+            values.push(value);
+        }
+        Ok(values)
+    }
+
+    /// Takes a flag that is on, also without a value, or off.
+    pub(super) fn take_switch(&mut self, name: &'static str) -> Result<Option<bool>, Problem> {
+        let Some(at) = self.flags.iter().position(|flag| flag.name == name) else {
+            return Ok(None);
+        };
+        match self.flags.remove(at).value.as_deref() {
+            None | Some("true" | "1" | "t" | "T" | "TRUE" | "True") => Ok(Some(true)),
+            Some("false" | "0" | "f" | "F" | "FALSE" | "False") => Ok(Some(false)),
+            Some(value) => Err(self.value_error(name, value, "true or false")),
+        }
     }
 
     /// Takes a time span as Go writes it: `1m30s`, `500ms`.
@@ -78,6 +94,9 @@ impl Flags {
 
 /// Numbers, each with its unit; whole numbers are what people write.
 fn duration(text: &str) -> Option<Duration> {
+    if text == "0" {
+        return Some(Duration::ZERO);
+    }
     let mut total = Duration::ZERO;
     let mut rest = text;
     while !rest.is_empty() {

@@ -3,6 +3,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
+use crate::Source;
 
 /// The instructions of the only stage of `FROM x` and these lines.
 fn commands(lines: &str) -> Vec<Command> {
@@ -114,13 +115,18 @@ fn what_is_wrong_names_its_line_and_says_what_to_do() {
         ("FROM a as 1b", "line 1: `1b` cannot be the name", "begin with a letter"),
         ("FROM a as b\nFROM c as B", "line 2: there is a stage `b` already, at line 1", "another name"),
         ("FROM x\nADD https://a/b c", "line 2: ADD of `https://a/b` is not supported", "fetch it with RUN"),
+        ("FROM x\nADD --checksum=x a b", "line 2: ADD --checksum is not supported", "fetch it with RUN"),
         (
             "FROM x\nADD git@h:a/b.git c",
             "line 2: ADD of `git@h:a/b.git` is not supported",
             "fetch it with RUN",
         ),
-        ("FROM x\nONBUILD RUN a", "line 2: ONBUILD is not supported", "Dockerfile of the image"),
-        ("FROM x\nRUN --mount=type=cache,target=/a b", "line 2: RUN --mount is not supported", "COPY"),
+        ("FROM x\nONBUILD FROM a", "line 2: ONBUILD needs another instruction", "ONBUILD RUN"),
+        ("FROM x\nRUN --mount=type=x,target=/a b", "line 2: RUN --mount cannot be `x`", "type=bind"),
+        ("FROM x\nRUN --mount=type=tmpfs a", "line 2: RUN --mount cannot be `type=tmpfs`", "target=/path"),
+        ("FROM x\nRUN --mount=target=/a,id=b c", "line 2: RUN --mount cannot be", "only keys"),
+        ("FROM x\nCOPY --link=x a b", "line 2: COPY --link cannot be `x`", "true or false"),
+        ("FROM x\nCOPY --checksum=x a b", "line 2: COPY has no flag `--checksum`", ""),
         ("FROM x\nRUN --network=x a", "line 2: RUN --network cannot be `x`", "--network=none"),
         ("FROM x\nRUN", "line 2: RUN needs a command", "write RUN command"),
         ("FROM x\nCOPY a", "line 2: COPY needs at least one source", "write COPY source destination"),

@@ -93,6 +93,11 @@ impl Header {
     }
 }
 
+/// Whether an archive may begin with these bytes.
+pub(crate) fn is_header(bytes: &[u8]) -> bool {
+    bytes.try_into().is_ok_and(|block| Header::decode(block).is_some())
+}
+
 /// The sum of all bytes of the block, its checksum field counted as blanks.
 fn checksum(block: &[u8; BLOCK]) -> u32 {
     let sum = |bytes: &[u8]| bytes.iter().map(|byte| u32::from(*byte)).sum::<u32>();

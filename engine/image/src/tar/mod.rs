@@ -5,6 +5,7 @@ mod pax;
 mod read;
 mod write;
 
+pub(crate) use header::is_header;
 pub(crate) use read::{Item, Kind, Reader};
 pub(crate) use write::write_tree;
 

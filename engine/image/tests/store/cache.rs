@@ -44,3 +44,29 @@ fn a_damaged_entry_is_not_known() {
         assert_eq!(place.store().cache_get("key"), None);
     }
 }
+
+#[test]
+fn a_directory_is_kept_for_builds_and_pruned_by_its_last_use() {
+    let place = Place::new();
+    let store = place.store();
+    let mode = homeostat_files::Permissions::root(0o711);
+    let (path, is_new) = store.cache_directory("/root/.cache", mode).unwrap();
+    assert!(is_new);
+    fs_err::write(path.join("kept"), "content").unwrap();
+    assert_eq!(store.cache_directory("/root/.cache", mode).unwrap(), (path.clone(), false));
+    assert_ne!(store.cache_directory("other", mode).unwrap().0, path);
+    let hour = std::time::Duration::from_hours(1);
+    let prune = |later: std::time::Duration, dry_run| {
+        let now = jiff::Timestamp::now() + later;
+        store.prune(&homeostat_image::Prune { keep_cache_for: hour, now, dry_run }, &()).unwrap().cache.len()
+    };
+    assert_eq!(prune(std::time::Duration::ZERO, false), 0);
+    assert_eq!(prune(hour * 2, true), 2);
+    assert!(path.join("kept").exists());
+    let lease = store.lease();
+    store.cache_directory("other", mode).unwrap();
+    assert_eq!(prune(hour * 2, false), 1);
+    assert!(!path.exists());
+    drop(lease);
+    assert_eq!(prune(hour * 2, false), 1);
+}

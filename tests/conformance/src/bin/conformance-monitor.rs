@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use homeostat_conformance::{config, key};
-use homeostat_embedded::{Embedded, EmbeddedConfig};
+use homeostat_embedded::{Embedded, EmbeddedConfig, RegistryConfig};
 use homeostat_reconciler::PortError;
 use homeostat_reconciler::ports::{ContainerRequest, Engine as _};
 use homeostat_spec::{ContainerConfig, Mount, MountSource, NetworkMode, Volume};
@@ -33,7 +33,9 @@ async fn churn(
     run_directory: PathBuf,
 ) -> Result<std::convert::Infallible, PortError> {
     let program = PathBuf::from("/proc/self/exe");
-    let engine = Embedded::open(EmbeddedConfig { data_directory, run_directory, program }).await?;
+    let registries = RegistryConfig::default();
+    let engine =
+        Embedded::open(EmbeddedConfig { data_directory, run_directory, program, registries }).await?;
     let volume = Volume { retain: true, adopt: None, labels: std::collections::BTreeMap::new() };
     let mount =
         Mount { source: MountSource::Volume(key("churn").name), target: "/www".to_owned(), read_only: false };

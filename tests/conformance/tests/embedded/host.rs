@@ -73,6 +73,7 @@ impl Host {
             data_directory: self.data(),
             run_directory: self.run_directory(),
             program: PathBuf::from(env!("CARGO_BIN_EXE_conformance-monitor")),
+            registries: homeostat_embedded::RegistryConfig::default(),
         }
     }
 

@@ -1,0 +1,84 @@
+//! Images that come from a registry, as they are there.
+
+use oci_spec::image::{ImageConfiguration, ImageManifest, MediaType};
+
+use crate::commit::Document;
+use crate::image::Layer;
+use crate::index::PulledName;
+use crate::{Digest, ImageStore, StoreError};
+
+/// An image whose layers are in the store.
+#[derive(Debug, Clone, Copy)]
+pub struct PulledImage<'a> {
+    /// Its manifest as the registry has it, byte by byte.
+    pub manifest: &'a [u8],
+    /// Its configuration likewise.
+    pub config: &'a [u8],
+    /// Its layers, the base first.
+    pub layers: &'a [Layer],
+    /// The name that it gets.
+    pub reference: &'a str,
+    /// What the registry has under this name: the manifest's digest, or that of an index with one for each platform.
+    pub registry_digest: &'a Digest,
+}
+
+impl ImageStore {
+    /// Makes an image of what came from a registry, and gives it a name, taking that from the image that has it. Returns
+    /// its id. Digests of the manifest and the configuration stay what they are in the registry.
+    ///
+    /// # Guarantees
+    /// As [`ImageStore::commit_image`].
+    ///
+    /// # Errors
+    /// [`StoreError::LayerMissing`] when a layer is not in the store; [`StoreError::Invalid`] when manifest,
+    /// configuration and layers do not go together.
+    pub fn commit_pulled(&self, pulled: PulledImage<'_>) -> Result<Digest, StoreError> {
+        let _lease = self.lease();
+        let config = Document::new(pulled.config.to_vec());
+        let manifest = Document::new(pulled.manifest.to_vec());
+        let media_type = go_together(&manifest, &config, pulled.layers).map_err(|source| {
+            StoreError::Invalid { digest: manifest.digest.clone(), what: "image manifest", source }
+        })?;
+        for layer in pulled.layers {
+            if !self.has_layer(&layer.diff_id, &layer.digest) {
+                return Err(StoreError::LayerMissing { diff_id: layer.diff_id.clone() });
+            }
+        }
+        for document in [&config, &manifest] {
+            self.state().usage.touch(&document.digest);
+        }
+        self.settle_with(&[&config, &manifest])?;
+        let PulledImage { reference, registry_digest, .. } = pulled;
+        let name = PulledName { manifest: &manifest.digest, reference, registry_digest };
+        let size = manifest.text.len() as u64;
+        self.change_index(|index| index.put_pulled(media_type, size, &name))?;
+        self.mark_manifest(&manifest.digest);
+        Ok(config.digest)
+    }
+
+    /// What the registry had under this name when it was pulled; `None` for what was not.
+    pub fn registry_digest(&self, reference: &str) -> Option<Digest> {
+        self.state().index.registry_digest(reference)
+    }
+}
+
+/// Whether manifest, configuration and layers are of one image; its media type.
+fn go_together(
+    manifest: &Document,
+    config: &Document,
+    layers: &[Layer],
+) -> Result<MediaType, Box<dyn std::error::Error + Send + Sync>> {
+    let read: ImageManifest = serde_json::from_slice(&manifest.text)?;
+    let configuration: ImageConfiguration = serde_json::from_slice(&config.text)?;
+    if read.config().digest().as_ref() != config.digest.as_str() {
+        return Err("it has another configuration".into());
+    }
+    let named = read.layers().iter().map(|layer| layer.digest().as_ref());
+    let diff_ids = configuration.rootfs().diff_ids().iter().map(String::as_str);
+    if !named.eq(layers.iter().map(|layer| layer.digest.as_str()))
+        || !diff_ids.eq(layers.iter().map(|layer| layer.diff_id.as_str()))
+    {
+        return Err("it has other layers".into());
+    }
+    Ok(read.media_type().clone().unwrap_or(MediaType::ImageManifest))
+}

@@ -1,0 +1,170 @@
+//! A repository at one endpoint: requests to it, logged in where that is asked for.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, LOCATION, WWW_AUTHENTICATE};
+use reqwest::{Response, StatusCode, Url};
+
+use crate::challenge::Challenge;
+use crate::clients::Clients;
+use crate::endpoint::{Endpoint, host_of};
+use crate::{Patience, RegistryError, failure};
+
+/// How many redirects are followed. Registries have one, to their storage.
+const REDIRECTS: usize = 5;
+
+/// A repository at one endpoint.
+#[derive(Debug)]
+pub(crate) struct Repository {
+    pub(crate) endpoint: Endpoint,
+    /// `library/postgres`.
+    pub(crate) name: String,
+    pub(crate) clients: Arc<Clients>,
+    pub(crate) patience: Patience,
+    /// What requests show, once it was asked for.
+    authorization: Mutex<Option<HeaderValue>>,
+    /// Held while it is being asked for, so that one asks for all.
+    logging_in: tokio::sync::Mutex<()>,
+}
+
+impl Repository {
+    pub(crate) fn new(endpoint: Endpoint, name: String, clients: Arc<Clients>, patience: Patience) -> Self {
+        Self {
+            endpoint,
+            name,
+            clients,
+            patience,
+            authorization: Mutex::default(),
+            logging_in: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// The host, for messages.
+    pub(crate) fn host(&self) -> &str {
+        &self.endpoint.name
+    }
+
+    /// Asks once for something beneath the repository, such as `manifests/1.0`. `what` names it in messages.
+    pub(crate) async fn get(
+        &self,
+        path: &str,
+        headers: &HeaderMap,
+        what: &str,
+    ) -> Result<Response, RegistryError> {
+        let shown = self.authorization();
+        let (mut response, from_registry) = self.follow(path, headers, shown.clone()).await?;
+        if response.status() == StatusCode::UNAUTHORIZED && from_registry {
+            self.log_in(&response, shown).await?;
+            response = self.follow(path, headers, self.authorization()).await?.0;
+            if response.status() == StatusCode::UNAUTHORIZED {
+                let with_credentials = self.credentials().await?.is_some();
+                return Err(RegistryError::Unauthorized { host: self.host().to_owned(), with_credentials });
+            }
+        }
+        if response.status().is_success() {
+            Ok(response)
+        } else {
+            Err(failure::of_answer(response, self.host(), what).await)
+        }
+    }
+
+    /// Asks, and follows redirects. Says whether the answer is the registry's own. Credentials are shown to nobody else.
+    async fn follow(
+        &self,
+        path: &str,
+        headers: &HeaderMap,
+        mut authorization: Option<HeaderValue>,
+    ) -> Result<(Response, bool), RegistryError> {
+        let home = self.url(path)?;
+        let mut url = home.clone();
+        for _ in 0..=REDIRECTS {
+            let from_registry = url.origin() == home.origin();
+            if !from_registry {
+                authorization = None;
+            }
+            let mut headers = headers.clone();
+            headers.extend(authorization.iter().map(|value| (AUTHORIZATION, value.clone())));
+            let response = self.send(&url, headers).await?;
+            if !is_redirect(response.status()) {
+                return Ok((response, from_registry));
+            }
+            url = self.redirected(&url, &response)?;
+        }
+        Err(RegistryError::protocol(self.host(), format!("it redirects more than {REDIRECTS} times")))
+    }
+
+    async fn send(&self, url: &Url, headers: HeaderMap) -> Result<Response, RegistryError> {
+        let host = host_of(url);
+        let name = if url.origin() == self.endpoint.base.origin() { self.host() } else { &host };
+        let request = self.clients.of(name, url)?.get(url.clone()).headers(headers);
+        match tokio::time::timeout(self.patience.silence, request.send()).await {
+            Ok(answer) => answer.map_err(|error| failure::of_request(error, name)),
+            Err(_) => Err(RegistryError::Stalled { host: name.to_owned(), time: self.patience.silence }),
+        }
+    }
+
+    fn redirected(&self, from: &Url, response: &Response) -> Result<Url, RegistryError> {
+        let location = response.headers().get(LOCATION).and_then(|location| location.to_str().ok());
+        let to = location.and_then(|location| from.join(location).ok());
+        match to {
+            Some(to) if to.scheme() == "https" || (to.scheme() == "http" && from.scheme() == "http") => {
+                Ok(to)
+            }
+            Some(to) => {
+                let what = format!("it redirects from {} to {}", from.scheme(), to.scheme());
+                Err(RegistryError::protocol(self.host(), what))
+            }
+            None => Err(RegistryError::protocol(self.host(), "it redirects to nowhere")),
+        }
+    }
+
+    /// Gets what the registry asks for. `shown` is what it was not content with.
+    async fn log_in(&self, response: &Response, shown: Option<HeaderValue>) -> Result<(), RegistryError> {
+        let challenges: Vec<Challenge> = response
+            .headers()
+            .get_all(WWW_AUTHENTICATE)
+            .iter()
+            .filter_map(|value| Challenge::parse(value.to_str().ok()?))
+            .collect();
+        let _alone = self.logging_in.lock().await;
+        if self.authorization() != shown {
+            // Another request has just been here.
+            return Ok(());
+        }
+        let of_scheme = |scheme: &str| challenges.iter().find(|challenge| challenge.scheme == scheme);
+        let new = match (of_scheme("bearer"), of_scheme("basic")) {
+            (Some(challenge), _) => self.token(challenge).await?,
+            (None, Some(_)) => self.basic().await?,
+            (None, None) => {
+                return Err(RegistryError::protocol(self.host(), "it asks for a login of no known kind"));
+            }
+        };
+        if Some(&new) == shown.as_ref() {
+            return Err(RegistryError::Unauthorized { host: self.host().to_owned(), with_credentials: true });
+        }
+        *self.authorization.lock().unwrap_or_else(PoisonError::into_inner) = Some(new);
+        Ok(())
+    }
+
+    fn authorization(&self) -> Option<HeaderValue> {
+        self.authorization.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn url(&self, path: &str) -> Result<Url, RegistryError> {
+        self.endpoint.base.join(&format!("{}/{path}", self.name)).map_err(|source| RegistryError::Config {
+            what: format!("the URL of {}", self.name),
+            source: source.into(),
+        })
+    }
+}
+
+fn is_redirect(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::MOVED_PERMANENTLY
+            | StatusCode::FOUND
+            | StatusCode::SEE_OTHER
+            | StatusCode::TEMPORARY_REDIRECT
+            | StatusCode::PERMANENT_REDIRECT
+    )
+}

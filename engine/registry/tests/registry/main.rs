@@ -1,0 +1,16 @@
+//! Pulls from registries: one inside the test that does as it is told, also what it must not, and `docker-registry`.
+
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+
+mod at_once;
+mod breaks;
+mod documents;
+mod fake;
+mod hostile;
+mod image;
+mod login;
+mod mirrors;
+mod place;
+mod pulls;
+mod real;
+mod refusals;
