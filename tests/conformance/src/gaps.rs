@@ -73,13 +73,13 @@ const LAST_NAME: Gap = Gap {
 const TIMES_OF_LINES: Gap = Gap {
     case: "both_streams_are_in_the_log_with_times",
     reason: "Podman's API tells times of lines in whole seconds, up to 5.7",
-    symptom: "line.time >= before",
+    symptom: "lines have times in whole seconds",
 };
 
 const LINES_BEFORE: Gap = Gap {
     case: "lines_before_a_time_are_left_out",
     reason: "Podman's API tells times of lines in whole seconds, up to 5.7",
-    symptom: "text: \"one\" }, LogLine",
+    symptom: "lines have times in whole seconds",
 };
 
 const PODMAN_4: &[Gap] = &[

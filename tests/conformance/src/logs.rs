@@ -1,7 +1,7 @@
 //! Logs: what a container writes to its two streams.
 
 use futures::StreamExt as _;
-use homeostat_reconciler::ports::{Engine, LogQuery, LogStream};
+use homeostat_reconciler::ports::{Engine, LogLine, LogQuery, LogStream};
 
 use crate::world::{expect, log};
 use crate::{PATIENCE, World, key, log_lines, run, run_to_end, shell, wait_exited, wait_for_log};
@@ -9,22 +9,32 @@ use crate::{PATIENCE, World, key, log_lines, run, run_to_end, shell, wait_exited
 /// Every line has its stream and the time it was written.
 pub async fn both_streams_are_in_the_log_with_times(engine: &dyn Engine, world: &World) {
     let before = jiff::Timestamp::now();
-    let key = run(engine, world, "speaker", shell("echo out; usleep 50000; echo err >&2; printf tail")).await;
+    let key = run(
+        engine,
+        world,
+        "speaker",
+        shell("echo out; usleep 50000; echo err >&2; usleep 50000; printf tail"),
+    )
+    .await;
     wait_exited(engine, &key).await;
     let lines = log(engine, &key, &LogQuery::default()).await;
+    assert_precise(&lines);
     assert!(lines.iter().all(|line| line.time >= before && line.time <= jiff::Timestamp::now()));
     let told: Vec<_> = lines.iter().map(|line| (line.text.as_str(), line.stream)).collect();
     assert_eq!(told, [("out", LogStream::Stdout), ("err", LogStream::Stderr), ("tail", LogStream::Stdout)]);
     assert!(lines.is_sorted_by_key(|line| line.time));
 }
 
+fn assert_precise(lines: &[LogLine]) {
+    let is_whole = |line: &LogLine| line.time.subsec_nanosecond() == 0;
+    assert!(!lines.iter().all(is_whole), "lines have times in whole seconds");
+}
+
 /// A tail is counted from the end.
 pub async fn a_tail_is_the_last_lines(engine: &dyn Engine, world: &World) {
     run_to_end(engine, world, "counter", shell("seq 1 100")).await;
     let tail = |lines| LogQuery { tail: Some(lines), ..LogQuery::default() };
-    let text = |lines: Vec<homeostat_reconciler::ports::LogLine>| -> Vec<String> {
-        lines.into_iter().map(|line| line.text).collect()
-    };
+    let text = |lines: Vec<LogLine>| -> Vec<String> { lines.into_iter().map(|line| line.text).collect() };
     assert_eq!(text(log(engine, &key("counter"), &tail(2)).await), ["99", "100"]);
     assert_eq!(log(engine, &key("counter"), &tail(0)).await.len(), 0);
     assert_eq!(log(engine, &key("counter"), &tail(1000)).await.len(), 100);
@@ -37,6 +47,7 @@ pub async fn lines_before_a_time_are_left_out(engine: &dyn Engine, world: &World
             .await;
     wait_exited(engine, &key).await;
     let all = log(engine, &key, &LogQuery::default()).await;
+    assert_precise(&all);
     let since = LogQuery { since: Some(all[1].time), ..LogQuery::default() };
     assert_eq!(log(engine, &key, &since).await, all[1..]);
 }
