@@ -48,7 +48,6 @@ memory_and_idleness() {
 }
 
 start_docker
-fact compose "Compose $(docker compose version --short)"
 make_image
 write_compose_file >"$work/compose.yaml"
 for ((run = 1; run <= runs; run++)); do

@@ -13,7 +13,7 @@ start_docker() {
         --cgroup-parent "/$cgroup_parent" --exec-opt native.cgroupdriver=cgroupfs \
         --default-ulimit nofile=1024:1024 "$@" >"$work/dockerd.log" 2>&1 &
     await 60 "dockerd answers" docker version
-    fact docker "Docker $(docker version --format '{{.Server.Version}}')"
+    fact docker "Docker $(docker version --format '{{.Server.Version}}') with Compose $(docker compose version --short)"
 }
 
 # The image that containers run, without a build.

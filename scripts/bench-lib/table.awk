@@ -1,12 +1,15 @@
 # Prints the table of figures from two files of samples, `NAME VALUE` a line; see measure.sh.
-# usage: awk -v homeostat=FILE -v docker=FILE -v over_docker=FILE -f table.awk
+# usage: awk -v homeostat=FILE -v docker=FILE -v over_docker=FILE -v images=FILE -v peer_images=FILE -f table.awk
 
 BEGIN {
     read_samples(homeostat)
     read_samples(docker)
     read_samples(over_docker)
+    read_samples(images)
+    read_samples(peer_images)
     if (of(homeostat, "containers", "max") of(docker, "containers", "max") != "") beside_docker()
     if (of(over_docker, "containers", "max") != "") agent_over_docker()
+    if (of(images, "containers", "max") of(peer_images, "containers", "max") != "") pulls_and_builds()
 }
 
 # The same work on both sides.
@@ -48,6 +51,36 @@ function agent_over_docker(    many) {
     alone("nothing to do, inside the running agent", "reconcile_us", "median", "ms", 20)
     alone("tear down " many, "tear_down_us", "median", "ms")
 }
+
+# Images: every peer that does the same work.
+function pulls_and_builds() {
+    print "| images | unit | homeostat | Docker | Podman, Buildah | Skopeo | ratio | target | |"
+    print "|---|---|--:|--:|--:|--:|--:|---|---|"
+    image_row("pull of 210 MB in four layers", "pull_us", "fastest", 2)
+    image_row("build, nothing cached", "build_us", "docker", 5)
+    image_row("build, everything cached", "cached_build_us", "docker", 5)
+    print ""
+    if (of(peer_images, "skopeo_copy_pull_us", "median") != "")
+        print "Skopeo copies the image to a directory, without unpacking it, in " shown(of(peer_images, "skopeo_copy_pull_us", "median")) " ms."
+}
+
+# The ratio is that of Docker, or of the fastest peer, by homeostat; the target is what it has to be at least.
+function image_row(title, name, beside, times,    ours, docker_took, podman_took, skopeo_took, theirs, ratio, verdict) {
+    ours = of(images, "homeostat_" name, "median")
+    docker_took = of(peer_images, "docker_" name, "median")
+    podman_took = of(peer_images, (name ~ /build/ ? "buildah_" : "podman_") name, "median")
+    skopeo_took = of(peer_images, "skopeo_" name, "median")
+    theirs = docker_took
+    if (beside == "fastest") theirs = least(least(docker_took, podman_took), skopeo_took)
+    if (ours != "" && theirs != "") {
+        ratio = theirs / ours
+        verdict = ratio >= times ? "met" : "missed"
+    }
+    printf "| %s | ms | %s | %s | %s | %s | %s | ≥ %sx | %s |\n", title, shown(ours), shown(docker_took), shown(podman_took), \
+        shown(skopeo_took), ratio == "" ? "" : shown(ratio) "x", times, verdict
+}
+
+function least(one, other) { return one == "" || (other != "" && other < one) ? other : one }
 
 function alone(title, name, how, unit, most,    value, target, verdict) {
     value = of(over_docker, name, how)
