@@ -109,10 +109,20 @@ impl Index {
     pub(crate) fn put(&mut self, manifest: &Digest, size: u64, reference: Option<&str>) {
         let known = self.0.manifests().iter().find(|line| is_of(line, manifest));
         let media_type = known.map_or(MediaType::ImageManifest, |line| line.media_type().clone());
-        if reference.is_none() && known.is_some() {
-            return;
+        self.put_typed(media_type, manifest, size, reference);
+    }
+
+    /// [`Index::put`] of a manifest of this media type.
+    pub(crate) fn put_typed(
+        &mut self,
+        media_type: MediaType,
+        manifest: &Digest,
+        size: u64,
+        reference: Option<&str>,
+    ) {
+        if reference.is_some() || !self.0.manifests().iter().any(|line| is_of(line, manifest)) {
+            self.insert(descriptor(media_type, manifest, size, reference));
         }
-        self.insert(descriptor(media_type, manifest, size, reference));
     }
 
     /// [`Index::put`] of what came from a registry.
@@ -122,6 +132,20 @@ impl Index {
         annotations.insert(REGISTRY_DIGEST.to_owned(), pulled.registry_digest.to_string());
         line.set_annotations(Some(annotations));
         self.insert(line);
+    }
+
+    /// Notes what the registry has under this name.
+    pub(crate) fn note_pushed(&mut self, reference: &str, registry_digest: &Digest) {
+        let is_named = |line: &&mut Descriptor| {
+            entry(line).is_some_and(|entry| entry.reference.as_deref() == Some(reference))
+        };
+        self.edit(|manifests| {
+            if let Some(line) = manifests.iter_mut().find(is_named) {
+                let mut annotations = line.annotations().clone().unwrap_or_default();
+                annotations.insert(REGISTRY_DIGEST.to_owned(), registry_digest.to_string());
+                line.set_annotations(Some(annotations));
+            }
+        });
     }
 
     fn insert(&mut self, line: Descriptor) {

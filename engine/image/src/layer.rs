@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use fs_err as fs;
 use homeostat_files::{Permissions, Root, remove_tree};
 
-use crate::compression::uncompressed;
+use crate::compression::uncompressed_layer;
 use crate::digest::Hashing;
 use crate::image::Layer;
 use crate::store::{LayerState, PendingBlob, chain};
@@ -63,7 +63,12 @@ impl ImageStore {
     }
 
     /// Makes a staged directory a layer. If the layer is here already, that one is used.
-    fn adopt(&self, staged: &StagedLayer, blob: Ingest, layer: Layer) -> Result<Layer, StoreError> {
+    pub(crate) fn adopt(
+        &self,
+        staged: &StagedLayer,
+        blob: Ingest,
+        layer: Layer,
+    ) -> Result<Layer, StoreError> {
         remove_tree(staged.directory.join("work"))?;
         let mut state = self.state();
         state.usage.touch(&layer.diff_id);
@@ -203,7 +208,8 @@ pub(crate) fn tree_digest(tree: &Path) -> Result<Digest, StoreError> {
 /// Unpacks a blob, compressed or not, into a staged layer, and verifies what comes out.
 pub(crate) fn unpack_blob(store: &ImageStore, layer: &Layer) -> Result<StagedLayer, StoreError> {
     let staged = store.begin_layer(None)?;
-    let archive = Hashing::new(uncompressed(store.open_blob(&layer.digest)?).map_err(UnpackError::Read)?);
+    let archive =
+        Hashing::new(uncompressed_layer(store.open_blob(&layer.digest)?).map_err(UnpackError::Read)?);
     let root = Root::open(staged.upper())?;
     let mut archive = archive;
     unpack(&mut archive, &root, Limits::default())?;

@@ -56,6 +56,30 @@ impl ImageStore {
         Ok(config.digest)
     }
 
+    /// Notes what the registry has under this name since it was pushed there.
+    ///
+    /// # Errors
+    /// When the index cannot be written.
+    pub fn note_pushed(&self, reference: &str, registry_digest: &Digest) -> Result<(), StoreError> {
+        self.change_index(|index| index.note_pushed(reference, registry_digest))
+    }
+
+    /// The manifest of an image, as it is.
+    ///
+    /// # Errors
+    /// When it is missing or damaged.
+    pub fn manifest_text(&self, image: &crate::Image) -> Result<Vec<u8>, StoreError> {
+        Ok(self.document(&image.manifest)?.text)
+    }
+
+    /// The configuration of an image, as it is.
+    ///
+    /// # Errors
+    /// When it is missing or damaged.
+    pub fn config_text(&self, image: &crate::Image) -> Result<Vec<u8>, StoreError> {
+        Ok(self.document(&image.id)?.text)
+    }
+
     /// What the registry had under this name when it was pulled; `None` for what was not.
     pub fn registry_digest(&self, reference: &str) -> Option<Digest> {
         self.state().index.registry_digest(reference)
@@ -63,7 +87,7 @@ impl ImageStore {
 }
 
 /// Whether manifest, configuration and layers are of one image; its media type.
-fn go_together(
+pub(crate) fn go_together(
     manifest: &Document,
     config: &Document,
     layers: &[Layer],
