@@ -49,5 +49,5 @@ pub use plan::{
 pub use planner::plan;
 pub use prune::{prune_by_hand, prune_policy, prune_request};
 pub use record::{ContainerRecord, Failure, Health, HealthStatus, ProbeOutcome, Record, Stall};
-pub use reference::{registry, spelled_out};
+pub use reference::{registry, repository, spelled_out};
 pub use status::{AppStatus, ContainerStatus, ShownState, StatusReport, status};

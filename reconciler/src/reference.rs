@@ -33,6 +33,15 @@ pub fn registry(reference: &str) -> String {
     full.split('/').next().unwrap_or_default().to_owned()
 }
 
+/// The repository of an image, spelled out, as `docker.io/library/postgres`.
+pub fn repository(reference: &str) -> String {
+    let full = spelled_out(reference);
+    let name = full.split('@').next().unwrap_or_default();
+    let last = name.rfind('/').map_or(0, |slash| slash + 1);
+    let end = name[last..].find(':').map_or(name.len(), |colon| last + colon);
+    name[..end].to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -53,5 +62,8 @@ mod tests {
         }
         assert_eq!(registry("postgres"), "docker.io");
         assert_eq!(registry("localhost:5000/a"), "localhost:5000");
+        assert_eq!(repository("postgres:16"), "docker.io/library/postgres");
+        assert_eq!(repository("localhost:5000/a:1@sha256:00"), "localhost:5000/a");
+        assert_eq!(repository("ghcr.io/a/b@sha256:00"), "ghcr.io/a/b");
     }
 }

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Args;
-use futures::stream::StreamExt;
 use homeostat_reconciler::ports::BuildRequest;
 use homeostat_reconciler::{ErrorKind, PortError};
 
@@ -12,8 +11,7 @@ use super::DONE;
 use super::access::Access;
 use super::errors::CliError;
 use super::options::Resolved;
-use crate::api::{BuildEvent, ClientError};
-use crate::terminal::BuildDisplay;
+use crate::terminal::WorkDisplay;
 
 #[derive(Args)]
 pub(super) struct Build {
@@ -50,24 +48,10 @@ impl Build {
             no_cache: self.no_cache,
         };
         let mut access = Access::open(global).await?;
-        let mut events = Box::pin(access.client.post_lines::<BuildEvent>("/v1/build", &request).await?);
-        let display = BuildDisplay::new(global.output);
-        while let Some(event) = events.next().await {
-            match event? {
-                BuildEvent::Step { number, total, text } => display.step(number, total, &text),
-                BuildEvent::Cached => display.cached(),
-                BuildEvent::Output(line) => display.output(&line),
-                BuildEvent::Error(error) => {
-                    display.failed();
-                    return Err(ClientError::Api(error).into());
-                }
-                BuildEvent::Image(id) => {
-                    display.done(&request.reference, &id)?;
-                    return Ok(DONE);
-                }
-            }
-        }
-        Err(PortError::new(ErrorKind::Transient, "the agent ended during the build").into())
+        let display = WorkDisplay::new(global.output);
+        let id = access.follow("/v1/build", &request, &display).await?;
+        display.done(&request.reference, "id", &id)?;
+        Ok(DONE)
     }
 }
 

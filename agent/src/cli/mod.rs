@@ -7,7 +7,7 @@ mod build;
 mod completion;
 mod errors;
 mod events;
-mod images;
+mod image;
 mod import;
 mod inspect;
 mod logs;
@@ -68,8 +68,11 @@ enum Command {
     Import(import::Import),
     /// Build an image from a Dockerfile
     Build(build::Build),
-    /// List images
+    /// List images, as `image ls`
     Images,
+    /// Bring, send, name and remove images
+    #[command(subcommand)]
+    Image(image::Image),
     /// Remove images, layers and build cache that nothing needs
     Prune(prune::Prune),
     /// Print a completion script for a shell
@@ -114,7 +117,8 @@ async fn run(cli: Cli) -> Result<u8, CliError> {
         Command::Inspect(command) => command.run(&global).await,
         Command::Import(command) => command.run(&global),
         Command::Build(command) => command.run(&global).await,
-        Command::Images => images::run(&global).await,
+        Command::Images => image::list(&global).await,
+        Command::Image(command) => command.run(&global).await,
         Command::Prune(command) => command.run(&global).await,
         Command::Completion(command) => Ok(command.run()),
     }

@@ -12,6 +12,7 @@
 //! - `prune`: what nobody needs any more
 //! - `port`: all of it by the port's names
 
+mod archives;
 mod build;
 mod container;
 mod copy_up;

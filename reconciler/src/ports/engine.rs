@@ -10,8 +10,11 @@ use homeostat_spec::{ContainerConfig, LogRotation, Network, Resources, Volume};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{PruneRequest, Pruned};
-use crate::{ForeignContainer, Observed, PortError, ResourceKey};
+use super::{
+    ArchiveToLoad, ImageDetails, ImageRemoval, LoadedImage, PruneRequest, Pruned, SaveRequest, SavedArchive,
+    StoredImage,
+};
+use crate::{ErrorKind, ForeignContainer, Observed, PortError, ResourceKey};
 
 /// Runs containers.
 ///
@@ -70,6 +73,48 @@ pub trait Engine: Send + Sync {
     /// Removes a reference, and the image with what only it uses when no other reference or container needs it.
     async fn remove_image(&self, reference: &str) -> Result<(), PortError>;
 
+    /// Every image that is here, also those without a name and those that are not homeostat's.
+    async fn images(&self) -> Result<Vec<StoredImage>, PortError> {
+        Err(not_by_hand())
+    }
+
+    /// Everything about an image, by one of its references, one of its digests, its id, or the beginning of that.
+    /// Fails when there is none, or more than one.
+    async fn inspect_image(&self, _name: &str) -> Result<ImageDetails, PortError> {
+        Err(not_by_hand())
+    }
+
+    /// Gives an image, named as for [`inspect_image`](Engine::inspect_image), one more reference, and takes that from
+    /// the image that has it.
+    async fn tag_image(&self, _name: &str, _reference: &str) -> Result<(), PortError> {
+        Err(not_by_hand())
+    }
+
+    /// Takes a reference away, and with the last one the image itself; by its id, the image with its only reference.
+    /// Unlike [`remove_image`](Engine::remove_image) this is for people: it fails when there is no such image, when a
+    /// container would lose the image it was created from, and when an id stands for several references.
+    async fn delete_image(&self, _name: &str) -> Result<ImageRemoval, PortError> {
+        Err(not_by_hand())
+    }
+
+    /// Sends an image to the registry that its reference names. Returns the digest that it has there. What is there
+    /// already is not sent again.
+    async fn push_image(&self, _reference: &str, _progress: &dyn Progress) -> Result<String, PortError> {
+        Err(not_by_hand())
+    }
+
+    /// Writes images as an archive that other engines read, as a stream. Fails before it begins when an image is not
+    /// here; what goes wrong later is the stream's last item.
+    async fn save_images(&self, _request: &SaveRequest) -> Result<SavedArchive, PortError> {
+        Err(not_by_hand())
+    }
+
+    /// Takes in the images of an archive, of this engine or another, compressed or not. All of them are here when this
+    /// returns, under the names that they have in the archive, which other images lose; none after an error.
+    async fn load_images(&self, _archive: ArchiveToLoad) -> Result<Vec<LoadedImage>, PortError> {
+        Err(not_by_hand())
+    }
+
     /// Removes what nobody needs, as the request says. What turns out to be in use meanwhile, or cannot be removed,
     /// stays. Repeated, it finds nothing more. Fails when it cannot be told what is needed: nothing is removed then.
     async fn prune(&self, request: &PruneRequest) -> Result<Pruned, PortError>;
@@ -127,6 +172,11 @@ pub trait Engine: Send + Sync {
 
     /// What every running or paused container uses now.
     async fn usage(&self) -> Result<BTreeMap<ResourceKey, Usage>, PortError>;
+}
+
+/// What an engine says that has no images to be handled by hand, as one in memory.
+fn not_by_hand() -> PortError {
+    PortError::new(ErrorKind::User, "this engine does not handle images by hand")
 }
 
 /// Which engine this is.

@@ -2,6 +2,7 @@
 
 mod clock;
 mod engine;
+mod image;
 mod prune;
 mod source;
 mod store;
@@ -10,6 +11,10 @@ pub use clock::Clock;
 pub use engine::{
     BuildRequest, ContainerRequest, Engine, EngineEvent, EngineInfo, ExecOutcome, ExecRequest, LogLine,
     LogQuery, LogStream, Progress, Usage,
+};
+pub use image::{
+    ArchiveFormat, ArchiveToLoad, HistoryStep, ImageDetails, ImageRemoval, LoadedImage, SaveRequest,
+    SavedArchive, StoredImage,
 };
 pub use prune::{Keep, PruneRequest, Pruned, PrunedItem};
 pub use source::{Snapshot, Source};

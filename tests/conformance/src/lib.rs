@@ -28,6 +28,7 @@ pub mod pulls;
 pub mod refusals;
 pub mod states;
 pub mod stop;
+pub mod transfers;
 mod world;
 
 pub use credentials::look_for_credentials_in;
@@ -148,6 +149,12 @@ macro_rules! every_case {
             stop::a_given_signal_wins_over_the_images,
             stop::a_paused_container_is_stopped,
             stop::no_process_of_a_stopped_container_is_left,
+            transfers::an_image_is_listed_under_all_its_names,
+            transfers::a_name_can_be_given_moved_and_taken,
+            transfers::an_image_in_use_is_not_removed_by_hand,
+            transfers::a_saved_image_is_loaded_again,
+            transfers::what_is_no_archive_is_not_loaded,
+            transfers::a_pushed_image_is_pulled_again,
         }
     };
 }
