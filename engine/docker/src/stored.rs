@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use crate::cache::List;
 use crate::engine::Inner;
 use crate::failure::Failure;
-use crate::read::image_id;
+use crate::read::{image_id, time};
 
 impl Inner {
     /// Every image, also those that are not homeostat's.
@@ -63,16 +63,16 @@ impl Inner {
     }
 }
 
-/// What stands for no name.
-fn is_name(name: &String) -> bool {
-    !name.contains("<none>")
+/// Without what stands for no name.
+fn named(names: Vec<String>) -> Vec<String> {
+    names.into_iter().filter(|name| !name.contains("<none>")).collect()
 }
 
 fn of_summary(image: ImageSummary) -> StoredImage {
     StoredImage {
         id: image_id(&image.id),
-        references: image.repo_tags.into_iter().filter(is_name).collect(),
-        digests: image.repo_digests.into_iter().filter(is_name).collect(),
+        references: named(image.repo_tags),
+        digests: named(image.repo_digests),
         created: second(image.created),
         size: image.size.try_into().unwrap_or_default(),
     }
@@ -83,9 +83,9 @@ fn details(told: ImageInspect, history: Vec<ImageHistoryResponseItem>) -> ImageD
     ImageDetails {
         image: StoredImage {
             id: image_id(told.id.as_deref().unwrap_or_default()),
-            references: told.repo_tags.unwrap_or_default().into_iter().filter(is_name).collect(),
-            digests: told.repo_digests.unwrap_or_default().into_iter().filter(is_name).collect(),
-            created: told.created.and_then(|time| time.to_string().parse().ok()),
+            references: named(told.repo_tags.unwrap_or_default()),
+            digests: named(told.repo_digests.unwrap_or_default()),
+            created: time(told.created.as_deref()),
             size: told.size.and_then(|size| size.try_into().ok()).unwrap_or_default(),
         },
         os: told.os.unwrap_or_default(),
