@@ -55,14 +55,14 @@ impl Inner {
         let mut found = BTreeMap::<String, usize>::new();
         let mut images = Vec::<(Image, Vec<String>)>::new();
         for name in names {
-            let named = self.named(name)?;
+            let meant = self.named(name)?;
             let image = self.image(name)?;
             let place = *found.entry(image.id.to_string()).or_insert_with(|| {
                 images.push((image, Vec::new()));
                 images.len() - 1
             });
             // One that was pulled by its digest has no tag to be called by.
-            let reference = named.reference.filter(|reference| !reference.contains('@'));
+            let reference = meant.reference.filter(|reference| !reference.contains('@'));
             images[place].1.extend(reference.map(|reference| spelled_out(&reference)));
         }
         Ok(Found { images, _lease: lease })

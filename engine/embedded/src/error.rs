@@ -247,7 +247,6 @@ impl EmbeddedError {
             Self::Start(failure) => failure_kind(failure.kind),
             Self::Build { source, .. } => source.kind(),
             Self::Pull { source, .. } | Self::Push { source, .. } => source.kind(),
-            Self::Load(LoadError::Archive(_)) => ErrorKind::User,
             Self::Network(error) => error.kind(),
             Self::Rules(error) => error.kind(),
             Self::Locked(_)
@@ -264,6 +263,7 @@ impl EmbeddedError {
             | Self::ImageInUse { .. }
             | Self::SeveralNames { .. }
             | Self::Reference(_)
+            | Self::Load(LoadError::Archive(_))
             | Self::NoHostPath { .. }
             | Self::NoCommand(_)
             | Self::MemoryTooSmall { .. }
@@ -306,7 +306,6 @@ impl EmbeddedError {
             }
             Self::UnknownImage(_) => "`homeostat image ls` lists what there is",
             Self::AmbiguousImage(_) => "give more of the id",
-            Self::ImageInUse { .. } => "remove the container first",
             Self::SeveralNames { .. } => "remove its names one by one",
             Self::NoHostPath { .. } => {
                 "create it, or use a named volume, which is created when it is missing"
@@ -317,7 +316,9 @@ impl EmbeddedError {
             Self::SubnetTaken { .. } | Self::SubnetTooSmall(_) => {
                 "choose another `subnet`, or leave it out to have one chosen"
             }
-            Self::VolumeInUse { .. } | Self::NetworkInUse { .. } => "remove the container first",
+            Self::ImageInUse { .. } | Self::VolumeInUse { .. } | Self::NetworkInUse { .. } => {
+                "remove the container first"
+            }
             Self::CannotLimit(_) => {
                 "enable the cgroup controller in the kernel's command line, or leave the limit out"
             }
@@ -342,7 +343,7 @@ impl From<EmbeddedError> for PortError {
             | EmbeddedError::Report(source)
             | EmbeddedError::Exec { source, .. } => port.caused_by(source),
             EmbeddedError::State(source) => port.caused_by(source),
-            EmbeddedError::Store(source) => port.caused_by(source),
+            EmbeddedError::Store(source) | EmbeddedError::Save(source) => port.caused_by(source),
             EmbeddedError::Network(source) => port.caused_by(source),
             EmbeddedError::Rules(source) => port.caused_by(source),
             EmbeddedError::NoFreeAddress(source) => port.caused_by(source),
@@ -353,7 +354,6 @@ impl From<EmbeddedError> for PortError {
             EmbeddedError::Start(source) => port.caused_by(source),
             EmbeddedError::Build { source, .. } => port.caused_by(source),
             EmbeddedError::Pull { source, .. } | EmbeddedError::Push { source, .. } => port.caused_by(source),
-            EmbeddedError::Save(source) => port.caused_by(source),
             EmbeddedError::Load(source) => port.caused_by(source),
             _ => port,
         }

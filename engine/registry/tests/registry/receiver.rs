@@ -61,7 +61,7 @@ impl Receiver {
             for stream in listener.incoming().flatten() {
                 let state = Arc::clone(&served);
                 // A client that has heard enough hangs up.
-                std::thread::spawn(move || drop(serve(&stream, &state)));
+                std::thread::spawn(move || serve(&stream, &state));
             }
         });
         Self { address, state }
