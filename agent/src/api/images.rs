@@ -118,7 +118,7 @@ async fn save(
     let frames = archive.map(|piece| {
         Ok::<_, Infallible>(match piece {
             Ok(piece) => Frame::data(piece),
-            Err(error) => Frame::trailers(failed(error.into())),
+            Err(error) => Frame::trailers(failed(&error.into())),
         })
     });
     let headers = [(header::CONTENT_TYPE, "application/x-tar"), (header::TRAILER, FAILED)];
@@ -126,8 +126,8 @@ async fn save(
 }
 
 /// What an answer ends with that has failed on its way.
-fn failed(error: ApiError) -> HeaderMap {
-    let value = serde_json::to_vec(&error).ok().and_then(|text| HeaderValue::from_bytes(&text).ok());
+fn failed(error: &ApiError) -> HeaderMap {
+    let value = serde_json::to_vec(error).ok().and_then(|text| HeaderValue::from_bytes(&text).ok());
     value.into_iter().map(|value| (header::HeaderName::from_static(FAILED), value)).collect()
 }
 

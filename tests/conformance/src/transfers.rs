@@ -74,7 +74,7 @@ pub async fn a_saved_image_is_loaded_again(engine: &dyn Engine, world: &World) {
     assert!(expect(engine.delete_image(&reference).await).deleted.is_some());
     let loaded = expect(engine.load_images(futures::stream::iter(archive).boxed()).await);
     assert_eq!(loaded[0].id.as_ref(), Some(&id));
-    assert_eq!(names(engine, &reference).await, [reference.clone()]);
+    assert_eq!(names(engine, &reference).await, std::slice::from_ref(&reference));
     assert_eq!(image_log(engine, world, "reader", &reference, shell("cat /saying")).await, ["saved"]);
     let nothing = SaveRequest { names: vec!["localhost/nothing:1".to_owned()], ..request };
     assert_eq!(engine.save_images(&nothing).await.err().map(|error| error.kind), Some(ErrorKind::User));
