@@ -2,6 +2,7 @@
 
 mod digest;
 mod place;
+mod room;
 mod select;
 
 use std::ffi::OsString;
@@ -12,6 +13,7 @@ use homeostat_files::{Metadata, Root};
 
 pub(crate) use digest::add_to_key;
 pub(crate) use place::{Destination, place};
+pub(crate) use room::ensure_room;
 pub(crate) use select::{Selecting, select};
 
 /// A tree that files are copied from.

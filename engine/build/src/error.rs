@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::io;
+use std::path::PathBuf;
 
 use homeostat_dockerfile::{DockerfileError, ExpandError, IgnoreError, PatternError};
 use homeostat_files::{FileError, overlay::OverlayError};
@@ -150,6 +151,16 @@ pub enum StepError {
         /// The source.
         path: String,
     },
+    /// The disk has no room for what is to be copied.
+    #[error("it needs {} MiB on the disk of {}, and {} MiB are free", needed.div_ceil(MIB), path.display(), free / MIB)]
+    NoRoom {
+        /// The image store.
+        path: PathBuf,
+        /// What it takes, as files and as an archive, in bytes.
+        needed: u64,
+        /// What is free, in bytes.
+        free: u64,
+    },
     /// The image has no such user.
     #[error("the image has no user `{name}`")]
     NoUser {
@@ -221,12 +232,14 @@ impl BuildError {
     }
 }
 
+const MIB: u64 = 1 << 20;
+
 const DISK_FULL: &str = "the disk of the image store is full: make room, for instance with `homeostat prune`";
 
 impl StepError {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::Exit { disk_full: true, .. } => ErrorKind::Transient,
+            Self::Exit { disk_full: true, .. } | Self::NoRoom { .. } => ErrorKind::Transient,
             // Another app may build or pull the image in a moment.
             Self::NoImage { .. } | Self::File(_) | Self::Io(_) | Self::Store(_) | Self::Run(_) => {
                 ErrorKind::Transient
@@ -248,6 +261,7 @@ impl StepError {
             Self::Platform { .. } => "images are built for the platform of their host only",
             Self::NoUser { .. } | Self::NoGroup { .. } => "create it with RUN before, or use a number",
             Self::Exit { disk_full: true, .. } => DISK_FULL,
+            Self::NoRoom { .. } => "make room, for instance with `homeostat prune`",
             _ => return None,
         };
         Some(text.to_owned())

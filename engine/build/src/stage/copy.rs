@@ -5,7 +5,9 @@ use homeostat_image::Layer;
 
 use super::StageBuild;
 use crate::StepError;
-use crate::copy::{Content, Destination, Item, Selecting, Selection, Tree, add_to_key, place, select};
+use crate::copy::{
+    Content, Destination, Item, Selecting, Selection, Tree, add_to_key, ensure_room, place, select,
+};
 use crate::key::Key;
 use crate::mounts::{View, Workspace};
 use crate::owner;
@@ -56,6 +58,7 @@ impl StageBuild<'_> {
         key.add(words.mode.map_or_else(String::new, |mode| format!("{mode:o}")));
         add_to_key(&mut key, tree, &selections)?;
         self.step(key, words.shown(name), |stage| {
+            ensure_room(stage.build.store, &selections)?;
             let layers = &stage.state.layers;
             let make = if copy.link { Workspace::alone } else { Workspace::new };
             let workspace = make(stage.build.store, layers)?;
