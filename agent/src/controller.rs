@@ -124,6 +124,8 @@ pub struct Controller {
     probes: Probes,
     pruner: Pruner,
     prune_error: Option<String>,
+    /// No more room can be made on the disk of the images, and that was told.
+    disk_is_full: bool,
     events: Vec<Event>,
     /// Something happened since the last look.
     dirty: bool,
@@ -155,6 +157,7 @@ impl Controller {
             probes: Probes::new(ports.engine.clone()),
             pruner: Pruner::new(ports.engine.clone()),
             prune_error: None,
+            disk_is_full: false,
             reader: Reader::new(ports.source.clone()),
             source: SourceView { description: ports.source.describe(), ..SourceView::default() },
             source_retry: Retry::new(Duration::from_secs(5), Duration::from_mins(5)),
@@ -213,7 +216,7 @@ impl Controller {
                 snapshot = self.reader.next() => self.source_read(snapshot),
                 Some(finished) = self.executor.next_finished() => self.step_finished(&finished),
                 result = self.probes.next() => self.probed(result),
-                pruned = self.pruner.next() => self.pruned_by_itself(pruned),
+                (occasion, pruned) = self.pruner.next() => self.pruned_by_itself(occasion, pruned),
                 Some(event) = engine_events.next() => self.engine_event(&event),
             }
         };
@@ -479,6 +482,8 @@ fn may_go_on(waiting: &Waiting, now: Timestamp) -> bool {
         | WaitReason::Blocked { .. }
         | WaitReason::Stalled { .. }
         | WaitReason::Unsupported { .. }
-        | WaitReason::NotAdoptable { .. } => false,
+        | WaitReason::NotAdoptable { .. }
+        | WaitReason::NeverPulled
+        | WaitReason::NotAsked { .. } => false,
     }
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use futures::stream::BoxStream;
 use homeostat_reconciler::ports::{
-    BuildRequest, Clock, Engine, EngineInfo, Event, EventKind, LogLine, LogQuery, Progress, PruneRequest,
-    Pruned, Store,
+    BuildRequest, Clock, DiskUsage, Engine, EngineInfo, Event, EventKind, LogLine, LogQuery, Progress,
+    PruneRequest, Pruned, Store,
 };
 use homeostat_reconciler::{
     Desired, ErrorKind, ObservedContainer, ObservedImage, Plan, PortError, ResourceId, ResourceKey, Waiting,
@@ -274,6 +274,14 @@ impl Service {
             used_by: used_by(&image.id),
         });
         Ok(listing.collect())
+    }
+
+    /// `system df`.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    pub async fn disk_usage(&self) -> Result<DiskUsage, PortError> {
+        self.engine.disk_usage().await
     }
 
     /// `prune`: removes what nobody needs as the policy says, or what is safe to remove where there is none.

@@ -45,7 +45,7 @@ fn applied(revision: &str, apps: &BTreeMap<Name, App>) -> Desired {
 
 fn prune() -> PrunePolicy {
     let rule = PruneRule::older_than(Duration::from_hours(1));
-    PrunePolicy { interval: None, rules: [(PruneKind::BuildCache, rule)].into() }
+    PrunePolicy { rules: [(PruneKind::BuildCache, rule)].into(), ..PrunePolicy::default() }
 }
 
 fn event(number: usize) -> Event {

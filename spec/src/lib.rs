@@ -37,7 +37,7 @@ pub use compile::{Compiled, Node, SpecFile, compile, is_spec_path};
 pub use diagnostic::{Diagnostic, Position, Severity};
 pub use model::*;
 pub use name::{Name, NameError};
-pub use prune::{HostPrune, LabelMatch, PruneFilter, PruneKind, PrunePolicy, PruneRule};
+pub use prune::{DiskRule, HostPrune, LabelMatch, PruneFilter, PruneKind, PrunePolicy, PruneRule};
 pub use render::render;
 pub use scalar::{format_cpus, format_duration, format_size, parse_duration};
 pub use schema::{schema, source_schema};

@@ -83,6 +83,9 @@ pub struct Container {
     pub health: Option<HealthCheck>,
     /// How the container is stopped.
     pub stop: StopPolicy,
+    /// When its image is pulled.
+    #[serde(default)]
+    pub pull: PullPolicy,
     /// Which container of the engine that is not homeostat's is taken over as this one, if there is one.
     #[serde(default)]
     pub adopt: Option<Adopt>,
@@ -178,6 +181,22 @@ pub enum DesiredState {
     /// itself (a one-shot), again if its run was cut off, unless `restart` is `no`; one that ran
     /// under another desired state is stopped.
     Exited,
+}
+
+/// When an image is pulled, as Compose's `pull_policy`. Of several containers with one reference the last in this
+/// order counts.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum PullPolicy {
+    /// Never: it has to be there.
+    Never,
+    /// When it is not there.
+    #[default]
+    Missing,
+    /// Also when it is there, once for each revision of the source, and each time that somebody applies it.
+    Always,
 }
 
 /// When an exited container is started again.

@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use futures::stream::{Stream, StreamExt};
-use homeostat_reconciler::ports::{BuildRequest, Event, LogQuery, Progress, Pruned};
+use homeostat_reconciler::ports::{BuildRequest, DiskUsage, Event, LogQuery, Progress, Pruned};
 use homeostat_reconciler::{Desired, ErrorKind, Plan, PortError, ResourceKey};
 use homeostat_spec::{Diagnostic, Name};
 use serde::{Deserialize, Serialize};
@@ -83,6 +83,7 @@ pub(crate) fn router(service: Service, exposition: Arc<Exposition>) -> Router {
         .route("/v1/events", get(events))
         .route("/v1/images", get(images))
         .route("/v1/prune", post(prune))
+        .route("/v1/disk", get(disk))
         .route("/v1/build", post(build))
         .route("/v1/resolve/{*address}", get(resolve))
         .route("/v1/containers/{app}/{name}", get(inspect))
@@ -182,6 +183,10 @@ async fn images(State(service): State<Service>) -> Answer<Vec<ImageListing>> {
 
 async fn prune(State(service): State<Service>, Query(query): Query<DryRun>) -> Answer<Pruned> {
     Ok(Json(service.prune(query.dry_run).await?))
+}
+
+async fn disk(State(service): State<Service>) -> Answer<DiskUsage> {
+    Ok(Json(service.disk_usage().await?))
 }
 
 async fn resolve(State(service): State<Service>, UrlPath(address): UrlPath<String>) -> Answer<ResourceKey> {

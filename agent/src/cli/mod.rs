@@ -15,6 +15,7 @@ mod options;
 mod plan;
 mod prune;
 mod status;
+mod system;
 mod validate;
 mod why;
 
@@ -72,6 +73,8 @@ enum Command {
     Images,
     /// Remove images, layers and build cache that nothing needs
     Prune(prune::Prune),
+    /// Look at what homeostat and its engine take
+    System(system::System),
     /// Print a completion script for a shell
     Completion(completion::Completion),
 }
@@ -116,6 +119,7 @@ async fn run(cli: Cli) -> Result<u8, CliError> {
         Command::Build(command) => command.run(&global).await,
         Command::Images => images::run(&global).await,
         Command::Prune(command) => command.run(&global).await,
+        Command::System(command) => command.run(&global).await,
         Command::Completion(command) => Ok(command.run()),
     }
 }

@@ -9,7 +9,8 @@ use bytes::Bytes;
 use futures::StreamExt as _;
 use futures::stream::{self, Stream};
 use homeostat_reconciler::ports::{BuildRequest, Progress};
-use homeostat_reconciler::{ErrorKind, PortError};
+use homeostat_reconciler::{ErrorKind, PortError, spelled_out};
+use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use crate::cache::List;
@@ -43,7 +44,9 @@ impl Inner {
         }
         self.changed(List::Images);
         let image = self.answer(api.inspect_image(&request.reference)).await.map_err(about)?;
-        Ok(crate::read::image_id(image.id.as_deref().unwrap_or_default()))
+        let id = crate::read::image_id(image.id.as_deref().unwrap_or_default());
+        self.ledger.brought(&id, spelled_out(&request.reference), Timestamp::now())?;
+        Ok(id)
     }
 
     fn options(&self, request: &BuildRequest) -> BuildImageOptions {

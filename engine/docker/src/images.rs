@@ -38,7 +38,7 @@ impl Inner {
         self.changed(List::Images);
         let image = self.answer(api.inspect_image(&spelled_out(reference))).await.map_err(about)?;
         let id = crate::read::image_id(image.id.as_deref().unwrap_or_default());
-        self.ledger.pulled(&id, Timestamp::now())?;
+        self.ledger.brought(&id, spelled_out(reference), Timestamp::now())?;
         Ok(id)
     }
 

@@ -14,6 +14,7 @@ mod containers;
 mod context;
 mod create;
 mod credentials;
+mod disk;
 mod endpoint;
 mod engine;
 mod events;

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
 use homeostat_reconciler::ports::{
-    BuildRequest, ContainerRequest, Engine, EngineEvent, EngineInfo, ExecOutcome, ExecRequest, LogLine,
-    LogQuery, Progress, PruneRequest, Pruned, Usage,
+    BuildRequest, ContainerRequest, DiskUsage, Engine, EngineEvent, EngineInfo, ExecOutcome, ExecRequest,
+    LogLine, LogQuery, Progress, PruneRequest, Pruned, Usage,
 };
 use homeostat_reconciler::{ForeignContainer, Observed, PortError, ResourceKey};
 use homeostat_spec::{LogRotation, Network, Resources, Volume};
@@ -71,6 +71,12 @@ impl Engine for Docker {
 
     async fn prune(&self, request: &PruneRequest) -> Result<Pruned, PortError> {
         Box::pin(self.inner.prune(request)).await
+    }
+
+    async fn disk_usage(&self) -> Result<DiskUsage, PortError> {
+        Box::pin(self.inner.disk_usage())
+            .await
+            .map_err(|failure| failure.about("what is on the engine's disk is not known"))
     }
 
     async fn create_volume(&self, key: &ResourceKey, volume: &Volume) -> Result<(), PortError> {

@@ -4,7 +4,11 @@ use std::time::Duration;
 
 use bollard::errors::Error;
 use bollard::{API_DEFAULT_VERSION, BollardRequest, Docker};
+use bytes::Bytes;
 use futures::TryFutureExt as _;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::{Request, Response};
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::{Connect, HttpConnector};
@@ -29,6 +33,17 @@ pub(crate) fn over_tcp(address: &str) -> Result<Docker, Error> {
 /// A client of the engine at `HOST:PORT` that speaks TLS.
 pub(crate) fn over_tls(address: &str, trust: ClientConfig) -> Result<Docker, Error> {
     client(HttpsConnector::from((tcp(), trust)), format!("https://{address}"))
+}
+
+/// Asks the engine at `HOST:PORT` for what is at a path, with TLS.
+pub(crate) async fn get_over_tls(
+    address: &str,
+    trust: ClientConfig,
+    path: &str,
+) -> Result<Response<Incoming>, Error> {
+    let client = Client::builder(TokioExecutor::new()).build(HttpsConnector::from((tcp(), trust)));
+    let request = Request::get(format!("https://{address}{path}")).body(Full::<Bytes>::default())?;
+    Ok(client.request(request).await?)
 }
 
 fn tcp() -> HttpConnector {

@@ -3,17 +3,23 @@
 //! bollard refuses a whole list for one container in a state that it does not know, as Podman's `stopped` (exited, and
 //! not cleaned up yet). Over a socket or plain TCP the answer is read here, and such states are put in the words of
 //! Docker's API. Over TLS there is Docker, which has only those.
+//!
+//! And what the engine tells of its disk usage: bollard's types are those of an API that is newer than most engines.
 
+use std::io;
 use std::path::PathBuf;
 
+use bollard::ClientVersion;
 use bollard::errors::Error;
-use bollard::models::{ContainerInspectResponse, ContainerSummary};
+use bollard::models::{ContainerInspectResponse, ContainerSummary, Volume};
 use bollard::query_parameters::{InspectContainerOptions, ListContainersOptionsBuilder};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
 use hyper::client::conn::http1;
-use hyper::{Request, StatusCode};
+use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -21,6 +27,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::endpoint::Endpoint;
+use crate::{certificates, remote};
 
 /// All containers; with the sizes of their writable layers if asked for.
 pub(crate) async fn containers(
@@ -54,6 +61,76 @@ pub(crate) async fn container(
     typed(told)
 }
 
+/// What `GET /system/df` tells. What an engine has nothing of may be absent.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(crate) struct DiskUsage {
+    /// The size of all layers of images, each counted once.
+    pub(crate) layers_size: Option<i64>,
+    pub(crate) containers: Option<Vec<ContainerSize>>,
+    pub(crate) volumes: Option<Vec<Volume>>,
+    pub(crate) build_cache: Option<Vec<BuildCache>>,
+}
+
+/// What a container takes.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(crate) struct ContainerSize {
+    pub(crate) state: Option<String>,
+    /// What it has written.
+    pub(crate) size_rw: Option<i64>,
+}
+
+/// A record of what `BuildKit` keeps of builds.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(crate) struct BuildCache {
+    #[serde(rename = "ID")]
+    pub(crate) id: String,
+    /// What it stands on, as 20.10 tells it.
+    pub(crate) parent: Option<String>,
+    /// What it stands on, as later versions tell it.
+    pub(crate) parents: Option<Vec<String>>,
+    pub(crate) in_use: bool,
+    /// An image has it as well.
+    pub(crate) shared: bool,
+    pub(crate) size: i64,
+    pub(crate) created_at: Option<Timestamp>,
+    pub(crate) last_used_at: Option<Timestamp>,
+}
+
+impl BuildCache {
+    /// The ids of the records that it stands on.
+    pub(crate) fn stands_on(&self) -> impl Iterator<Item = &String> {
+        self.parent.iter().chain(self.parents.iter().flatten())
+    }
+
+    /// When a build last used it.
+    pub(crate) fn used(&self) -> Timestamp {
+        self.last_used_at.or(self.created_at).unwrap_or_default()
+    }
+
+    /// What its removal frees, in bytes: what an image has as well stays on the disk.
+    pub(crate) fn bytes(&self) -> u64 {
+        if self.shared { 0 } else { self.size.try_into().unwrap_or_default() }
+    }
+}
+
+/// The last version of the API that tells of the disk usage in these words.
+const LAST_IN_THESE_WORDS: ClientVersion = ClientVersion { major_version: 1, minor_version: 51 };
+
+/// The disk usage of everything or, if the engine can leave out the rest, of build cache alone.
+pub(crate) async fn disk_usage(
+    api: &bollard::Docker,
+    endpoint: &Endpoint,
+    only_build_cache: bool,
+) -> Result<DiskUsage, Error> {
+    let agreed = api.client_version();
+    let version = if agreed > LAST_IN_THESE_WORDS { LAST_IN_THESE_WORDS } else { agreed };
+    let query = if only_build_cache { "?type=build-cache" } else { "" };
+    typed(get(endpoint, &format!("/v{version}/system/df{query}")).await?)
+}
+
 /// The states of Podman that Docker has not (libpod/define/containerstate.go).
 fn put_in_known_words(state: Option<&mut Value>) {
     let Some(state) = state else { return };
@@ -75,8 +152,10 @@ async fn get(endpoint: &Endpoint, path: &str) -> Result<Value, Error> {
             let there = paths.iter().find(|path| path.exists()).or(paths.first());
             get_over(UnixStream::connect(there.unwrap_or(&PathBuf::new())).await?, path).await
         }
-        Endpoint::Tcp(address) | Endpoint::Tls(address, _) => {
-            get_over(TcpStream::connect(address).await?, path).await
+        Endpoint::Tcp(address) => get_over(TcpStream::connect(address).await?, path).await,
+        Endpoint::Tls(address, directory) => {
+            let trust = certificates::trust(directory).map_err(io::Error::other)?;
+            answer(remote::get_over_tls(address, trust, path).await?).await
         }
     }
 }
@@ -89,7 +168,10 @@ async fn get_over(
     // It ends with the answer; its errors show there.
     tokio::spawn(connection);
     let request = Request::get(path).header("host", "localhost").body(Full::<Bytes>::default())?;
-    let answer = sender.send_request(request).await?;
+    answer(sender.send_request(request).await?).await
+}
+
+async fn answer(answer: Response<Incoming>) -> Result<Value, Error> {
     let status = answer.status();
     let body = answer.into_body().collect().await?.to_bytes();
     if status != StatusCode::OK {

@@ -17,6 +17,7 @@ mod container;
 mod copy_up;
 mod create;
 mod descriptor;
+mod disk;
 mod engine;
 mod error;
 mod exec;

@@ -1,6 +1,6 @@
 //! index.json: which images there are, and what they are called.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use fs_err as fs;
@@ -96,13 +96,13 @@ impl Index {
             .map(|entry| entry.manifest)
     }
 
-    /// What the registry called the image when it was pulled under this name.
-    pub(crate) fn registry_digest(&self, reference: &str) -> Option<Digest> {
-        let named = |line: &&Descriptor| {
-            entry(line).is_some_and(|entry| entry.reference.as_deref() == Some(reference))
-        };
-        let annotations = self.0.manifests().iter().find(named)?.annotations().as_ref()?;
-        annotations.get(REGISTRY_DIGEST)?.parse().ok()
+    /// What the registry called each image when it was pulled, by the name under which it was.
+    pub(crate) fn registry_digests(&self) -> BTreeMap<String, Digest> {
+        let told = self.0.manifests().iter().filter_map(|line| {
+            let digest = line.annotations().as_ref()?.get(REGISTRY_DIGEST)?.parse().ok()?;
+            Some((entry(line)?.reference?, digest))
+        });
+        told.collect()
     }
 
     /// Gives a manifest a name, taking it from the one that has it. That one stays without a name if it has no other.

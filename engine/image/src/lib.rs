@@ -41,6 +41,7 @@ mod pulled;
 mod store;
 mod tar;
 mod unpack;
+mod usage;
 
 pub use archive::Archive;
 pub use cache::CacheEntry;
@@ -56,3 +57,4 @@ pub use prune::{Needs, Prune, Pruned, PrunedCacheEntry, PrunedImage, Unused};
 pub use pulled::PulledImage;
 pub use store::ImageStore;
 pub use unpack::Limits;
+pub use usage::StoreUsage;

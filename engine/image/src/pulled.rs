@@ -1,5 +1,7 @@
 //! Images that come from a registry, as they are there.
 
+use std::collections::BTreeMap;
+
 use oci_spec::image::{ImageConfiguration, ImageManifest, MediaType};
 
 use crate::commit::Document;
@@ -58,7 +60,12 @@ impl ImageStore {
 
     /// What the registry had under this name when it was pulled; `None` for what was not.
     pub fn registry_digest(&self, reference: &str) -> Option<Digest> {
-        self.state().index.registry_digest(reference)
+        self.state().index.registry_digests().remove(reference)
+    }
+
+    /// What the registry had under each name when it was pulled.
+    pub fn registry_digests(&self) -> BTreeMap<String, Digest> {
+        self.state().index.registry_digests()
     }
 }
 

@@ -13,8 +13,8 @@ use homeostat_spec::{LogRotation, Network, Resources, Volume};
 
 use super::{Chaos, Fault, FaultTime, Operation, World};
 use crate::ports::{
-    BuildRequest, Clock, ContainerRequest, Engine, EngineEvent, EngineInfo, ExecOutcome, ExecRequest,
-    LogLine, LogQuery, Progress, PruneRequest, Pruned, Usage,
+    BuildRequest, Clock, ContainerRequest, DiskUsage, Engine, EngineEvent, EngineInfo, ExecOutcome,
+    ExecRequest, LogLine, LogQuery, Progress, PruneRequest, Pruned, Usage,
 };
 use crate::{ContainerState, ErrorKind, ForeignContainer, Observed, PortError, ResourceKey};
 
@@ -321,6 +321,10 @@ impl Engine for FakeEngine {
 
     async fn prune(&self, request: &PruneRequest) -> Result<Pruned, PortError> {
         self.call(Operation::Prune, String::new(), |world| Ok(world.prune(request))).await
+    }
+
+    async fn disk_usage(&self) -> Result<DiskUsage, PortError> {
+        self.call(Operation::DiskUsage, String::new(), |world| Ok(world.disk_usage())).await
     }
 
     async fn create_volume(&self, key: &ResourceKey, _volume: &Volume) -> Result<(), PortError> {

@@ -10,7 +10,7 @@ use homeostat_spec::{ContainerConfig, LogRotation, Network, Resources, Volume};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{PruneRequest, Pruned};
+use super::{DiskUsage, PruneRequest, Pruned};
 use crate::{ForeignContainer, Observed, PortError, ResourceKey};
 
 /// Runs containers.
@@ -73,6 +73,9 @@ pub trait Engine: Send + Sync {
     /// Removes what nobody needs, as the request says. What turns out to be in use meanwhile, or cannot be removed,
     /// stays. Repeated, it finds nothing more. Fails when it cannot be told what is needed: nothing is removed then.
     async fn prune(&self, request: &PruneRequest) -> Result<Pruned, PortError>;
+
+    /// What there is on the engine's disk. It is counted file by file, which takes its time.
+    async fn disk_usage(&self) -> Result<DiskUsage, PortError>;
 
     /// Creates a volume, or takes over the one that is not homeostat's and that [`Volume::adopt`] means.
     async fn create_volume(&self, key: &ResourceKey, volume: &Volume) -> Result<(), PortError>;

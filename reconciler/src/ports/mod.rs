@@ -1,12 +1,14 @@
 //! The ports: what the loop needs from the world. Each has real and fake implementations.
 
 mod clock;
+mod disk;
 mod engine;
 mod prune;
 mod source;
 mod store;
 
 pub use clock::Clock;
+pub use disk::{DiskSpace, DiskUsage, Taken};
 pub use engine::{
     BuildRequest, ContainerRequest, Engine, EngineEvent, EngineInfo, ExecOutcome, ExecRequest, LogLine,
     LogQuery, LogStream, Progress, Usage,

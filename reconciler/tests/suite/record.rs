@@ -130,6 +130,10 @@ fn what_is_gone_is_forgotten() {
     world.remove_container(&key("web/web")).unwrap();
     world.remove_image("nginx").unwrap();
     record.observe(&Desired::default(), &world.observe(), after(1));
+    assert_eq!(record, Record { images: record.images.clone(), ..Record::default() });
+    // Going back may take its image until there is a further revision.
+    let next = Desired { revision: "r3".to_owned(), ..Desired::default() };
+    record.observe(&next, &world.observe(), after(2));
     assert_eq!(record, Record::default());
 }
 

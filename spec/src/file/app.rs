@@ -9,7 +9,7 @@ use crate::scalar::{
     EnvironmentName, Hostname, HttpEndpoint, ImageReference, Interval, Keyed, LabelKey, List, NetworkName,
     StartPeriod, Subnet, TcpEndpoint, Text, Timeout, User, VolumeMount,
 };
-use crate::{DependencyCondition, DesiredState, Name, PublishedPort, RestartPolicy};
+use crate::{DependencyCondition, DesiredState, Name, PublishedPort, PullPolicy, RestartPolicy};
 
 /// One app of Homeostat, named after the file. `${NAME}` in any string value is replaced by
 /// the variable of that name, `$${` is a literal `${`.
@@ -73,6 +73,8 @@ pub(crate) struct ContainerTable {
     pub(crate) image: String,
     /// The state the container is wanted in. Default: `running`.
     pub(crate) state: Option<DesiredState>,
+    /// When the image is pulled: `missing`, `always` or `never`. Default: `missing`.
+    pub(crate) pull: Option<PullPolicy>,
     /// Replaces the image's `ENTRYPOINT`. A plain string is run by `/bin/sh -c`.
     pub(crate) entrypoint: Option<Command>,
     /// Replaces the image's `CMD`. A plain string is run by `/bin/sh -c`.

@@ -30,18 +30,33 @@ impl Lowering<'_> {
 
     fn container(&mut self, name: &Name, table: &ContainerTable) -> Option<Container> {
         let image = self.container_image(name.as_str(), &table.image);
+        self.pull_policy(name.as_str(), table);
         let config = self.config(name.as_str(), table);
         let defaults = &self.policy.defaults;
         Some(Container {
             state: table.state.unwrap_or(DesiredState::Running),
             restart: table.restart.or(defaults.restart).unwrap_or(RestartPolicy::Always),
             stop: stop(&table.stop, &defaults.stop),
+            pull: table.pull.unwrap_or_default(),
             depends_on: self.depends_on(name.as_str()),
             health: self.health(name.as_str(), table, &config.network),
             config,
             image: image?,
             adopt: table.adopt.as_ref().and_then(AdoptValue::adopt),
         })
+    }
+
+    /// An image that is built is no registry's.
+    fn pull_policy(&mut self, name: &str, table: &ContainerTable) {
+        let mut images = self.file.image.iter();
+        let is_built =
+            images.any(|(image, declared)| image.as_str() == table.image && declared.build.is_some());
+        if table.pull.is_some() && is_built {
+            let problem =
+                Problem::new(format!("`pull` is for images of registries, and `{}` is built", table.image))
+                    .hint("leave `pull` out: an image is built again when its context changes");
+            self.document.error_at(&["container", name, "pull"], problem);
+        }
     }
 
     fn config(&mut self, name: &str, table: &ContainerTable) -> ContainerConfig {

@@ -6,6 +6,7 @@
 mod capability;
 mod duration;
 mod endpoint;
+mod fill;
 mod filter;
 mod foreign;
 mod hostname;
@@ -27,6 +28,7 @@ pub use size::{format_cpus, format_size};
 pub(crate) use capability::{AddedCapability, DroppedCapability};
 pub(crate) use duration::{Age, Grace, Interval, PruneInterval, StartPeriod, Timeout};
 pub(crate) use endpoint::{HttpEndpoint, TcpEndpoint};
+pub(crate) use fill::Fill;
 pub(crate) use filter::{ImageFilter, ResourceFilter};
 pub(crate) use foreign::ForeignName;
 pub(crate) use hostname::Hostname;
@@ -58,6 +60,7 @@ const FORMATS: &[(&str, Check)] = &[
     entry::<ImageReference>(),
     entry::<MemoryLimit>(),
     entry::<LogSize>(),
+    entry::<Fill>(),
     entry::<Grace>(),
     entry::<Interval>(),
     entry::<Timeout>(),

@@ -104,6 +104,32 @@ pub async fn a_tag_that_has_moved_is_pulled_again(engine: &dyn Engine, world: &W
     assert_eq!(log_lines(engine, &runs).await, ["first"]);
 }
 
+/// What the registry calls an image is observed of its tag, and moves with that.
+pub async fn the_digest_at_the_registry_is_observed(engine: &dyn Engine, world: &World) {
+    let registry = registry(world);
+    let reference = format!("{}/app:1", registry.address());
+    for version in ["first", "second"] {
+        let digest = registry.push("app", "1", version);
+        pull(engine, &reference).await;
+        let images = expect(engine.observe().await).images;
+        assert_eq!(images[&reference].digest.as_ref(), Some(&digest), "{images:?}");
+    }
+    let images = expect(engine.observe().await).images;
+    assert_eq!(images[&world.base].digest, None, "no registry has it");
+}
+
+/// A reference with a tag and a digest means the digest, and is found by both.
+pub async fn a_tag_beside_a_digest_means_nothing(engine: &dyn Engine, world: &World) {
+    let registry = registry(world);
+    let digest = registry.push("app", "1", "first");
+    registry.push("app", "1", "second");
+    let reference = format!("{}/app:1@{digest}", registry.address());
+    let id = pull(engine, &reference).await;
+    let observed = expect(engine.observe().await);
+    assert_eq!(observed.image(&reference).map(|image| &image.id), Some(&id), "{:?}", observed.images);
+    assert_eq!(version(engine, world, "reader", &reference).await, ["first"]);
+}
+
 /// The same pull twice gives the same image, and loads no layer again.
 pub async fn a_pull_can_be_repeated(engine: &dyn Engine, world: &World) {
     let registry = registry(world);

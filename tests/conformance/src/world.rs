@@ -10,6 +10,8 @@ use homeostat_reconciler::ports::{BuildRequest, ContainerRequest, Engine, LogLin
 use homeostat_reconciler::{ContainerState, ExitStatus, ObservedContainer, PortError, ResourceKey, chain};
 use homeostat_spec::{ContainerConfig, NetworkMode};
 
+use crate::Others;
+
 /// The app of every case's resources.
 pub const APP: &str = "case";
 
@@ -27,12 +29,15 @@ pub struct World {
     pub base: String,
     /// An empty directory of the host for what the case needs.
     pub directory: PathBuf,
+    /// Somebody else who uses the same engine, where one serves others too.
+    pub others: Option<Others>,
 }
 
 impl World {
     /// Builds the base image from the host's static busybox, at the path given.
     pub async fn prepare(engine: &dyn Engine, busybox: &Path, directory: &Path) -> Self {
-        let world = Self { base: "localhost/base:1".to_owned(), directory: directory.to_owned() };
+        let world =
+            Self { base: "localhost/base:1".to_owned(), directory: directory.to_owned(), others: None };
         let context = world.context("base", BASE);
         fs_err::copy(busybox, context.join("busybox")).unwrap();
         world.build(engine, &world.base, &context).await.unwrap();
@@ -108,7 +113,8 @@ CMD ["sleep", "infinity"]
 "#;
 
 /// Is not interested in how a build goes on.
-pub(crate) struct Silent;
+#[derive(Debug)]
+pub struct Silent;
 
 impl Progress for Silent {
     fn step(&self, _number: usize, _total: usize, _text: &str) {}
