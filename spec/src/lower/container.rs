@@ -48,10 +48,8 @@ impl Lowering<'_> {
 
     /// An image that is built is no registry's.
     fn pull_policy(&mut self, name: &str, table: &ContainerTable) {
-        let mut images = self.file.image.iter();
-        let is_built =
-            images.any(|(image, declared)| image.as_str() == table.image && declared.build.is_some());
-        if table.pull.is_some() && is_built {
+        let image = self.file.image.as_written().get(table.image.as_str());
+        if table.pull.is_some() && image.is_some_and(|image| image.build.is_some()) {
             let problem =
                 Problem::new(format!("`pull` is for images of registries, and `{}` is built", table.image))
                     .hint("leave `pull` out: an image is built again when its context changes");
