@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use anstream::eprintln;
-use homeostat_reconciler::ports::{Event, EventKind, Progress};
+use homeostat_reconciler::ports::{Event, EventKind, Progress, ProgressStep};
 use homeostat_reconciler::{PortError, Step, chain};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -75,13 +75,13 @@ struct BarProgress {
 }
 
 impl Progress for BarProgress {
-    fn step(&self, number: usize, total: usize, text: &str) {
-        self.bar.set_message(format!("[{number}/{total}] {text}"));
+    fn step(&self, step: &ProgressStep) {
+        self.bar.set_message(step.to_string());
     }
 
-    fn cached(&self) {}
+    fn cached(&self, _step: usize) {}
 
-    fn output(&self, line: &str) {
+    fn output(&self, _step: Option<usize>, line: &str) {
         self.bar.set_message(line.to_owned());
     }
 }
@@ -113,17 +113,19 @@ impl BuildDisplay {
         }
     }
 
-    pub(crate) fn step(&self, number: usize, total: usize, text: &str) {
-        self.say(&format!("[{number}/{total}] {text}"));
-        self.bar.set_message(text.to_owned());
+    pub(crate) fn step(&self, step: &ProgressStep) {
+        self.say(&step.to_string());
+        self.bar.set_message(step.text.clone());
     }
 
-    pub(crate) fn cached(&self) {
-        self.say(&format!("  {DIM}cached{DIM:#}"));
+    pub(crate) fn cached(&self, step: usize) {
+        self.output(Some(step), "cached");
     }
 
-    pub(crate) fn output(&self, line: &str) {
-        self.say(&format!("  {DIM}{line}{DIM:#}"));
+    /// With the number of its step: lines of several may come mixed.
+    pub(crate) fn output(&self, step: Option<usize>, line: &str) {
+        let step = step.map(|step| format!("{step}: ")).unwrap_or_default();
+        self.say(&format!("  {DIM}{step}{line}{DIM:#}"));
     }
 
     pub(crate) fn failed(&self) {

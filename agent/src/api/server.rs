@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use futures::stream::{Stream, StreamExt};
-use homeostat_reconciler::ports::{BuildRequest, Event, LogQuery, Progress, Pruned};
+use homeostat_reconciler::ports::{BuildRequest, Event, LogQuery, Progress, ProgressStep, Pruned};
 use homeostat_reconciler::{Desired, ErrorKind, Plan, PortError, ResourceKey};
 use homeostat_spec::{Diagnostic, Name};
 use serde::{Deserialize, Serialize};
@@ -44,18 +44,16 @@ pub struct PlanAnswer {
 #[serde(rename_all = "snake_case")]
 pub enum BuildEvent {
     /// A step began.
-    Step {
-        /// From 1.
-        number: usize,
-        /// Of so many.
-        total: usize,
-        /// The instruction.
-        text: String,
-    },
-    /// The step was taken from the cache.
-    Cached,
+    Step(ProgressStep),
+    /// The step with this number was taken from the cache.
+    Cached(usize),
     /// A line of output.
-    Output(String),
+    Output {
+        /// The number of the step that it is of, if it is of one.
+        step: Option<usize>,
+        /// The line.
+        line: String,
+    },
     /// The image's id: the build is done.
     Image(String),
     /// The build failed.
@@ -227,16 +225,16 @@ struct ChannelProgress {
 }
 
 impl Progress for ChannelProgress {
-    fn step(&self, number: usize, total: usize, text: &str) {
-        let _ = self.sender.try_send(BuildEvent::Step { number, total, text: text.to_owned() });
+    fn step(&self, step: &ProgressStep) {
+        let _ = self.sender.try_send(BuildEvent::Step(step.clone()));
     }
 
-    fn cached(&self) {
-        let _ = self.sender.try_send(BuildEvent::Cached);
+    fn cached(&self, step: usize) {
+        let _ = self.sender.try_send(BuildEvent::Cached(step));
     }
 
-    fn output(&self, line: &str) {
-        let _ = self.sender.try_send(BuildEvent::Output(line.to_owned()));
+    fn output(&self, step: Option<usize>, line: &str) {
+        let _ = self.sender.try_send(BuildEvent::Output { step, line: line.to_owned() });
     }
 }
 

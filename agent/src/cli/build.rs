@@ -54,9 +54,9 @@ impl Build {
         let display = BuildDisplay::new(global.output);
         while let Some(event) = events.next().await {
             match event? {
-                BuildEvent::Step { number, total, text } => display.step(number, total, &text),
-                BuildEvent::Cached => display.cached(),
-                BuildEvent::Output(line) => display.output(&line),
+                BuildEvent::Step(step) => display.step(&step),
+                BuildEvent::Cached(step) => display.cached(step),
+                BuildEvent::Output { step, line } => display.output(step, &line),
                 BuildEvent::Error(error) => {
                     display.failed();
                     return Err(ClientError::Api(error).into());

@@ -64,6 +64,9 @@ pub enum BuildError {
     /// No thread with mounts of its own can be had.
     #[error("cannot make a mount namespace for the build")]
     Isolation(#[source] io::Error),
+    /// It was told to stop.
+    #[error("the build was cancelled")]
+    Cancelled,
 }
 
 /// A step of a build failed.
@@ -175,6 +178,9 @@ pub enum StepError {
     /// The command could not be started.
     #[error("cannot run the command")]
     Run(#[source] RunError),
+    /// The build was told to stop.
+    #[error("the build was cancelled")]
+    Cancelled,
     /// A file cannot be used.
     #[error("cannot change the image's files")]
     File(#[from] FileError),
@@ -200,7 +206,7 @@ impl BuildError {
                 ErrorKind::User
             }
             Self::Step { source, .. } => source.kind(),
-            Self::Context(_) | Self::Store(_) => ErrorKind::Transient,
+            Self::Context(_) | Self::Store(_) | Self::Cancelled => ErrorKind::Transient,
             Self::Isolation(_) => ErrorKind::Config,
         }
     }
@@ -216,7 +222,9 @@ impl BuildError {
             Self::NoTarget { stages, .. } => Some(format!("there are: {}", stages.join(", "))),
             Self::Step { source, .. } => source.hint(),
             Self::Isolation(_) => Some("builds need the capability CAP_SYS_ADMIN".to_owned()),
-            Self::Read { .. } | Self::Context(_) | Self::Ignore { .. } | Self::Store(_) => None,
+            Self::Read { .. } | Self::Context(_) | Self::Ignore { .. } | Self::Store(_) | Self::Cancelled => {
+                None
+            }
         }
     }
 }

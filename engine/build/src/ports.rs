@@ -2,13 +2,18 @@
 
 use std::path::PathBuf;
 
+use homeostat_reconciler::ports::ProgressStep;
+
+use crate::Cancel;
+
 /// Runs the commands of `RUN`.
 pub trait StepRunner: Send + Sync {
     /// Runs the command to its end with the root directory of the step, handing out each line that it prints, and gives
-    /// its exit code; that of a command killed by a signal is 128 and the signal's number.
+    /// its exit code; that of a command killed by a signal is 128 and the signal's number. When it is cancelled it ends the
+    /// command, and what it gives is of no consequence.
     ///
     /// # Assumptions
-    /// It is called on the thread of the build, whose mount namespace holds [`RunStep::rootfs`]: a process that is to
+    /// It is called on the thread of a stage, whose mount namespace holds [`RunStep::rootfs`]: a process that is to
     /// see it must be a child of that very thread, or be given it by descriptor.
     ///
     /// # Guarantees that it must give
@@ -19,7 +24,12 @@ pub trait StepRunner: Send + Sync {
     ///
     /// # Errors
     /// When the command cannot be started; an exit code other than 0 is no error here.
-    fn run(&self, step: &RunStep, output: &mut dyn FnMut(Stream, &str)) -> Result<i32, RunError>;
+    fn run(
+        &self,
+        step: &RunStep,
+        cancel: &Cancel,
+        output: &mut dyn FnMut(Stream, &str),
+    ) -> Result<i32, RunError>;
 }
 
 /// Why a command could not be started.
@@ -62,7 +72,7 @@ pub struct StepMount {
 /// What a mount of a `RUN` shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MountSource {
-    /// A directory or file of this host, as the thread of the build sees it.
+    /// A directory or file of this host, as the thread of the stage sees it.
     Directory(PathBuf),
     /// An empty directory in memory.
     Memory,
@@ -77,14 +87,14 @@ pub enum Stream {
     Stderr,
 }
 
-/// Is told how a build goes on. Never fails and never blocks.
+/// Is told how a build goes on, by several threads at a time. Never fails and never blocks.
 pub trait Reporter: Send + Sync {
-    /// A step began: `number`, from 1, of `total`, and the instruction's text.
-    fn step(&self, number: usize, total: usize, text: &str);
-    /// The step's result was taken from the cache.
-    fn cached(&self);
-    /// The step printed a line.
-    fn output(&self, stream: Stream, line: &str);
+    /// A step began.
+    fn step(&self, step: &ProgressStep);
+    /// The result of the step with this number was taken from the cache.
+    fn cached(&self, step: usize);
+    /// The step with this number printed a line.
+    fn output(&self, step: usize, stream: Stream, line: &str);
     /// Something is worth knowing, but builds all the same.
     fn warning(&self, message: &str);
 }

@@ -5,7 +5,6 @@ mod copy;
 mod mounts;
 mod run;
 
-use std::collections::BTreeMap;
 use std::io;
 
 use homeostat_dockerfile::{Command, Scope, clean_path};
@@ -18,6 +17,8 @@ use crate::configuration::State;
 use crate::key::Key;
 use crate::mounts::Workspace;
 use crate::owner;
+use crate::running::Entered;
+use crate::schedule::{Done, Needed};
 use crate::times::limit_times;
 
 /// A stage that is being built.
@@ -26,18 +27,15 @@ pub(crate) struct StageBuild<'a> {
     place: usize,
     state: State,
     scope: Scope<'a>,
-    done: &'a BTreeMap<usize, State>,
+    done: Done,
+    /// The number of the step that goes on.
+    number: usize,
 }
 
 impl<'a> StageBuild<'a> {
-    pub(crate) fn new(
-        build: &'a Build<'a>,
-        place: usize,
-        state: State,
-        done: &'a BTreeMap<usize, State>,
-    ) -> Self {
+    pub(crate) fn new(build: &'a Build<'a>, needed: &Needed, state: State, done: Done) -> Self {
         let scope = Scope::new(build.globals, state.environment(), state.arguments.clone());
-        Self { build, place, state, scope, done }
+        Self { build, place: needed.place, state, scope, done, number: needed.first }
     }
 
     pub(crate) fn finish(mut self) -> State {
@@ -45,8 +43,9 @@ impl<'a> StageBuild<'a> {
         self.state
     }
 
-    /// Does what one instruction says.
-    pub(crate) fn execute(&mut self, command: &Command, text: &str) -> Result<(), StepError> {
+    /// Does what one instruction says, as the step with this number.
+    pub(crate) fn execute(&mut self, number: usize, command: &Command, text: &str) -> Result<(), StepError> {
+        self.number = number;
         match command {
             Command::Run(run) => self.run(run),
             Command::Copy(copy) | Command::Add(copy) => self.copy(copy, command.name()),
@@ -97,21 +96,42 @@ impl<'a> StageBuild<'a> {
             key.add(limit.to_string());
         }
         let key = key.finish();
-        let store = self.build.store;
-        let known = if self.build.options.no_cache { None } else { store.cache_get(&key) };
-        let mut entry = if let Some(entry) = known {
-            self.build.note_cached();
-            entry
-        } else {
-            let entry = CacheEntry { layer: work(self)?, created: jiff::Timestamp::now() };
-            store.cache_put(&key, &entry)?;
-            entry
-        };
+        let mut entry = self.result(&key, work)?;
         if let Some(created) = self.build.options.source_date_epoch {
             entry.created = created;
         }
         self.state.take(entry, created_by);
         Ok(())
+    }
+
+    /// What the step with this key leaves: made by a stage beside this one, or known to the cache, or made now.
+    fn result(
+        &self,
+        key: &str,
+        work: impl FnOnce(&Self) -> Result<Option<Layer>, StepError>,
+    ) -> Result<CacheEntry, StepError> {
+        let store = self.build.store;
+        let turn = match self.build.running.enter(key) {
+            Entered::Made(entry) => {
+                self.build.note_cached(self.number);
+                return Ok(entry);
+            }
+            Entered::Turn(turn) => turn,
+        };
+        if self.build.cancel.is_cancelled() {
+            return Err(StepError::Cancelled);
+        }
+        let known = if self.build.options.no_cache { None } else { store.cache_get(key) };
+        let entry = if let Some(entry) = known {
+            self.build.note_cached(self.number);
+            entry
+        } else {
+            let entry = CacheEntry { layer: work(self)?, created: jiff::Timestamp::now() };
+            store.cache_put(key, &entry)?;
+            entry
+        };
+        turn.made(&entry);
+        Ok(entry)
     }
 
     /// The path in the image, absolute and clean. It ends in `/` when it is written as a directory.

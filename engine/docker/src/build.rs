@@ -8,7 +8,7 @@ use bollard::query_parameters::{BuildImageOptions, BuildImageOptionsBuilder};
 use bytes::Bytes;
 use futures::StreamExt as _;
 use futures::stream::{self, Stream};
-use homeostat_reconciler::ports::{BuildRequest, Progress};
+use homeostat_reconciler::ports::{BuildRequest, Progress, ProgressStep};
 use homeostat_reconciler::{ErrorKind, PortError};
 use tokio::sync::mpsc;
 
@@ -67,7 +67,7 @@ fn failed(request: &BuildRequest, steps: &Steps, failure: Failure) -> PortError 
     let reference = &request.reference;
     let transient = failure.is_of_connection();
     let mut error = match &steps.current {
-        Some(step) => failure.about(format!("image {reference} cannot be built: {step}")),
+        Some(step) => failure.about(format!("image {reference} cannot be built: {}", step.text)),
         None => failure.about(format!("image {reference} cannot be built")),
     };
     if !transient {
@@ -79,29 +79,31 @@ fn failed(request: &BuildRequest, steps: &Steps, failure: Failure) -> PortError 
 /// Follows what the builder says.
 #[derive(Debug, Default)]
 struct Steps {
-    current: Option<String>,
+    current: Option<ProgressStep>,
 }
 
 impl Steps {
     /// Docker says `Step 2/3 : RUN make`, Podman `STEP 2/3: RUN make`.
     fn line(&mut self, line: &str, progress: &dyn Progress) {
         let trimmed = line.trim();
-        if let Some((number, total, text)) = step(trimmed) {
-            self.current = Some(text.to_owned());
-            progress.step(number, total, text);
+        let number = self.current.as_ref().map(|step| step.number);
+        if let Some(step) = step(trimmed) {
+            progress.step(&step);
+            self.current = Some(step);
         } else if trimmed.starts_with("---> Using cache") || trimmed.starts_with("--> Using cache") {
-            progress.cached();
+            number.into_iter().for_each(|number| progress.cached(number));
         } else if !trimmed.is_empty() && !is_own_word(trimmed) {
-            progress.output(line);
+            progress.output(number, line);
         }
     }
 }
 
-fn step(line: &str) -> Option<(usize, usize, &str)> {
+fn step(line: &str) -> Option<ProgressStep> {
     let rest = line.strip_prefix("Step ").or_else(|| line.strip_prefix("STEP "))?;
     let (count, text) = rest.split_once(':')?;
     let (number, total) = count.trim().split_once('/')?;
-    Some((number.parse().ok()?, total.parse().ok()?, text.trim()))
+    let (number, total) = (number.parse().ok()?, total.parse().ok()?);
+    Some(ProgressStep { number, total, stage: None, text: text.trim().to_owned() })
 }
 
 /// What the builder says of itself, which is no output of a step.
@@ -155,13 +157,13 @@ mod tests {
     struct Told(Mutex<Vec<String>>);
 
     impl Progress for Told {
-        fn step(&self, number: usize, total: usize, text: &str) {
-            self.0.lock().unwrap().push(format!("{number}/{total} {text}"));
+        fn step(&self, step: &ProgressStep) {
+            self.0.lock().unwrap().push(step.to_string());
         }
-        fn cached(&self) {
+        fn cached(&self, _step: usize) {
             self.0.lock().unwrap().push("cached".to_owned());
         }
-        fn output(&self, line: &str) {
+        fn output(&self, _step: Option<usize>, line: &str) {
             self.0.lock().unwrap().push(format!("> {line}"));
         }
     }
@@ -182,9 +184,9 @@ mod tests {
                 steps.line(line, &told);
             }
             let told = told.0.into_inner().unwrap();
-            assert_eq!(told[..2], ["1/2 FROM a", "2/2 RUN echo made"]);
+            assert_eq!(told[..2], ["[1/2] FROM a", "[2/2] RUN echo made"]);
             assert_eq!(told.last().unwrap(), last);
-            assert_eq!(steps.current.as_deref(), Some("RUN echo made"));
+            assert_eq!(steps.current.map(|step| step.text).as_deref(), Some("RUN echo made"));
         }
     }
 }

@@ -71,6 +71,13 @@ pub struct Stage {
     pub instructions: Vec<Instruction>,
 }
 
+impl Stage {
+    /// What it is called: its name, else `stage-` and its place in the file, from 0.
+    pub fn title(&self, place: usize) -> String {
+        self.name.clone().unwrap_or_else(|| format!("stage-{place}"))
+    }
+}
+
 /// One instruction of a stage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Instruction {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use homeostat_image::{Digest, ImageStore, Limits, PulledImage, StoreError};
-use homeostat_reconciler::ports::Progress;
+use homeostat_reconciler::ports::{Progress, ProgressStep};
 use tokio::sync::mpsc;
 
 use crate::arriving::Arriving;
@@ -72,7 +72,8 @@ impl Registries {
         room::ensure(store, &missing)?;
         let total = missing.len();
         let layers = stream::iter(missing.into_iter().enumerate()).map(|(number, layer)| {
-            progress.step(number + 1, total, layer.blob.digest.as_str());
+            let text = layer.blob.digest.to_string();
+            progress.step(&ProgressStep { number: number + 1, total, stage: None, text });
             self.layer(store, &source, layer, progress)
         });
         layers.buffer_unordered(AT_ONCE).try_collect::<Vec<()>>().await?;

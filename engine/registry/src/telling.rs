@@ -21,7 +21,7 @@ impl<'a> Telling<'a> {
     }
 
     pub(crate) fn say(&self, what: &str) {
-        self.progress.output(&format!("{}: {what}", self.name));
+        self.progress.output(None, &format!("{}: {what}", self.name));
     }
 
     pub(crate) fn arrived(&self, bytes: u64) {

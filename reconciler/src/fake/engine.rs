@@ -14,7 +14,7 @@ use homeostat_spec::{LogRotation, Network, Resources, Volume};
 use super::{Chaos, Fault, FaultTime, Operation, World};
 use crate::ports::{
     BuildRequest, Clock, ContainerRequest, Engine, EngineEvent, EngineInfo, ExecOutcome, ExecRequest,
-    LogLine, LogQuery, Progress, PruneRequest, Pruned, Usage,
+    LogLine, LogQuery, Progress, ProgressStep, PruneRequest, Pruned, Usage,
 };
 use crate::{ContainerState, ErrorKind, ForeignContainer, Observed, PortError, ResourceKey};
 
@@ -306,7 +306,7 @@ impl Engine for FakeEngine {
         request: &BuildRequest,
         progress: &dyn Progress,
     ) -> Result<String, PortError> {
-        progress.step(1, 1, "FROM scratch");
+        progress.step(&ProgressStep { number: 1, total: 1, stage: None, text: "FROM scratch".to_owned() });
         let bring = |world: &mut World| world.bring_image(&request.reference);
         self.call(Operation::BuildImage, request.reference.clone(), bring).await
     }

@@ -164,14 +164,38 @@ pub struct BuildRequest {
     pub no_cache: bool,
 }
 
-/// Is told how a build or pull goes on. Never fails and never blocks.
+/// Is told how a build or pull goes on. Never fails and never blocks. Several steps of a build may go on at a time.
 pub trait Progress: Send + Sync {
-    /// A step began: `number` of `total`, and the instruction's text.
-    fn step(&self, number: usize, total: usize, text: &str);
-    /// The step's result was taken from the cache.
-    fn cached(&self);
-    /// A line of output of the current step.
-    fn output(&self, line: &str);
+    /// A step began.
+    fn step(&self, step: &ProgressStep);
+    /// The result of the step with this number was taken from the cache.
+    fn cached(&self, step: usize);
+    /// A line of output: of the step with this number, or of the whole when it is none's.
+    fn output(&self, step: Option<usize>, line: &str);
+}
+
+/// A step of a build, or of a pull.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProgressStep {
+    /// From 1. The same instruction of the same file has the same number in every build of the same target.
+    pub number: usize,
+    /// Of so many.
+    pub total: usize,
+    /// The stage that it is part of, where there are several.
+    pub stage: Option<String>,
+    /// The instruction.
+    pub text: String,
+}
+
+impl std::fmt::Display for ProgressStep {
+    /// `[2/5 STAGE] INSTRUCTION`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "[{}/{}", self.number, self.total)?;
+        if let Some(stage) = &self.stage {
+            write!(f, " {stage}")?;
+        }
+        write!(f, "] {}", self.text)
+    }
 }
 
 /// Creates one container.

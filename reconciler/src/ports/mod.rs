@@ -9,7 +9,7 @@ mod store;
 pub use clock::Clock;
 pub use engine::{
     BuildRequest, ContainerRequest, Engine, EngineEvent, EngineInfo, ExecOutcome, ExecRequest, LogLine,
-    LogQuery, LogStream, Progress, Usage,
+    LogQuery, LogStream, Progress, ProgressStep, Usage,
 };
 pub use prune::{Keep, PruneRequest, Pruned, PrunedItem};
 pub use source::{Snapshot, Source};

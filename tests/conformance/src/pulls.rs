@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 
 use homeostat_daemons::{PASSWORD, Registry, USER};
-use homeostat_reconciler::ports::{Engine, Progress};
+use homeostat_reconciler::ports::{Engine, Progress, ProgressStep};
 use homeostat_reconciler::{ContainerState, chain};
 use serde_json::json;
 
@@ -15,11 +15,11 @@ use crate::{World, config, image_log, key, log_lines, state, wait_for_log};
 struct Told(Mutex<Vec<String>>);
 
 impl Progress for Told {
-    fn step(&self, _number: usize, _total: usize, text: &str) {
-        self.output(text);
+    fn step(&self, step: &ProgressStep) {
+        self.output(None, &step.text);
     }
-    fn cached(&self) {}
-    fn output(&self, line: &str) {
+    fn cached(&self, _step: usize) {}
+    fn output(&self, _step: Option<usize>, line: &str) {
         self.0.lock().unwrap().push(line.to_owned());
     }
 }

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use homeostat_reconciler::ports::{BuildRequest, ContainerRequest, Engine, LogLine, LogQuery, Progress};
+use homeostat_reconciler::ports::{
+    BuildRequest, ContainerRequest, Engine, LogLine, LogQuery, Progress, ProgressStep,
+};
 use homeostat_reconciler::{ContainerState, ExitStatus, ObservedContainer, PortError, ResourceKey, chain};
 use homeostat_spec::{ContainerConfig, NetworkMode};
 
@@ -111,9 +113,9 @@ CMD ["sleep", "infinity"]
 pub(crate) struct Silent;
 
 impl Progress for Silent {
-    fn step(&self, _number: usize, _total: usize, _text: &str) {}
-    fn cached(&self) {}
-    fn output(&self, _line: &str) {}
+    fn step(&self, _step: &ProgressStep) {}
+    fn cached(&self, _step: usize) {}
+    fn output(&self, _step: Option<usize>, _line: &str) {}
 }
 
 /// The key of a container, volume or network of the case.

@@ -70,7 +70,7 @@ impl StageBuild<'_> {
             }
             Command::OnBuild(trigger) => {
                 self.state.docker.on_build.get_or_insert_default().push(trigger.clone());
-                self.build.note_cached();
+                self.build.note_cached(self.number);
                 return Ok(());
             }
             Command::Run(_) | Command::Copy(_) | Command::Add(_) | Command::Workdir(_) => text.to_owned(),

@@ -121,8 +121,8 @@ impl StageBuild<'_> {
 
     fn run_command(&self, step: &RunStep) -> Result<(), StepError> {
         let mut last = VecDeque::new();
-        let code = self.build.runner.run(step, &mut |stream, line| {
-            self.build.reporter.output(stream, line);
+        let code = self.build.runner.run(step, &self.build.cancel, &mut |stream, line| {
+            self.build.reporter.output(self.number, stream, line);
             if last.len() == LINES_LIMIT {
                 last.pop_front();
             }

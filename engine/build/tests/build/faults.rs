@@ -3,7 +3,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use fs_err as fs;
-use homeostat_build::{RunError, RunStep, StepRunner, Stream, build};
+use homeostat_build::{Cancel, RunError, RunStep, StepRunner, Stream, build};
 use homeostat_image::ImageStore;
 use homeostat_reconciler::ErrorKind;
 use nix::mount::MsFlags;
@@ -50,7 +50,7 @@ const CHILD: &str = "HOMEOSTAT_TEST_BUILD";
 struct Hanging<'a>(&'a Path);
 
 impl StepRunner for Hanging<'_> {
-    fn run(&self, step: &RunStep, _: &mut dyn FnMut(Stream, &str)) -> Result<i32, RunError> {
+    fn run(&self, step: &RunStep, _: &Cancel, _: &mut dyn FnMut(Stream, &str)) -> Result<i32, RunError> {
         fs::write(step.rootfs.join("half"), "done")?;
         fs::write(self.0, "")?;
         loop {
@@ -68,7 +68,7 @@ fn a_killed_build_leaves_no_mount_and_the_next_one_works() {
     host.write("Dockerfile", "FROM base\nRUN one\n");
     let directory = host.store.directory().to_owned();
     let place = host.outside("");
-    let Host { options, log, place: kept, store } = host;
+    let Host { options, log, cancel, place: kept, store } = host;
     // One process at a time has it.
     drop(store);
     let mut child = Command::new(std::env::current_exe().unwrap())
@@ -86,7 +86,7 @@ fn a_killed_build_leaves_no_mount_and_the_next_one_works() {
     assert!(!mounts.contains(directory.to_str().unwrap()), "{mounts}");
     child.kill().unwrap();
     child.wait().unwrap();
-    let host = Host { place: kept, store: ImageStore::open(directory).unwrap(), options, log };
+    let host = Host { place: kept, store: ImageStore::open(directory).unwrap(), options, log, cancel };
     host.build("FROM base\nRUN echo b > /b\n").unwrap();
     assert_eq!(host.read("b"), "b\n");
 }
@@ -98,5 +98,5 @@ fn build_and_hang(place: &Path) {
     let host = Host::at(within, &unused);
     let store = ImageStore::open(place.join("store")).unwrap();
     let options = homeostat_build::BuildOptions { context: place.join("context"), ..host.options.clone() };
-    let _ = build(&store, &options, &Hanging(&place.join("running")), &Log::default());
+    let _ = build(&store, &options, &Hanging(&place.join("running")), &Log::default(), &Cancel::default());
 }

@@ -6,6 +6,7 @@ mod cache;
 mod configuration;
 mod copy;
 mod faults;
+mod parallel;
 mod run;
 mod stages;
 mod support;
