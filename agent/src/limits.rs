@@ -55,6 +55,11 @@ impl Progress for Activity {
         self.to.cached(step);
     }
 
+    fn missed(&self, step: usize, cause: &str) {
+        self.note();
+        self.to.missed(step, cause);
+    }
+
     fn output(&self, step: Option<usize>, line: &str) {
         self.note();
         self.to.output(step, line);
@@ -99,6 +104,8 @@ mod tests {
         fn step(&self, _: &ProgressStep) {}
 
         fn cached(&self, _: usize) {}
+
+        fn missed(&self, _: usize, _: &str) {}
 
         fn output(&self, _: Option<usize>, _: &str) {}
     }

@@ -81,6 +81,8 @@ impl Progress for BarProgress {
 
     fn cached(&self, _step: usize) {}
 
+    fn missed(&self, _step: usize, _cause: &str) {}
+
     fn output(&self, _step: Option<usize>, line: &str) {
         self.bar.set_message(line.to_owned());
     }
@@ -120,6 +122,10 @@ impl BuildDisplay {
 
     pub(crate) fn cached(&self, step: usize) {
         self.output(Some(step), "cached");
+    }
+
+    pub(crate) fn missed(&self, step: usize, cause: &str) {
+        self.output(Some(step), &format!("missed: {cause}"));
     }
 
     /// With the number of its step: lines of several may come mixed.

@@ -76,6 +76,10 @@ impl Progress for LogProgress {
         tracing::debug!(resource = self.resource, step, "cached");
     }
 
+    fn missed(&self, step: usize, cause: &str) {
+        tracing::info!(resource = self.resource, step, "missed: {cause}");
+    }
+
     fn output(&self, step: Option<usize>, line: &str) {
         tracing::debug!(resource = self.resource, step, "{line}");
     }

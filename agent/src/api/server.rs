@@ -47,6 +47,13 @@ pub enum BuildEvent {
     Step(ProgressStep),
     /// The step with this number was taken from the cache.
     Cached(usize),
+    /// The cache did not know the step with this number: it is done.
+    Missed {
+        /// Which.
+        step: usize,
+        /// Why.
+        cause: String,
+    },
     /// A line of output.
     Output {
         /// The number of the step that it is of, if it is of one.
@@ -231,6 +238,10 @@ impl Progress for ChannelProgress {
 
     fn cached(&self, step: usize) {
         let _ = self.sender.try_send(BuildEvent::Cached(step));
+    }
+
+    fn missed(&self, step: usize, cause: &str) {
+        let _ = self.sender.try_send(BuildEvent::Missed { step, cause: cause.to_owned() });
     }
 
     fn output(&self, step: Option<usize>, line: &str) {

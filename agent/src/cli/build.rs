@@ -56,6 +56,7 @@ impl Build {
             match event? {
                 BuildEvent::Step(step) => display.step(&step),
                 BuildEvent::Cached(step) => display.cached(step),
+                BuildEvent::Missed { step, cause } => display.missed(step, &cause),
                 BuildEvent::Output { step, line } => display.output(step, &line),
                 BuildEvent::Error(error) => {
                     display.failed();

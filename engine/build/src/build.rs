@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use homeostat_dockerfile::{Command, Dockerfile, Globals, Platform, is_proxy_argument};
+use homeostat_dockerfile::{Command, Dockerfile, Globals, Instruction, Platform, is_proxy_argument};
 use homeostat_image::{Image, ImageStore};
 use homeostat_reconciler::ports::ProgressStep;
 
@@ -118,16 +118,26 @@ impl Build<'_> {
             self.base(needed.place, &done).map_err(|error| step_error(stage.line, &stage.text, error))?;
         self.note_cached(needed.first);
         let mut work = StageBuild::new(self, needed, base, done);
-        for (number, instruction) in (needed.first + 1..).zip(&stage.instructions) {
-            self.begin_step(needed.place, number, &instruction.text)?;
-            work.execute(number, &instruction.command, &instruction.text).map_err(|error| {
-                if self.cancel.is_cancelled() {
-                    return BuildError::Cancelled;
-                }
-                step_error(instruction.line, &instruction.text, error)
-            })?;
-        }
-        Ok(work.finish())
+        let result = (needed.first + 1..)
+            .zip(&stage.instructions)
+            .try_for_each(|(number, instruction)| self.instruction(&mut work, number, instruction));
+        let state = work.finish(result.is_ok());
+        result.map(|()| state)
+    }
+
+    fn instruction(
+        &self,
+        stage: &mut StageBuild<'_>,
+        number: usize,
+        instruction: &Instruction,
+    ) -> Result<(), BuildError> {
+        self.begin_step(stage.place(), number, &instruction.text)?;
+        stage.execute(number, &instruction.command, &instruction.text).map_err(|error| {
+            if self.cancel.is_cancelled() {
+                return BuildError::Cancelled;
+            }
+            step_error(instruction.line, &instruction.text, error)
+        })
     }
 
     fn base(&self, place: usize, done: &Done) -> Result<State, StepError> {

@@ -2,47 +2,53 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Tells everybody who works for a build to stop. Clones are one and the same.
 #[derive(Clone, Default)]
-pub struct Cancel(Arc<Mutex<Inner>>);
+pub struct Cancel(Arc<Inner>);
 
 #[derive(Default)]
 struct Inner {
-    cancelled: bool,
+    /// Apart from the actions: they, and who they wake, may ask.
+    cancelled: AtomicBool,
+    actions: Mutex<Actions>,
+}
+
+#[derive(Default)]
+struct Actions {
     next: u64,
-    actions: BTreeMap<u64, Box<dyn Fn() + Send>>,
+    by_number: BTreeMap<u64, Box<dyn Fn() + Send>>,
 }
 
 impl Cancel {
     /// Stops everybody. More than once is the same as once.
     pub fn cancel(&self) {
-        let mut inner = self.inner();
-        inner.cancelled = true;
-        inner.actions.values().for_each(|action| action());
+        self.0.cancelled.store(true, Ordering::SeqCst);
+        self.actions().by_number.values().for_each(|action| action());
     }
 
     /// Whether it was said.
     pub fn is_cancelled(&self) -> bool {
-        self.inner().cancelled
+        self.0.cancelled.load(Ordering::SeqCst)
     }
 
-    /// Has this done when it is said, at once if it was said already, as long as what is returned lives. The action must not
-    /// block, nor use this value.
+    /// Has this done when it is said, at once if it was said already, as long as what is returned lives; twice at worst.
+    /// The action must not wait for anybody, nor watch.
     pub fn watch(&self, action: impl Fn() + Send + 'static) -> Watching {
-        let mut inner = self.inner();
-        if inner.cancelled {
+        let mut actions = self.actions();
+        if self.is_cancelled() {
             action();
         }
-        inner.next += 1;
-        let number = inner.next;
-        inner.actions.insert(number, Box::new(action));
+        actions.next += 1;
+        let number = actions.next;
+        actions.by_number.insert(number, Box::new(action));
         Watching { cancel: self.clone(), number }
     }
 
-    fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn actions(&self) -> MutexGuard<'_, Actions> {
+        self.0.actions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -62,7 +68,7 @@ pub struct Watching {
 
 impl Drop for Watching {
     fn drop(&mut self) {
-        self.cancel.inner().actions.remove(&self.number);
+        self.cancel.actions().by_number.remove(&self.number);
     }
 }
 

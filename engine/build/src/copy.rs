@@ -19,6 +19,8 @@ pub(crate) struct Tree {
     pub(crate) root: Root,
     /// What is not there for a build.
     pub(crate) ignore: Ignore,
+    /// What people call a file of it: `context file`, `file of STAGE`.
+    pub(crate) title: String,
     /// Whether files keep their owner. Those of the context belong to whoever unpacked it, which means nothing.
     pub(crate) keep_owner: bool,
 }

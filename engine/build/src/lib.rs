@@ -17,6 +17,7 @@ mod context;
 mod copy;
 mod error;
 mod isolation;
+mod journal;
 mod key;
 mod mounts;
 mod options;

@@ -93,6 +93,8 @@ pub trait Reporter: Send + Sync {
     fn step(&self, step: &ProgressStep);
     /// The result of the step with this number was taken from the cache.
     fn cached(&self, step: usize);
+    /// The cache did not know the step with this number, and why: it is done.
+    fn missed(&self, step: usize, cause: &str);
     /// The step with this number printed a line.
     fn output(&self, step: usize, stream: Stream, line: &str);
     /// Something is worth knowing, but builds all the same.

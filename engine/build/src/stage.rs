@@ -14,7 +14,8 @@ use homeostat_image::{CacheEntry, Layer};
 use crate::StepError;
 use crate::build::Build;
 use crate::configuration::State;
-use crate::key::Key;
+use crate::journal::Journal;
+use crate::key::{Key, Part};
 use crate::mounts::Workspace;
 use crate::owner;
 use crate::running::Entered;
@@ -28,17 +29,30 @@ pub(crate) struct StageBuild<'a> {
     state: State,
     scope: Scope<'a>,
     done: Done,
-    /// The number of the step that goes on.
+    /// The number and the text of the step that goes on.
     number: usize,
+    text: String,
+    journal: Journal,
 }
 
 impl<'a> StageBuild<'a> {
     pub(crate) fn new(build: &'a Build<'a>, needed: &Needed, state: State, done: Done) -> Self {
         let scope = Scope::new(build.globals, state.environment(), state.arguments.clone());
-        Self { build, place: needed.place, state, scope, done, number: needed.first }
+        let title = build.file.stages[needed.place].title(needed.place);
+        let base = state.layers.iter().map(|layer| layer.diff_id.as_str()).collect();
+        let journal = Journal::open(build.store, &build.options.reference, &title, base);
+        let (place, number) = (needed.place, needed.first);
+        Self { build, place, state, scope, done, number, text: String::new(), journal }
     }
 
-    pub(crate) fn finish(mut self) -> State {
+    /// Where it stands in the file.
+    pub(crate) fn place(&self) -> usize {
+        self.place
+    }
+
+    /// What the stage has come to; all of it, or up to the step that failed.
+    pub(crate) fn finish(mut self, is_whole: bool) -> State {
+        self.journal.close(self.build.store, is_whole);
         self.state.arguments = self.scope.into_arguments();
         self.state
     }
@@ -46,6 +60,7 @@ impl<'a> StageBuild<'a> {
     /// Does what one instruction says, as the step with this number.
     pub(crate) fn execute(&mut self, number: usize, command: &Command, text: &str) -> Result<(), StepError> {
         self.number = number;
+        text.clone_into(&mut self.text);
         match command {
             Command::Run(run) => self.run(run),
             Command::Copy(copy) | Command::Add(copy) => self.copy(copy, command.name()),
@@ -57,8 +72,8 @@ impl<'a> StageBuild<'a> {
     fn change_directory(&mut self, path: &str) -> Result<(), StepError> {
         let path = self.absolute(&self.scope.expand(path)?);
         let mut key = Key::new("WORKDIR", &self.state.layers);
-        key.add(&path);
-        key.add(Some(self.state.user()).filter(|user| !user.is_empty()).unwrap_or("0"));
+        key.add("the directory", &path);
+        key.add("the user", Some(self.state.user()).filter(|user| !user.is_empty()).unwrap_or("0"));
         self.state.config.set_working_dir(Some(path.clone()));
         self.step(key, format!("WORKDIR {path}"), |stage| {
             let workspace = Workspace::new(stage.build.store, &stage.state.layers)?;
@@ -93,10 +108,11 @@ impl<'a> StageBuild<'a> {
         work: impl FnOnce(&Self) -> Result<Option<Layer>, StepError>,
     ) -> Result<(), StepError> {
         if let Some(limit) = self.build.options.source_date_epoch {
-            key.add(limit.to_string());
+            key.add("SOURCE_DATE_EPOCH", limit.to_string());
         }
-        let key = key.finish();
-        let mut entry = self.result(&key, work)?;
+        let (key, parts) = key.finish();
+        let mut entry = self.result(&key, &parts, work)?;
+        self.journal.note(&self.text, parts);
         if let Some(created) = self.build.options.source_date_epoch {
             entry.created = created;
         }
@@ -108,6 +124,7 @@ impl<'a> StageBuild<'a> {
     fn result(
         &self,
         key: &str,
+        parts: &[Part],
         work: impl FnOnce(&Self) -> Result<Option<Layer>, StepError>,
     ) -> Result<CacheEntry, StepError> {
         let store = self.build.store;
@@ -126,6 +143,11 @@ impl<'a> StageBuild<'a> {
             self.build.note_cached(self.number);
             entry
         } else {
+            let cause = match self.build.options.no_cache {
+                true => "the cache is not used".to_owned(),
+                false => self.journal.cause(&self.text, parts),
+            };
+            self.build.reporter.missed(self.number, &cause);
             let entry = CacheEntry { layer: work(self)?, created: jiff::Timestamp::now() };
             store.cache_put(key, &entry)?;
             entry

@@ -163,6 +163,7 @@ mod tests {
         fn cached(&self, _step: usize) {
             self.0.lock().unwrap().push("cached".to_owned());
         }
+        fn missed(&self, _step: usize, _cause: &str) {}
         fn output(&self, _step: Option<usize>, line: &str) {
             self.0.lock().unwrap().push(format!("> {line}"));
         }

@@ -195,6 +195,8 @@ pub struct Mount {
     pub source: Option<String>,
     /// Whether it cannot be written.
     pub read_only: bool,
+    /// How a cache is shared.
+    pub sharing: Sharing,
     /// The name of a cache, secret or socket.
     pub id: Option<String>,
     /// Owner of a new cache, a secret or a socket.
@@ -207,6 +209,18 @@ pub struct Mount {
     pub required: bool,
     /// The variable that is the secret, instead of a file.
     pub variable: Option<String>,
+}
+
+/// Who may use a cache at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Sharing {
+    /// All.
+    #[default]
+    Shared,
+    /// One; others get another of the same name.
+    Private,
+    /// One; others wait.
+    Locked,
 }
 
 /// What `--mount` mounts.

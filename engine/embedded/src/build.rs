@@ -125,6 +125,7 @@ fn missing_image(error: &BuildError) -> Option<&str> {
 enum News {
     Step(ProgressStep),
     Cached(usize),
+    Missed(usize, String),
     Output(Option<usize>, String),
 }
 
@@ -133,6 +134,7 @@ impl News {
         match self {
             Self::Step(step) => progress.step(step),
             Self::Cached(step) => progress.cached(*step),
+            Self::Missed(step, cause) => progress.missed(*step, cause),
             Self::Output(step, line) => progress.output(*step, line),
         }
     }
@@ -148,6 +150,10 @@ impl Reporter for Telling {
 
     fn cached(&self, step: usize) {
         let _ = self.0.blocking_send(News::Cached(step));
+    }
+
+    fn missed(&self, step: usize, cause: &str) {
+        let _ = self.0.blocking_send(News::Missed(step, cause.to_owned()));
     }
 
     fn output(&self, step: usize, _stream: Stream, line: &str) {

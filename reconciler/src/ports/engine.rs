@@ -170,6 +170,8 @@ pub trait Progress: Send + Sync {
     fn step(&self, step: &ProgressStep);
     /// The result of the step with this number was taken from the cache.
     fn cached(&self, step: usize);
+    /// The cache did not know the step with this number, and why, where the engine says so: it is done.
+    fn missed(&self, step: usize, cause: &str);
     /// A line of output: of the step with this number, or of the whole when it is none's.
     fn output(&self, step: Option<usize>, line: &str);
 }

@@ -21,6 +21,7 @@ struct Quiet;
 impl Progress for Quiet {
     fn step(&self, _step: &ProgressStep) {}
     fn cached(&self, _step: usize) {}
+    fn missed(&self, _step: usize, _cause: &str) {}
     fn output(&self, _step: Option<usize>, _line: &str) {}
 }
 

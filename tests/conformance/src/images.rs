@@ -22,6 +22,7 @@ impl Progress for Told {
     fn cached(&self, _step: usize) {
         *self.cached.lock().unwrap() += 1;
     }
+    fn missed(&self, _step: usize, _cause: &str) {}
     fn output(&self, _step: Option<usize>, line: &str) {
         self.output.lock().unwrap().push(line.to_owned());
     }

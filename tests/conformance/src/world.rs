@@ -115,6 +115,7 @@ pub(crate) struct Silent;
 impl Progress for Silent {
     fn step(&self, _step: &ProgressStep) {}
     fn cached(&self, _step: usize) {}
+    fn missed(&self, _step: usize, _cause: &str) {}
     fn output(&self, _step: Option<usize>, _line: &str) {}
 }
 

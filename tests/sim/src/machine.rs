@@ -189,5 +189,7 @@ impl Progress for Silence {
 
     fn cached(&self, _: usize) {}
 
+    fn missed(&self, _: usize, _: &str) {}
+
     fn output(&self, _: Option<usize>, _: &str) {}
 }

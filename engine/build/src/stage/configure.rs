@@ -76,7 +76,7 @@ impl StageBuild<'_> {
             Command::Run(_) | Command::Copy(_) | Command::Add(_) | Command::Workdir(_) => text.to_owned(),
         };
         let mut key = Key::new("configuration", &self.state.layers);
-        key.add(&created_by);
+        key.add("what it says with its variables put in", &created_by);
         self.step(key, created_by, |_| Ok(None))
     }
 

@@ -1,10 +1,11 @@
 //! `RUN --mount`.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use homeostat_dockerfile::{Ignore, Mount, MountKind, Run};
 use homeostat_files::{Permissions, Root};
-use homeostat_image::{CacheEntry, Layer};
+use homeostat_image::{CacheEntry, CacheMount, Layer, Sharing};
 
 use super::StageBuild;
 use crate::copy::{Destination, Selecting, Tree, add_to_key, place, select};
@@ -28,6 +29,7 @@ pub(super) struct Prepared {
 
 struct Cache {
     id: String,
+    sharing: Sharing,
     permissions: Permissions,
 }
 
@@ -68,7 +70,8 @@ impl StageBuild<'_> {
         let cache = (mount.kind == MountKind::Cache).then(|| -> Result<_, StepError> {
             let mode = mount.mode.unwrap_or(CACHE_MODE);
             let id = expand(&mount.id)?.unwrap_or_else(|| target.clone());
-            Ok(Cache { id, permissions: Permissions { mode, uid: mount.uid, gid: mount.gid } })
+            let permissions = Permissions { mode, uid: mount.uid, gid: mount.gid };
+            Ok(Cache { id, sharing: sharing(mount.sharing), permissions })
         });
         let cache = cache.transpose()?;
         Ok(Prepared { kind: mount.kind, target, read_only: mount.read_only, files, cache })
@@ -81,7 +84,7 @@ impl StageBuild<'_> {
         let selections = select(tree, source, Selecting::default())?;
         let mut key = Key::new("mount", &[]);
         add_to_key(&mut key, tree, &selections)?;
-        let key = key.finish();
+        let (key, _) = key.finish();
         let store = self.build.store;
         let path = match &selections[..] {
             [only] if !only.is_directory => format!("/{}", only.name.to_string_lossy()),
@@ -98,54 +101,84 @@ impl StageBuild<'_> {
         Ok((layer.into_iter().collect(), path))
     }
 
-    /// Mounts what shows files, and says what the command is to see. The views are to be kept as long as it runs.
-    pub(super) fn mount_all(&self, prepared: &[Prepared]) -> Result<(Vec<StepMount>, Vec<View>), StepError> {
-        let mut views = Vec::new();
+    /// Mounts what shows files, and says what the command is to see. What is held is to be kept as long as it runs.
+    pub(super) fn mount_all(&self, prepared: &[Prepared]) -> Result<(Vec<StepMount>, Held), StepError> {
+        let mut held = Held { views: Vec::new(), caches: self.caches(prepared)? };
         let mut mounts = Vec::new();
         for mount in prepared {
             let source = match (&mount.cache, &mount.files) {
-                (Some(cache), files) => MountSource::Directory(self.cache_directory(cache, files.as_ref())?),
+                (Some(cache), _) => MountSource::Directory(held.caches[&cache.id].path.clone()),
                 (None, Some((layers, path))) => {
                     let view = View::with(self.build.store, layers, !mount.read_only)?;
                     let source = view.path(path)?;
-                    views.push(view);
+                    held.views.push(view);
                     MountSource::Directory(source)
                 }
                 (None, None) => MountSource::Memory,
             };
             mounts.push(StepMount { source, target: mount.target.clone(), read_only: mount.read_only });
         }
-        Ok((mounts, views))
+        Ok((mounts, held))
+    }
+
+    /// The caches of a step, each once. In order of their ids: of two steps that wait for more than one, none has what
+    /// the other waits for.
+    fn caches(&self, prepared: &[Prepared]) -> Result<BTreeMap<String, CacheMount>, StepError> {
+        let mut wanted: Vec<(&Cache, &Prepared)> =
+            prepared.iter().filter_map(|mount| Some((mount.cache.as_ref()?, mount))).collect();
+        wanted.sort_by(|one, other| one.0.id.cmp(&other.0.id));
+        wanted.dedup_by(|one, other| one.0.id == other.0.id);
+        let mut caches = BTreeMap::new();
+        for (cache, mount) in wanted {
+            caches.insert(cache.id.clone(), self.cache(cache, mount.files.as_ref())?);
+        }
+        Ok(caches)
     }
 
     /// The directory of a cache; a new one begins with the files that are given.
-    fn cache_directory(
-        &self,
-        cache: &Cache,
-        files: Option<&(Vec<Layer>, String)>,
-    ) -> Result<PathBuf, StepError> {
-        let (directory, is_new) = self.build.store.cache_directory(&cache.id, cache.permissions)?;
-        if let (true, Some((layers, source))) = (is_new, files) {
-            let view = View::new(self.build.store, layers)?;
-            let tree = Tree { root: view.root()?, ignore: Ignore::default(), keep_owner: true };
+    fn cache(&self, cache: &Cache, files: Option<&(Vec<Layer>, String)>) -> Result<CacheMount, StepError> {
+        let (store, cancel) = (self.build.store, &self.build.cancel);
+        let woken = store.clone();
+        let _watching = cancel.watch(move || woken.wake_cache_mounts());
+        let is_cancelled = || cancel.is_cancelled();
+        let mount = store.cache_mount(&cache.id, cache.sharing, cache.permissions, &is_cancelled)?;
+        let mount = mount.ok_or(StepError::Cancelled)?;
+        if let (true, Some((layers, source))) = (mount.is_new, files) {
+            let view = View::new(store, layers)?;
+            let (root, title) = (view.root()?, String::new());
+            let tree = Tree { root, ignore: Ignore::default(), title, keep_owner: true };
             let selections = select(&tree, source, Selecting::default())?;
             let destination = Destination { path: "/".to_owned(), owner: None, mode: None };
-            place(&Root::open(&directory)?, &destination, &tree, &selections)?;
+            place(&Root::open(&mount.path)?, &destination, &tree, &selections)?;
         }
-        Ok(directory)
+        Ok(mount)
     }
+}
+
+fn sharing(sharing: homeostat_dockerfile::Sharing) -> Sharing {
+    match sharing {
+        homeostat_dockerfile::Sharing::Shared => Sharing::Shared,
+        homeostat_dockerfile::Sharing::Private => Sharing::Private,
+        homeostat_dockerfile::Sharing::Locked => Sharing::Locked,
+    }
+}
+
+/// What a command uses while it runs.
+pub(super) struct Held {
+    views: Vec<View>,
+    caches: BTreeMap<String, CacheMount>,
 }
 
 impl Prepared {
     /// What the step depends on: what is shown and where, but not what a cache holds.
     pub(super) fn add_to_key(&self, key: &mut Key) {
-        key.add(format!("{:?} {}", self.kind, self.read_only));
-        key.add(&self.target);
+        let mut values = vec![format!("{:?} {}", self.kind, self.read_only)];
         if let Some((layers, source)) = &self.files {
-            key.add_all(layers.iter().map(|layer| layer.diff_id.as_str()));
-            key.add(source);
+            values.extend(layers.iter().map(|layer| layer.diff_id.to_string()));
+            values.push(format!("source {source}"));
         }
-        key.add(self.cache.as_ref().map_or("", |cache| &cache.id));
+        values.extend(self.cache.as_ref().map(|cache| format!("id {}", cache.id)));
+        key.add_all(format!("what is mounted on {}", self.target), values);
     }
 }
 

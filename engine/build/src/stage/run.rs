@@ -33,14 +33,19 @@ impl StageBuild<'_> {
         let args = self.arguments(&run.command);
         let mounts = self.prepare_mounts(run)?;
         let mut key = Key::new("RUN", &self.state.layers);
-        key.add_all(args.iter());
+        key.add_all("the command", &args);
         if let RunCommand::Script(text) = &run.command {
-            key.add(text);
+            key.add("the text", text);
         }
-        key.add_all(self.environment().iter());
-        key.add(self.state.user());
-        key.add(self.state.directory());
-        key.add(if run.network { "network" } else { "" });
+        for (name, value) in self.scope.arguments() {
+            key.add(format!("build argument {name}"), value);
+        }
+        for (name, value) in self.scope.environment() {
+            key.add(format!("variable {name}"), value);
+        }
+        key.add("the user", self.state.user());
+        key.add("the working directory", self.state.directory());
+        key.add("the network", if run.network { "network" } else { "" });
         for mount in &mounts {
             mount.add_to_key(&mut key);
         }
@@ -78,7 +83,7 @@ impl StageBuild<'_> {
         args: Vec<String>,
         mounts: &[Prepared],
     ) -> Result<Option<Layer>, StepError> {
-        let (mounts, _views) = self.mount_all(mounts)?;
+        let (mounts, _held) = self.mount_all(mounts)?;
         let workspace = Workspace::new(self.build.store, &self.state.layers)?;
         let stubs = {
             let root = workspace.root()?;

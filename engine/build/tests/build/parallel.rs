@@ -16,11 +16,13 @@ struct Meeting {
     expected: usize,
     begun: Mutex<BTreeSet<String>>,
     more: Condvar,
+    /// What was mounted.
+    mounts: Mutex<Vec<String>>,
 }
 
 impl Meeting {
     fn of(expected: usize) -> Self {
-        Self { expected, begun: Mutex::default(), more: Condvar::new() }
+        Self { expected, begun: Mutex::default(), more: Condvar::new(), mounts: Mutex::default() }
     }
 }
 
@@ -31,6 +33,7 @@ impl StepRunner for Meeting {
         cancel: &Cancel,
         output: &mut dyn FnMut(Stream, &str),
     ) -> Result<i32, RunError> {
+        self.mounts.lock().unwrap().extend(step.mounts.iter().map(|mount| format!("{:?}", mount.source)));
         let text = step.args.last().cloned().unwrap_or_default();
         let enough = if text.contains("meet") { self.expected } else { 0 };
         let mut begun = self.begun.lock().unwrap();
@@ -61,7 +64,7 @@ fn independent_stages_run_at_a_time_and_say_which_they_are() {
     for line in ["[2/7 one] RUN echo meet 1 > /1; cat /1", "2: Stdout: meet 1", "4: Stdout: meet 2"] {
         assert!(log.iter().any(|told| told == line), "{line}: {log:?}");
     }
-    assert_eq!(log.last().unwrap(), "[7/7 stage-3] COPY --from=two /2 /");
+    assert!(log.contains(&"[7/7 stage-3] COPY --from=two /2 /".to_owned()), "{log:?}");
 }
 
 #[test]
@@ -113,4 +116,47 @@ fn a_step_that_several_stages_have_is_made_once() {
         assert_eq!(log.iter().filter(|line| line.ends_with("Stdout: once")).count(), 1, "{log:?}");
         assert_eq!(host.read("1/made"), host.read("2/made"));
     }
+}
+
+/// Two stages that use a cache of one name at a time, and what they had mounted.
+fn with_caches(sharing: &str) -> BTreeSet<String> {
+    let host = Host::with_base();
+    let run = |stage: u32| {
+        format!("RUN --mount=type=cache,id=c,target=/c,sharing={sharing} echo meet {stage} > /{stage}\n")
+    };
+    host.write(
+        "Dockerfile",
+        &format!(
+            "FROM base AS one\n{}FROM base AS two\n{}FROM scratch\nCOPY --from=one / /\nCOPY --from=two / /\n",
+            run(1),
+            run(2)
+        ),
+    );
+    let meeting = Meeting::of(2);
+    build(&host.store, &host.options, &meeting, &host.log, &host.cancel).unwrap();
+    meeting.mounts.into_inner().unwrap().into_iter().collect()
+}
+
+#[test]
+fn caches_are_shared_as_they_say() {
+    assert_eq!(with_caches("shared").len(), 1);
+    assert_eq!(with_caches("private").len(), 2);
+}
+
+#[test]
+fn a_locked_cache_is_waited_for_and_the_wait_ends_with_the_build() {
+    let host = Host::with_base();
+    let mount = "--mount=type=cache,id=c,target=/c,sharing=locked";
+    let file = format!(
+        "FROM base AS one\nRUN {mount} echo 1 > /1; sleep 0\nFROM base AS two\nRUN {mount} echo 2 > /2; sleep 0\n\
+         FROM base AS three\nRUN echo meet > /3\n\
+         FROM scratch\nCOPY --from=one / /\nCOPY --from=two / /\nCOPY --from=three / /\n"
+    );
+    host.write("Dockerfile", &file.replace("sleep 0", "sleep 600").replace("> /3", "; exit 1"));
+    // The third begins when one of the others holds the cache, and the other of them cannot.
+    let error = build(&host.store, &host.options, &Meeting::of(2), &host.log, &host.cancel).unwrap_err();
+    assert!(error.to_string().starts_with("line 6: "), "{error}");
+    host.assert_no_leftovers();
+    host.build(&file).unwrap();
+    assert_eq!((host.read("1"), host.read("2")), ("1\n".to_owned(), "2\n".to_owned()));
 }

@@ -15,8 +15,10 @@ fn a_command_changes_the_image_and_its_output_is_reported() {
             "[1/3] FROM base",
             "1: cached",
             "[2/3] RUN echo hello && echo x > /made",
+            "2: missed: not in the cache",
             "2: Stdout: hello",
             "[3/3] RUN rm /made && echo y > /other",
+            "3: missed: not in the cache",
         ]
     );
     assert_eq!(host.image().layers.len(), 3);

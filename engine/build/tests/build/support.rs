@@ -53,6 +53,10 @@ impl Reporter for Log {
         self.add(format!("{step}: cached"));
     }
 
+    fn missed(&self, step: usize, cause: &str) {
+        self.add(format!("{step}: missed: {cause}"));
+    }
+
     fn output(&self, step: usize, stream: Stream, line: &str) {
         self.add(format!("{step}: {stream:?}: {line}"));
     }

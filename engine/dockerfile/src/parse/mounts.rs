@@ -2,7 +2,7 @@
 
 use super::shortened;
 use crate::Problem;
-use crate::file::{Mount, MountKind};
+use crate::file::{Mount, MountKind, Sharing};
 
 /// Reads the flag's value: `type=bind,target=/x,...`.
 pub(super) fn mount(text: &str) -> Result<Mount, Problem> {
@@ -21,6 +21,7 @@ pub(super) fn mount(text: &str) -> Result<Mount, Problem> {
         from: None,
         source: None,
         read_only: kind == MountKind::Bind,
+        sharing: Sharing::default(),
         id: None,
         uid: 0,
         gid: 0,
@@ -56,11 +57,14 @@ impl Mount {
             ("uid", Cache | Secret | Ssh) => self.uid = number(&needed()?, 10, text)?,
             ("gid", Cache | Secret | Ssh) => self.gid = number(&needed()?, 10, text)?,
             ("mode", Cache | Secret | Ssh) => self.mode = Some(number(&needed()?, 8, text)?),
-            // One command at a time uses a cache, which fits all of them.
-            ("sharing", Cache) => match needed()?.as_str() {
-                "shared" | "private" | "locked" => {}
-                _ => return Err(wrong(text, "sharing=shared, private or locked")),
-            },
+            ("sharing", Cache) => {
+                self.sharing = match needed()?.as_str() {
+                    "shared" => Sharing::Shared,
+                    "private" => Sharing::Private,
+                    "locked" => Sharing::Locked,
+                    _ => return Err(wrong(text, "sharing=shared, private or locked")),
+                };
+            }
             // What a command may keep in memory is limited by the host's memory.
             ("size", Tmpfs) => drop(needed()?),
             _ => return Err(wrong(text, "only keys that this type of mount has")),

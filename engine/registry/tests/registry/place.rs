@@ -30,6 +30,8 @@ impl Progress for Told {
 
     fn cached(&self, _step: usize) {}
 
+    fn missed(&self, _step: usize, _cause: &str) {}
+
     fn output(&self, _step: Option<usize>, line: &str) {
         self.0.lock().unwrap().push(line.to_owned());
     }

@@ -77,5 +77,6 @@ struct Silent;
 impl Progress for Silent {
     fn step(&self, _step: &ProgressStep) {}
     fn cached(&self, _step: usize) {}
+    fn missed(&self, _step: usize, _cause: &str) {}
     fn output(&self, _step: Option<usize>, _line: &str) {}
 }
