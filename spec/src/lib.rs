@@ -29,6 +29,7 @@ mod prune;
 mod render;
 mod scalar;
 mod schema;
+mod secret;
 mod structure;
 mod suggest;
 mod tree;
@@ -41,4 +42,5 @@ pub use prune::{HostPrune, LabelMatch, PruneFilter, PruneKind, PrunePolicy, Prun
 pub use render::render;
 pub use scalar::{format_cpus, format_duration, format_size, parse_duration};
 pub use schema::{schema, source_schema};
+pub use secret::Secret;
 pub use tree::{EntryKind, Tree, TreeEntry};

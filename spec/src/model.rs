@@ -53,6 +53,12 @@ pub struct Build {
     pub args: BTreeMap<String, String>,
     /// The stage to stop at; the last one when absent.
     pub target: Option<String>,
+    /// Absolute paths of this host's files that are secrets of the build, by their ids.
+    #[serde(default)]
+    pub secrets: BTreeMap<String, String>,
+    /// Absolute paths of the sockets of agents for SSH keys, by their ids.
+    #[serde(default)]
+    pub ssh: BTreeMap<String, String>,
 }
 
 /// A path inside the source together with a digest of what was there at the revision.

@@ -1,6 +1,7 @@
 //! `homeostat build`.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -12,6 +13,7 @@ use super::DONE;
 use super::access::Access;
 use super::errors::CliError;
 use super::options::Resolved;
+use super::secret::SecretSource;
 use crate::api::{BuildEvent, ClientError};
 use crate::terminal::BuildDisplay;
 
@@ -28,6 +30,12 @@ pub(super) struct Build {
     /// Value for an ARG of the Dockerfile
     #[arg(long = "build-arg", value_name = "NAME=VALUE", value_parser = parse_argument)]
     arguments: Vec<(String, String)>,
+    /// Secret for RUN --mount=type=secret
+    #[arg(long = "secret", value_name = "id=ID[,src=FILE|,env=NAME]", value_parser = SecretSource::parse)]
+    secrets: Vec<SecretSource>,
+    /// Agent of SSH keys for RUN --mount=type=ssh; default is that of SSH_AUTH_SOCK
+    #[arg(long = "ssh", value_name = "ID[=SOCKET]", value_parser = parse_agent)]
+    ssh: Vec<(String, PathBuf)>,
     /// Stop at this stage
     #[arg(long, value_name = "STAGE")]
     target: Option<String>,
@@ -48,6 +56,8 @@ impl Build {
             args: self.arguments.into_iter().collect::<BTreeMap<_, _>>(),
             target: self.target,
             no_cache: self.no_cache,
+            secrets: self.secrets.iter().map(SecretSource::read).collect::<Result<_, _>>()?,
+            ssh: self.ssh.into_iter().collect(),
         };
         let mut access = Access::open(global).await?;
         let mut events = Box::pin(access.client.post_lines::<BuildEvent>("/v1/build", &request).await?);
@@ -70,6 +80,20 @@ impl Build {
         }
         Err(PortError::new(ErrorKind::Transient, "the agent ended during the build").into())
     }
+}
+
+/// `ID=SOCKET`, or `ID` alone for the agent of whoever calls.
+fn parse_agent(text: &str) -> Result<(String, PathBuf), String> {
+    let (id, socket) = match text.split_once('=') {
+        Some((id, socket)) => (id, PathBuf::from(socket)),
+        None => (text, std::env::var_os("SSH_AUTH_SOCK").ok_or("SSH_AUTH_SOCK names no agent")?.into()),
+    };
+    let socket = fs_err::canonicalize(socket).map_err(|error| error.to_string())?;
+    let is_socket = fs_err::metadata(&socket).is_ok_and(|found| found.file_type().is_socket());
+    if !is_socket {
+        return Err(format!("{} is no socket; load keys into an agent with ssh-add", socket.display()));
+    }
+    Ok((id.to_owned(), socket))
 }
 
 fn parse_argument(text: &str) -> Result<(String, String), String> {

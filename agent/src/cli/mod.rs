@@ -14,6 +14,7 @@ mod logs;
 mod options;
 mod plan;
 mod prune;
+mod secret;
 mod status;
 mod validate;
 mod why;

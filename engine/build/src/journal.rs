@@ -72,11 +72,8 @@ impl Journal {
         } else if self.last.as_ref() == Some(&self.now) {
             return;
         }
-        let kept = serde_json::to_string(&self.now).map(|text| store.cache_note(&self.key, &text));
-        // It is worth no build.
-        if !matches!(kept, Ok(Ok(()))) {
-            drop(kept);
-        }
+        // Without it the next misses say less; that is worth no build.
+        let _ = serde_json::to_string(&self.now).map(|text| store.cache_note(&self.key, &text));
     }
 }
 

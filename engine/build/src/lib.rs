@@ -10,6 +10,7 @@
 //! goes when the thread ends, also by `kill -9`. Layers are made in the store's staging area, which the store empties when
 //! it is opened. So a build that fails or dies leaves nothing but what the cache knows of the steps that went well.
 
+mod agent_socket;
 mod build;
 mod cancel;
 mod configuration;
@@ -19,6 +20,8 @@ mod error;
 mod isolation;
 mod journal;
 mod key;
+mod masks;
+mod memory;
 mod mounts;
 mod options;
 mod owner;
@@ -35,4 +38,4 @@ pub use build::build;
 pub use cancel::{Cancel, Watching};
 pub use error::{BuildError, StepError};
 pub use options::{BuildOptions, BuildOutcome};
-pub use ports::{MountSource, Reporter, RunError, RunStep, StepMount, StepRunner, Stream};
+pub use ports::{Reporter, RunError, RunStep, StepMount, StepRunner, Stream};

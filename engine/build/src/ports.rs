@@ -1,8 +1,9 @@
 //! What a build needs from others.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use homeostat_reconciler::ports::ProgressStep;
+use homeostat_reconciler::ports::{ProgressStep, Secret};
 
 use crate::Cancel;
 
@@ -56,26 +57,19 @@ pub struct RunStep {
     pub network: bool,
     /// What is mounted beside the usual, in this order.
     pub mounts: Vec<StepMount>,
+    /// More variables, which stand in no file of this host.
+    pub secrets: BTreeMap<String, Secret>,
 }
 
 /// A mount of a `RUN`. Its target is made where it is missing, and taken away again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StepMount {
-    /// What is mounted.
-    pub source: MountSource,
+    /// A directory, file or socket of this host, as the thread of the stage sees it.
+    pub source: PathBuf,
     /// Absolute path in the root.
     pub target: String,
     /// Whether it cannot be written.
     pub read_only: bool,
-}
-
-/// What a mount of a `RUN` shows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum MountSource {
-    /// A directory or file of this host, as the thread of the stage sees it.
-    Directory(PathBuf),
-    /// An empty directory in memory.
-    Memory,
 }
 
 /// Where a line was printed.

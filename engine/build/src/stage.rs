@@ -2,6 +2,7 @@
 
 mod configure;
 mod copy;
+mod held;
 mod mounts;
 mod run;
 
@@ -143,9 +144,10 @@ impl<'a> StageBuild<'a> {
             self.build.note_cached(self.number);
             entry
         } else {
-            let cause = match self.build.options.no_cache {
-                true => "the cache is not used".to_owned(),
-                false => self.journal.cause(&self.text, parts),
+            let cause = if self.build.options.no_cache {
+                "the cache is not used".to_owned()
+            } else {
+                self.journal.cause(&self.text, parts)
             };
             self.build.reporter.missed(self.number, &cause);
             let entry = CacheEntry { layer: work(self)?, created: jiff::Timestamp::now() };

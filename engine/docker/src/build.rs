@@ -29,6 +29,12 @@ impl Inner {
         progress: &dyn Progress,
     ) -> Result<String, PortError> {
         let about = |failure: Failure| failure.about(format!("image {} cannot be built", request.reference));
+        if !request.secrets.is_empty() || !request.ssh.is_empty() {
+            let message =
+                format!("image {} cannot be built: it needs secrets or an SSH agent", request.reference);
+            return Err(PortError::new(ErrorKind::Config, message)
+                .with_hint("the builder of this engine's API takes none; the embedded engine does"));
+        }
         let api = self.api().await.map_err(about)?;
         let credentials = tokio::task::spawn_blocking(credentials::all).await.unwrap_or_default();
         let context = body(request.context.clone(), request.dockerfile.clone());

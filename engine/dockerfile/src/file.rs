@@ -195,6 +195,8 @@ pub struct Mount {
     pub source: Option<String>,
     /// Whether it cannot be written.
     pub read_only: bool,
+    /// How much may be kept in memory, in bytes.
+    pub size: Option<u64>,
     /// How a cache is shared.
     pub sharing: Sharing,
     /// The name of a cache, secret or socket.

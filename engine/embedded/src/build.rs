@@ -90,6 +90,8 @@ impl Inner {
             args: request.args,
             target: request.target,
             reference: request.reference,
+            secrets: request.secrets,
+            ssh: request.ssh,
             no_cache: request.no_cache,
             source_date_epoch: None,
         };
@@ -216,6 +218,7 @@ impl Steps {
             rootfs: step.rootfs.clone(),
             process: process(step),
             mounts: step.mounts.iter().map(mount).collect(),
+            secrets: step.secrets.clone(),
             network,
             dns: name_servers(&names),
             cgroup: self.instance.cgroup(&id),
@@ -226,10 +229,7 @@ impl Steps {
 }
 
 fn mount(mount: &StepMount) -> Mount {
-    let source = match &mount.source {
-        homeostat_build::MountSource::Directory(path) => MountSource::Volume(path.clone()),
-        homeostat_build::MountSource::Memory => MountSource::Tmpfs,
-    };
+    let source = MountSource::Volume(mount.source.clone());
     Mount { source, target: mount.target.clone(), read_only: mount.read_only }
 }
 

@@ -93,6 +93,8 @@ pub fn health() -> HealthCheck {
 /// The build of a context with this digest.
 pub fn build(digest: &str) -> Build {
     Build {
+        secrets: BTreeMap::new(),
+        ssh: BTreeMap::new(),
         context: SourcePath { path: "web".to_owned(), digest: digest.to_owned() },
         dockerfile: "Dockerfile".to_owned(),
         args: BTreeMap::new(),

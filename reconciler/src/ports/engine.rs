@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
-use homeostat_spec::{ContainerConfig, LogRotation, Network, Resources, Volume};
+use homeostat_spec::{ContainerConfig, LogRotation, Network, Resources, Secret, Volume};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -162,6 +162,12 @@ pub struct BuildRequest {
     pub target: Option<String>,
     /// Ignore the build cache.
     pub no_cache: bool,
+    /// What `RUN --mount=type=secret` shows, by id. It reaches neither the image nor anything else that stays.
+    #[serde(default)]
+    pub secrets: BTreeMap<String, Secret>,
+    /// Sockets of agents for SSH keys on this host, by id.
+    #[serde(default)]
+    pub ssh: BTreeMap<String, PathBuf>,
 }
 
 /// Is told how a build or pull goes on. Never fails and never blocks. Several steps of a build may go on at a time.

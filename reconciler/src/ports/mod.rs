@@ -11,6 +11,7 @@ pub use engine::{
     BuildRequest, ContainerRequest, Engine, EngineEvent, EngineInfo, ExecOutcome, ExecRequest, LogLine,
     LogQuery, LogStream, Progress, ProgressStep, Usage,
 };
+pub use homeostat_spec::Secret;
 pub use prune::{Keep, PruneRequest, Pruned, PrunedItem};
 pub use source::{Snapshot, Source};
 pub use store::{Event, EventKind, Store, Stored};

@@ -6,8 +6,8 @@ use serde::Deserialize;
 use super::{AdoptValue, LogTable, ResourcesTable, StopTable};
 use crate::scalar::{
     AddedCapability, ArgumentName, ContainerPath, ContextPath, DockerfilePath, DroppedCapability,
-    EnvironmentName, Hostname, HttpEndpoint, ImageReference, Interval, Keyed, LabelKey, List, NetworkName,
-    StartPeriod, Subnet, TcpEndpoint, Text, Timeout, User, VolumeMount,
+    EnvironmentName, HostPath, Hostname, HttpEndpoint, ImageReference, Interval, Keyed, LabelKey, List,
+    NetworkName, SecretId, StartPeriod, Subnet, TcpEndpoint, Text, Timeout, User, VolumeMount,
 };
 use crate::{DependencyCondition, DesiredState, Name, PublishedPort, RestartPolicy};
 
@@ -62,6 +62,13 @@ pub(crate) struct BuildTable {
     /// The stage to stop at. Default: the last one.
     #[schemars(length(min = 1, max = 128))]
     pub(crate) target: Option<String>,
+    /// Secrets for `RUN --mount=type=secret`: ids, and absolute paths of files of this host.
+    #[serde(default)]
+    pub(crate) secrets: Keyed<SecretId, Text<HostPath>>,
+    /// Agents for SSH keys for `RUN --mount=type=ssh`: ids (usually `default`), and absolute paths of their sockets on
+    /// this host.
+    #[serde(default)]
+    pub(crate) ssh: Keyed<SecretId, Text<HostPath>>,
 }
 
 /// One container.

@@ -30,9 +30,9 @@ pub(crate) use endpoint::{HttpEndpoint, TcpEndpoint};
 pub(crate) use filter::{ImageFilter, ResourceFilter};
 pub(crate) use foreign::ForeignName;
 pub(crate) use hostname::Hostname;
-pub(crate) use key::{ArgumentName, EnvironmentName, LabelKey, VariableName};
+pub(crate) use key::{ArgumentName, EnvironmentName, LabelKey, SecretId, VariableName};
 pub(crate) use name::NetworkName;
-pub(crate) use path::{ContainerPath, ContextPath, DockerfilePath};
+pub(crate) use path::{ContainerPath, ContextPath, DockerfilePath, HostPath};
 pub(crate) use reference::ImageReference;
 pub(crate) use signal::Signal;
 pub(crate) use size::{Bytes, LogSize, MemoryLimit};
@@ -55,6 +55,7 @@ const FORMATS: &[(&str, Check)] = &[
     entry::<ContainerPath>(),
     entry::<ContextPath>(),
     entry::<DockerfilePath>(),
+    entry::<HostPath>(),
     entry::<ImageReference>(),
     entry::<MemoryLimit>(),
     entry::<LogSize>(),
@@ -79,6 +80,7 @@ const FORMATS: &[(&str, Check)] = &[
     entry::<ArgumentName>(),
     entry::<VariableName>(),
     entry::<LabelKey>(),
+    entry::<SecretId>(),
 ];
 
 const fn entry<T: Scalar>() -> (&'static str, Check) {

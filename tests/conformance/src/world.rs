@@ -71,6 +71,8 @@ impl World {
             args: BTreeMap::new(),
             target: None,
             no_cache: false,
+            secrets: BTreeMap::new(),
+            ssh: BTreeMap::new(),
         }
     }
 

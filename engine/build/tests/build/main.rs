@@ -8,5 +8,6 @@ mod copy;
 mod faults;
 mod parallel;
 mod run;
+mod secrets;
 mod stages;
 mod support;

@@ -84,6 +84,8 @@ impl Host {
             args: BTreeMap::new(),
             target: None,
             reference: "result".to_owned(),
+            secrets: BTreeMap::new(),
+            ssh: BTreeMap::new(),
             no_cache: false,
             source_date_epoch: None,
         };

@@ -69,6 +69,8 @@ fn request(context: &Path, dockerfile: &str, reference: &str) -> BuildRequest {
         args: BTreeMap::new(),
         target: None,
         no_cache: false,
+        secrets: BTreeMap::new(),
+        ssh: BTreeMap::new(),
     }
 }
 
