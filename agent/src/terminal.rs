@@ -61,6 +61,7 @@ impl Watcher for TerminalWatcher {
             | EventKind::Health
             | EventKind::Source
             | EventKind::Pruned
+            | EventKind::Lost
             | EventKind::Agent => {
                 let about = event.resource.as_ref().map(|key| format!("{key}: ")).unwrap_or_default();
                 self.say(&format!("{YELLOW}{about}{}{YELLOW:#}", event.message));

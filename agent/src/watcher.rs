@@ -50,7 +50,7 @@ impl Watcher for LogWatcher {
         match event.kind {
             // Steps are logged when they end.
             EventKind::Applied | EventKind::Failed => {}
-            EventKind::Source => tracing::warn!(resource, "{message}"),
+            EventKind::Source | EventKind::Lost => tracing::warn!(resource, "{message}"),
             EventKind::Revision
             | EventKind::Exited
             | EventKind::Health

@@ -31,6 +31,7 @@ mod status;
 mod target;
 mod transitions;
 mod unsupported;
+mod volumes;
 mod words;
 
 #[cfg(any(test, feature = "fake"))]

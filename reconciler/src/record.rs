@@ -19,6 +19,9 @@ pub struct Record {
     /// Resources that were changed and still differed afterwards.
     #[serde(default, with = "crate::pairs")]
     pub stalls: BTreeMap<ResourceId, Stall>,
+    /// Declared volumes that were there when it was last looked.
+    #[serde(default)]
+    pub volumes: BTreeSet<ResourceKey>,
     /// Volumes whose spec said `retain = false` when it was last seen.
     pub volumes_not_retained: BTreeSet<ResourceKey>,
     /// When what nobody needs was last removed by itself.

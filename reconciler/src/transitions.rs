@@ -54,6 +54,7 @@ impl Record {
             .retain(|key, _| observed.containers.contains_key(key) || desired.container(key).is_some());
         self.forget_stalls(desired, observed);
         self.forget_failures(desired, observed, now);
+        events.extend(self.lost_volumes(desired, observed, now));
         self.note_volumes(desired, observed);
         events
     }
@@ -227,23 +228,6 @@ impl Record {
             };
             known && later(failure.retry_at, 2 * LONGEST) > now
         });
-    }
-
-    fn note_volumes(&mut self, desired: &Desired, observed: &Observed) {
-        for app in desired.apps.values() {
-            for (name, volume) in &app.volumes {
-                let key = ResourceKey::new(app.name.clone(), name.clone());
-                if volume.retain {
-                    self.volumes_not_retained.remove(&key);
-                } else {
-                    self.volumes_not_retained.insert(key);
-                }
-            }
-        }
-        let declared = |key: &ResourceKey| {
-            desired.apps.get(&key.app).is_some_and(|app| app.volumes.contains_key(&key.name))
-        };
-        self.volumes_not_retained.retain(|key| observed.volumes.contains(key) || declared(key));
     }
 }
 
