@@ -47,9 +47,10 @@ pub struct Abilities {
     pub update_log: bool,
     /// Freezes containers.
     pub pause: bool,
-    /// Its containers run on this host, in its network: paths of the host are those of this process, and containers
-    /// can be reached at their addresses.
-    pub local: bool,
+    /// Mounts paths of this host: those of this process are the engine's too.
+    pub host_paths: bool,
+    /// Containers can be reached from this host at their addresses.
+    pub addresses: bool,
 }
 
 impl Default for Abilities {
@@ -62,7 +63,8 @@ impl Default for Abilities {
             update_resources: true,
             update_log: true,
             pause: true,
-            local: true,
+            host_paths: true,
+            addresses: true,
         }
     }
 }

@@ -9,8 +9,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bollard::errors::Error;
+use futures::TryFutureExt as _;
 use homeostat_reconciler::ports::EngineEvent;
 use homeostat_reconciler::{ErrorKind, ExitStatus, PortError, ResourceKey};
+use jiff::Timestamp;
 use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
 
@@ -50,8 +52,15 @@ pub(crate) struct Inner {
     cache: Mutex<Cache>,
     /// How starts failed of which the engine itself tells nothing, by container.
     failed_starts: Mutex<HashMap<String, ExitStatus>>,
-    /// How often the events told of the out-of-memory killer, by container.
-    oom_kills: Mutex<HashMap<String, u64>>,
+    /// What the events told of the out-of-memory killer, by container.
+    oom_kills: Mutex<HashMap<String, OomKills>>,
+}
+
+/// What the events told of the out-of-memory killer in a container.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct OomKills {
+    pub(crate) count: u64,
+    pub(crate) last: Option<Timestamp>,
 }
 
 impl Docker {
@@ -115,13 +124,21 @@ impl Inner {
         };
     }
 
-    /// How often the out-of-memory killer struck in a container since its engine is followed: the API keeps no count.
-    pub(crate) fn oom_kills(&self, id: &str) -> u64 {
+    /// How often the out-of-memory killer struck in a container since its engine is followed, and when last: the API keeps
+    /// no count.
+    pub(crate) fn oom_kills(&self, id: &str) -> OomKills {
         self.oom_kills.lock().unwrap_or_else(PoisonError::into_inner).get(id).copied().unwrap_or_default()
     }
 
-    pub(crate) fn oom_killed(&self, id: &str) {
-        *self.oom_kills.lock().unwrap_or_else(PoisonError::into_inner).entry(id.to_owned()).or_default() += 1;
+    /// Whether the out-of-memory killer struck in a container's run since it began, as far as events tell.
+    pub(crate) fn oom_killed_since(&self, id: &str, began: Option<Timestamp>) -> bool {
+        self.oom_kills(id).last.is_some_and(|last| began.is_none_or(|began| last >= began))
+    }
+
+    pub(crate) fn oom_killed(&self, id: &str, time: Timestamp) {
+        let mut kills = self.oom_kills.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = kills.entry(id.to_owned()).or_default();
+        *known = OomKills { count: known.count + 1, last: Some(time) };
     }
 
     /// The engine's version, once it has told.
@@ -141,6 +158,11 @@ impl Inner {
         Ok(connection)
     }
 
+    /// Forgets the connection: who listens there may be another engine by now.
+    pub(crate) async fn forget_connection(&self) {
+        *self.connection.lock().await = None;
+    }
+
     /// The API, to ask something.
     pub(crate) async fn api(&self) -> Result<bollard::Docker, Failure> {
         Ok(self.connection().await?.api.clone())
@@ -154,21 +176,29 @@ impl Inner {
         self.answer_within(ANSWER, asked).await
     }
 
-    /// Waits for an answer so long. After trouble with the connection the next question makes a new one: the engine
-    /// may be another one by then.
+    /// Waits for an answer so long.
     pub(crate) async fn answer_within<T>(
         &self,
         limit: Duration,
         asked: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Failure> {
-        let result = match tokio::time::timeout(limit, asked).await {
-            Ok(result) => result.map_err(|error| Failure::new(error, &self.endpoint)),
-            Err(_) => Err(Failure::Silent { endpoint: self.endpoint.to_string(), after: limit }),
-        };
+        self.hear_within(limit, asked.map_err(|error| Failure::new(error, &self.endpoint))).await
+    }
+
+    /// Waits so long for what may have failed otherwise too. After trouble with the connection the next question makes a
+    /// new one: the engine may be another one by then.
+    pub(crate) async fn hear_within<T>(
+        &self,
+        limit: Duration,
+        asked: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let result = tokio::time::timeout(limit, asked)
+            .await
+            .unwrap_or_else(|_| Err(Failure::Silent { endpoint: self.endpoint.to_string(), after: limit }));
         if let Err(failure) = &result
             && failure.is_of_connection()
         {
-            *self.connection.lock().await = None;
+            self.forget_connection().await;
         }
         result
     }

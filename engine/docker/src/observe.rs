@@ -13,6 +13,7 @@ use homeostat_reconciler::{
 use homeostat_spec::{ContainerConfig, Name, Network};
 
 use crate::cache::List;
+use crate::connection::ANSWER;
 use crate::engine::Inner;
 use crate::failure::Failure;
 use crate::read::{ImageDefaults, Seen, image_id};
@@ -59,7 +60,7 @@ impl Inner {
 
     pub(crate) async fn list_containers(&self) -> Result<Vec<ContainerSummary>, Failure> {
         let api = self.api().await?;
-        self.answer(told::containers(&api, &self.endpoint, false)).await
+        self.hear_within(ANSWER, told::containers(&api, &self.endpoint, false)).await
     }
 
     fn is_ours(&self, container: &ContainerSummary) -> bool {
@@ -82,7 +83,7 @@ impl Inner {
         let api = self.api().await?;
         let moment = self.cache().moment();
         let asked = told::container(&api, &self.endpoint, name);
-        let inspected = match self.answer(asked).await {
+        let inspected = match self.hear_within(ANSWER, asked).await {
             Ok(inspected) => inspected,
             Err(failure) if failure.is_not_found() => return Ok(None),
             Err(failure) => return Err(failure),

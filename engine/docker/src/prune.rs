@@ -58,7 +58,7 @@ impl Inner {
         gone: &mut Gone,
     ) -> Result<Vec<PrunedItem>, Failure> {
         let api = self.api().await?;
-        let listed = self.answer_within(SIZED, crate::told::containers(&api, &self.endpoint, true)).await?;
+        let listed = self.hear_within(SIZED, crate::told::containers(&api, &self.endpoint, true)).await?;
         let mut items = Vec::new();
         for container in listed {
             let id = container.id.clone().unwrap_or_default();

@@ -1,43 +1,32 @@
 //! What the engine tells of containers, also in states that bollard's types do not have.
 //!
 //! bollard refuses a whole list for one container in a state that it does not know, as Podman's `stopped` (exited, and
-//! not cleaned up yet). Over a socket or plain TCP the answer is read here, and such states are put in the words of
-//! Docker's API. Over TLS there is Docker, which has only those.
-
-use std::path::PathBuf;
+//! not cleaned up yet). The answer is read here, and such states are put in the words of Docker's API.
 
 use bollard::errors::Error;
-use bollard::models::{ContainerInspectResponse, ContainerSummary};
-use bollard::query_parameters::{InspectContainerOptions, ListContainersOptionsBuilder};
+use bollard::models::{ContainerInspectResponse, ContainerSummary, SystemInfo};
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full};
-use hyper::client::conn::http1;
-use hyper::{Request, StatusCode};
-use hyper_util::rt::TokioIo;
-use serde::Deserialize;
+use http_body_util::{BodyExt as _, Empty};
+use hyper::Request;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpStream, UnixStream};
 
 use crate::endpoint::Endpoint;
+use crate::failure::Failure;
+use crate::stream::send;
 
 /// All containers; with the sizes of their writable layers if asked for.
 pub(crate) async fn containers(
     api: &bollard::Docker,
     endpoint: &Endpoint,
     with_sizes: bool,
-) -> Result<Vec<ContainerSummary>, Error> {
-    if let Endpoint::Tls(..) = endpoint {
-        let every = ListContainersOptionsBuilder::default().all(true).size(with_sizes).build();
-        return api.list_containers(Some(every)).await;
-    }
+) -> Result<Vec<ContainerSummary>, Failure> {
     let path = format!("/v{}/containers/json?all=true&size={with_sizes}", api.client_version());
     let mut told = get(endpoint, &path).await?;
     for container in told.as_array_mut().into_iter().flatten() {
         put_in_known_words(container.get_mut("State"));
     }
-    typed(told)
+    typed(told, endpoint)
 }
 
 /// Everything about one container, by its id or name.
@@ -45,13 +34,21 @@ pub(crate) async fn container(
     api: &bollard::Docker,
     endpoint: &Endpoint,
     name: &str,
-) -> Result<ContainerInspectResponse, Error> {
-    if let Endpoint::Tls(..) = endpoint {
-        return api.inspect_container(name, None::<InspectContainerOptions>).await;
-    }
+) -> Result<ContainerInspectResponse, Failure> {
     let mut told = get(endpoint, &format!("/v{}/containers/{name}/json", api.client_version())).await?;
     put_in_known_words(told.pointer_mut("/State/Status"));
-    typed(told)
+    typed(told, endpoint)
+}
+
+/// About the engine itself, and whether it is one of a user without rights: Docker says so among its options for
+/// security, Podman in a field of its own.
+pub(crate) async fn info(api: &bollard::Docker, endpoint: &Endpoint) -> Result<(SystemInfo, bool), Failure> {
+    let told = get(endpoint, &format!("/v{}/info", api.client_version())).await?;
+    let is_podmans = told["Rootless"] == true;
+    let info: SystemInfo = typed(told, endpoint)?;
+    let mut options = info.security_options.iter().flatten();
+    let is_dockers = options.any(|option| option.contains("rootless"));
+    Ok((info, is_podmans || is_dockers))
 }
 
 /// The states of Podman that Docker has not (libpod/define/containerstate.go).
@@ -65,47 +62,16 @@ fn put_in_known_words(state: Option<&mut Value>) {
     *state = Value::from(known);
 }
 
-fn typed<T: DeserializeOwned>(told: Value) -> Result<T, Error> {
-    serde_json::from_value(told).map_err(|err| Error::JsonSerdeError { err })
+fn typed<T: DeserializeOwned>(told: Value, endpoint: &Endpoint) -> Result<T, Failure> {
+    serde_json::from_value(told).map_err(|error| Failure::new(error.into(), endpoint))
 }
 
-async fn get(endpoint: &Endpoint, path: &str) -> Result<Value, Error> {
-    match endpoint {
-        Endpoint::Unix(paths) => {
-            let there = paths.iter().find(|path| path.exists()).or(paths.first());
-            get_over(UnixStream::connect(there.unwrap_or(&PathBuf::new())).await?, path).await
-        }
-        Endpoint::Tcp(address) | Endpoint::Tls(address, _) => {
-            get_over(TcpStream::connect(address).await?, path).await
-        }
-    }
-}
-
-async fn get_over(
-    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    path: &str,
-) -> Result<Value, Error> {
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    // It ends with the answer; its errors show there.
-    tokio::spawn(connection);
-    let request = Request::get(path).header("host", "localhost").body(Full::<Bytes>::default())?;
-    let answer = sender.send_request(request).await?;
-    let status = answer.status();
-    let body = answer.into_body().collect().await?.to_bytes();
-    if status != StatusCode::OK {
-        let refused: Refusal = serde_json::from_slice(&body).unwrap_or_default();
-        return Err(Error::DockerResponseServerError {
-            status_code: status.as_u16(),
-            message: refused.message,
-        });
-    }
-    serde_json::from_slice(&body).map_err(|err| Error::JsonSerdeError { err })
-}
-
-/// How the API says no.
-#[derive(Debug, Default, Deserialize)]
-struct Refusal {
-    message: String,
+async fn get(endpoint: &Endpoint, path: &str) -> Result<Value, Failure> {
+    let request = Request::get(path).body(Empty::<Bytes>::new());
+    let failure = |error: Error| Failure::new(error, endpoint);
+    let answer = send(endpoint, request.map_err(|error| failure(error.into()))?).await?;
+    let body = answer.into_body().collect().await.map_err(|error| failure(error.into()))?.to_bytes();
+    serde_json::from_slice(&body).map_err(|error| failure(error.into()))
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@
 #![expect(clippy::unwrap_used, reason = "a broken promise panics, and the test that runs the case fails")]
 #![expect(clippy::missing_panics_doc, reason = "every case panics when its promise is broken")]
 
+pub mod builds;
 mod credentials;
 pub mod crowd;
 pub mod events;
@@ -43,6 +44,12 @@ pub use world::{
 macro_rules! every_case {
     ($callback:ident) => {
         $callback! {
+            builds::a_cache_is_mounted_from_step_to_step,
+            builds::the_context_is_mounted_for_a_step,
+            builds::memory_is_mounted_for_a_step,
+            builds::a_here_document_is_run_and_copied,
+            builds::a_file_is_copied_with_link,
+            builds::a_file_is_copied_with_a_mode,
             crowd::many_containers_come_and_go_at_once,
             crowd::many_commands_run_in_one_container_at_once,
             events::an_exit_is_told_as_an_event,
@@ -128,6 +135,7 @@ macro_rules! every_case {
             pulls::a_registry_lets_in_only_with_the_right_credentials,
             pulls::a_registrys_credential_helper_is_asked,
             pulls::the_credential_store_is_asked,
+            pulls::a_build_logs_in_for_what_it_begins_with,
             refusals::an_image_that_is_not_here_is_refused,
             refusals::a_missing_host_path_is_refused,
             refusals::an_unknown_user_is_refused,

@@ -215,3 +215,16 @@ pub async fn the_credential_store_is_asked(engine: &dyn Engine, world: &World) {
     pull(engine, &reference).await;
     assert_eq!(version(engine, world, "reader", &reference).await, ["for everybody"]);
 }
+
+/// A build logs in for the image that it begins with, and says what the registry says if it cannot.
+pub async fn a_build_logs_in_for_what_it_begins_with(engine: &dyn Engine, world: &World) {
+    let (registry, reference) = with_password(world);
+    let context =
+        world.context("upon", &format!("FROM {reference}\nRUN echo ' and built upon' >> /version\n"));
+    let request = world.build_request("localhost/upon:1", &context);
+    let why = chain(&engine.build_image(&request, &Silent).await.unwrap_err());
+    assert_not_let_in(&why);
+    world.configure_docker(&json!({"auths": {registry.address(): {"auth": "dXNlcjpzZWNyZXQ="}}}));
+    expect(engine.build_image(&request, &Silent).await);
+    assert_eq!(version(engine, world, "reader", "localhost/upon:1").await, ["kept from most and built upon"]);
+}

@@ -25,6 +25,8 @@ pub(super) fn busybox(store: &Store, version: &str) -> Vec<u8> {
         "architecture": if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" },
         "os": "linux",
         "config": {"Env": ["PATH=/bin"], "Cmd": ["sleep", "infinity"]},
+        // Buildah counts on it.
+        "history": [{"created_by": "COPY bin /"}, {"created_by": "COPY version /"}],
         "rootfs": {"type": "layers", "diff_ids": layers.each_ref().map(|layer| digest(layer))},
     });
     let layers = layers.map(|layer| {
