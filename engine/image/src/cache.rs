@@ -1,6 +1,6 @@
 //! What earlier build steps left.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 use homeostat_files::{Permissions, Root, mark_used};
@@ -23,10 +23,7 @@ impl ImageStore {
     /// What the build step with this key left. A step whose layer is gone, or whose entry is damaged, is not known.
     pub fn cache_get(&self, key: &str) -> Option<CacheEntry> {
         let path = self.cache_path(key);
-        let text = fs::read(&path).ok()?;
-        let entry: CacheEntry = serde_json::from_slice(&text)
-            .inspect_err(|error| tracing::debug!(%error, path = %path.display(), "a cache entry is damaged"))
-            .ok()?;
+        let entry = read_entry(&path)?;
         if let Some(layer) = &entry.layer {
             let mut state = self.state();
             if !state.layers.contains_key(&layer.diff_id) {
@@ -81,4 +78,12 @@ impl ImageStore {
     fn cache_path(&self, key: &str) -> PathBuf {
         self.directory().join("cache").join(Digest::of(key.as_bytes()).hex())
     }
+}
+
+/// The cache entry in a file; `None` when it is damaged, or not there.
+pub(crate) fn read_entry(path: &Path) -> Option<CacheEntry> {
+    let text = fs::read(path).ok()?;
+    serde_json::from_slice(&text)
+        .inspect_err(|error| tracing::debug!(%error, path = %path.display(), "a cache entry is damaged"))
+        .ok()
 }

@@ -140,7 +140,7 @@ impl ImageStore {
         if blob.path.exists() {
             fs::rename(&blob.path, self.blob_path(&blob.digest))?;
         }
-        fs::write(self.layer_path(diff_id).join("complete"), completion(diff_id))?;
+        fs::write(self.layer_path(diff_id).join("complete"), completion(diff_id, &blob.archive))?;
         Ok(true)
     }
 

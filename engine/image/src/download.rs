@@ -12,6 +12,7 @@ use crate::compression::uncompressed;
 use crate::digest::Hashing;
 use crate::image::Layer;
 use crate::layer::StagedLayer;
+use crate::open::Archive;
 use crate::store::{LayerState, PendingBlob, State};
 use crate::unpack::{Limits, unpack};
 use crate::{Digest, ImageStore, StoreError, UnpackError};
@@ -179,7 +180,8 @@ impl Download {
         let target = store.layer_path(diff_id);
         remove_tree(&target)?;
         fs::rename(staged.directory(), &target)?;
-        let blob = PendingBlob { path: self.file.path().to_owned(), digest: self.digest };
+        let archive = Archive::Foreign(self.digest.clone());
+        let blob = PendingBlob { path: self.file.path().to_owned(), digest: self.digest, archive };
         state.layers.insert(diff_id.clone(), LayerState::Pending(blob));
         Ok(())
     }

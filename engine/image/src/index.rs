@@ -13,6 +13,9 @@ use crate::{Digest, StoreError};
 const INDEX: &str = "index.json";
 const BACKUP: &str = "index.backup";
 
+/// Where an index that cannot be read is put, for people to look at.
+pub(crate) const DAMAGED: &str = "index.json.damaged";
+
 /// What the registry called the image when it was pulled under this name: the digest of its manifest, or of the index
 /// that has one for each platform.
 const REGISTRY_DIGEST: &str = "io.homeostat.registry.digest";
@@ -40,23 +43,31 @@ pub(crate) struct PulledName<'a> {
 }
 
 impl Index {
-    /// Reads the index; from its copy when it is damaged, and starts anew when both are.
+    /// Reads the index; from its copy when it is damaged, and starts anew when both are. Then both are the same again: a
+    /// cut may have come between the two.
     pub(crate) fn load(directory: &Path) -> Result<Self, StoreError> {
         let path = directory.join(INDEX);
         let backup = read_json::<ImageIndex>(directory.join(BACKUP));
         let text = match fs::read(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                let index = backup.ok().flatten().map_or_else(empty, Ok)?;
-                return Ok(Self(index));
+                let Some(index) = backup.ok().flatten().map(Self) else { return Ok(Self(empty()?)) };
+                index.save(directory)?;
+                return Ok(index);
             }
             Err(error) => return Err(error.into()),
         };
         let error = match serde_json::from_slice(&text) {
-            Ok(index) => return Ok(Self(index)),
+            Ok(index) => {
+                let index = Self(index);
+                if !backup.is_ok_and(|backup| backup.is_some_and(|backup| index.is_same(&Self(backup)))) {
+                    index.save(directory)?;
+                }
+                return Ok(index);
+            }
             Err(error) => error,
         };
-        let aside = directory.join("index.json.damaged");
+        let aside = directory.join(DAMAGED);
         fs::rename(&path, &aside)?;
         let index = if let Ok(Some(index)) = backup {
             tracing::error!(%error, aside = %aside.display(), "the image index is damaged; its copy is used instead");
@@ -76,6 +87,23 @@ impl Index {
         write_json_durably(directory.join(BACKUP), &self.0)?;
         write_durably_with_mode(directory.join(INDEX), &canonical_json(&self.0)?, 0o644)?;
         Ok(())
+    }
+
+    /// Whether the index on disk and its copy say this. Before the first image there are none.
+    pub(crate) fn is_on_disk(&self, directory: &Path) -> bool {
+        let is_same = |index: ImageIndex| self.is_same(&Self(index));
+        let backup = read_json::<ImageIndex>(directory.join(BACKUP));
+        match fs::read(directory.join(INDEX)) {
+            Ok(text) => {
+                serde_json::from_slice(&text).is_ok_and(is_same)
+                    && backup.is_ok_and(|backup| backup.is_some_and(is_same))
+            }
+            Err(error) => {
+                error.kind() == std::io::ErrorKind::NotFound
+                    && self.0.manifests().is_empty()
+                    && backup.is_ok_and(|backup| backup.is_none())
+            }
+        }
     }
 
     pub(crate) fn entries(&self) -> Vec<Entry> {

@@ -9,6 +9,7 @@ use homeostat_files::{Permissions, Root, remove_tree};
 use crate::compression::uncompressed;
 use crate::digest::Hashing;
 use crate::image::Layer;
+use crate::open::Archive;
 use crate::store::{LayerState, PendingBlob, chain};
 use crate::tar::{is_content_xattr, write_tree};
 use crate::unpack::{Limits, unpack};
@@ -59,11 +60,18 @@ impl ImageStore {
         let (mut tee, diff_id, size) = copy.finish();
         tee.copy.flush()?;
         drop(tee);
-        self.adopt(&staged, blob, Layer { digest: diff_id.clone(), diff_id, size })
+        let archive = Archive::Foreign(diff_id.clone());
+        self.adopt(&staged, blob, archive, Layer { digest: diff_id.clone(), diff_id, size })
     }
 
     /// Makes a staged directory a layer. If the layer is here already, that one is used.
-    fn adopt(&self, staged: &StagedLayer, blob: Ingest, layer: Layer) -> Result<Layer, StoreError> {
+    fn adopt(
+        &self,
+        staged: &StagedLayer,
+        blob: Ingest,
+        archive: Archive,
+        layer: Layer,
+    ) -> Result<Layer, StoreError> {
         remove_tree(staged.directory.join("work"))?;
         let mut state = self.state();
         state.usage.touch(&layer.diff_id);
@@ -72,7 +80,7 @@ impl ImageStore {
             let target = self.layer_path(&layer.diff_id);
             remove_tree(&target)?;
             fs::rename(&staged.directory, &target)?;
-            let blob = PendingBlob { path: blob.keep(), digest: layer.digest.clone() };
+            let blob = PendingBlob { path: blob.keep(), digest: layer.digest.clone(), archive };
             state.layers.insert(layer.diff_id.clone(), LayerState::Pending(blob));
         }
         Ok(layer)
@@ -122,7 +130,8 @@ impl StagedLayer {
         if changes == 0 && self.top_is_unchanged(&tree)? {
             return Ok(None);
         }
-        self.store.clone().adopt(&self, blob, Layer { digest: diff_id.clone(), diff_id, size }).map(Some)
+        let layer = Layer { digest: diff_id.clone(), diff_id, size };
+        self.store.clone().adopt(&self, blob, Archive::Own, layer).map(Some)
     }
 
     fn top_is_unchanged(&self, tree: &Root) -> Result<bool, StoreError> {

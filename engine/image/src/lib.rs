@@ -12,7 +12,7 @@
 //! DIR/oci-layout, index.json, blobs/sha256/HEX     the OCI image layout
 //!     index.backup                                 index.json once more, with a checksum
 //!     layers/HEX/diff                              a layer, unpacked; HEX is that of its diff_id
-//!     layers/HEX/complete                          written when all of it is on disk
+//!     layers/HEX/complete                          written when all of it is on disk; names its archive if that is foreign
 //!     cache/HEX                                    build cache entries
 //!     retired/                                     damaged layers that may be mounted; removed after a reboot
 //!     downloads/HEX                                the beginning of a blob from a registry; kept for a week

@@ -11,7 +11,7 @@ use homeostat_files::lock::{self, Lock};
 use crate::image::Image;
 use crate::index::Index;
 use crate::lease::{Lease, Usage};
-use crate::open::recover;
+use crate::open::{Archive, recover};
 use crate::{Digest, Layer, StoreError};
 
 /// The local image store: one directory, used by one process at a time. Clones share it, from any thread.
@@ -62,6 +62,7 @@ pub(crate) enum LayerState {
 pub(crate) struct PendingBlob {
     pub(crate) path: PathBuf,
     pub(crate) digest: Digest,
+    pub(crate) archive: Archive,
 }
 
 impl ImageStore {
