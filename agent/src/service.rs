@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use futures::stream::BoxStream;
 use homeostat_reconciler::ports::{
-    BuildRequest, Clock, Engine, EngineInfo, Event, EventKind, LogLine, LogQuery, Progress, PruneRequest,
-    Pruned, Store,
+    BuildRequest, Checked, Clock, Engine, EngineInfo, Event, EventKind, LogLine, LogQuery, Progress,
+    PruneRequest, Pruned, Store,
 };
 use homeostat_reconciler::{
     Desired, ErrorKind, ObservedContainer, ObservedImage, Plan, PortError, ResourceId, ResourceKey, Waiting,
@@ -297,6 +297,19 @@ impl Service {
             self.note_pruned(&pruned).await?;
         }
         Ok(pruned)
+    }
+
+    /// `check`: compares what the engine has on disk with what it should be.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    pub async fn check(&self, repair: bool) -> Result<Checked, PortError> {
+        let checked = self.engine.check(repair).await?;
+        // What was removed is missed at once.
+        if let (Some(agent), true) = (&self.agent, repair) {
+            agent.tell(Command::Look).await?;
+        }
+        Ok(checked)
     }
 
     /// Tells the loop, or writes down what it would.

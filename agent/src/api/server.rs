@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use futures::stream::{Stream, StreamExt};
-use homeostat_reconciler::ports::{BuildRequest, Event, LogQuery, Progress, Pruned};
+use homeostat_reconciler::ports::{BuildRequest, Checked, Event, LogQuery, Progress, Pruned};
 use homeostat_reconciler::{Desired, ErrorKind, Plan, PortError, ResourceKey};
 use homeostat_spec::{Diagnostic, Name};
 use serde::{Deserialize, Serialize};
@@ -73,6 +73,12 @@ struct DryRun {
     dry_run: bool,
 }
 
+#[derive(Deserialize)]
+struct Repair {
+    #[serde(default)]
+    repair: bool,
+}
+
 /// Every route of the socket.
 pub(crate) fn router(service: Service, exposition: Arc<Exposition>) -> Router {
     let api = Router::new()
@@ -82,6 +88,7 @@ pub(crate) fn router(service: Service, exposition: Arc<Exposition>) -> Router {
         .route("/v1/down", post(down))
         .route("/v1/events", get(events))
         .route("/v1/images", get(images))
+        .route("/v1/check", post(check))
         .route("/v1/prune", post(prune))
         .route("/v1/build", post(build))
         .route("/v1/resolve/{*address}", get(resolve))
@@ -182,6 +189,10 @@ async fn images(State(service): State<Service>) -> Answer<Vec<ImageListing>> {
 
 async fn prune(State(service): State<Service>, Query(query): Query<DryRun>) -> Answer<Pruned> {
     Ok(Json(service.prune(query.dry_run).await?))
+}
+
+async fn check(State(service): State<Service>, Query(query): Query<Repair>) -> Answer<Checked> {
+    Ok(Json(service.check(query.repair).await?))
 }
 
 async fn resolve(State(service): State<Service>, UrlPath(address): UrlPath<String>) -> Answer<ResourceKey> {

@@ -4,6 +4,7 @@ mod access;
 mod agent;
 mod apply;
 mod build;
+mod check;
 mod completion;
 mod errors;
 mod events;
@@ -27,7 +28,8 @@ use options::Global;
 
 /// Everything is as asked for.
 const DONE: u8 = 0;
-/// `plan` found changes; `status` found something that is not as declared; `import` could not carry over everything.
+/// `plan` found changes; `status` found something that is not as declared; `import` could not carry over everything;
+/// `check` found damage.
 const CHANGES: u8 = 1;
 /// An error, or `apply` did not converge.
 const FAILED: u8 = 2;
@@ -72,6 +74,8 @@ enum Command {
     Images,
     /// Remove images, layers and build cache that nothing needs
     Prune(prune::Prune),
+    /// Look for damage in what is on disk: 0 none left, 1 damage, 2 error
+    Check(check::Check),
     /// Print a completion script for a shell
     Completion(completion::Completion),
 }
@@ -116,6 +120,7 @@ async fn run(cli: Cli) -> Result<u8, CliError> {
         Command::Build(command) => command.run(&global).await,
         Command::Images => images::run(&global).await,
         Command::Prune(command) => command.run(&global).await,
+        Command::Check(command) => command.run(&global).await,
         Command::Completion(command) => Ok(command.run()),
     }
 }

@@ -13,6 +13,7 @@
 //! - `port`: all of it by the port's names
 
 mod build;
+mod check;
 mod container;
 mod copy_up;
 mod create;

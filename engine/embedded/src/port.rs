@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
 use homeostat_reconciler::ports::{
-    BuildRequest, ContainerRequest, Engine, EngineEvent, EngineInfo, ExecOutcome, ExecRequest, LogLine,
-    LogQuery, Progress, PruneRequest, Pruned, Usage,
+    BuildRequest, Checked, ContainerRequest, Engine, EngineEvent, EngineInfo, ExecOutcome, ExecRequest,
+    LogLine, LogQuery, Progress, PruneRequest, Pruned, Usage,
 };
 use homeostat_reconciler::{ErrorKind, ForeignContainer, Observed, PortError, ResourceKey};
 use homeostat_spec::{LogRotation, Network, Resources, Volume};
@@ -86,6 +86,10 @@ impl Engine for Embedded {
     async fn prune(&self, request: &PruneRequest) -> Result<Pruned, PortError> {
         let request = request.clone();
         self.call(move |inner| inner.prune(&request)).await
+    }
+
+    async fn check(&self, repair: bool) -> Result<Checked, PortError> {
+        self.call(move |inner| inner.check_disk(repair)).await
     }
 
     async fn create_volume(&self, key: &ResourceKey, volume: &Volume) -> Result<(), PortError> {

@@ -10,8 +10,8 @@ use homeostat_spec::{ContainerConfig, LogRotation, Network, Resources, Volume};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{PruneRequest, Pruned};
-use crate::{ForeignContainer, Observed, PortError, ResourceKey};
+use super::{Checked, PruneRequest, Pruned};
+use crate::{ErrorKind, ForeignContainer, Observed, PortError, ResourceKey};
 
 /// Runs containers.
 ///
@@ -73,6 +73,16 @@ pub trait Engine: Send + Sync {
     /// Removes what nobody needs, as the request says. What turns out to be in use meanwhile, or cannot be removed,
     /// stays. Repeated, it finds nothing more. Fails when it cannot be told what is needed: nothing is removed then.
     async fn prune(&self, request: &PruneRequest) -> Result<Pruned, PortError>;
+
+    /// Compares what is on disk with what it should be. With `repair`, what can be mended is mended, and what cannot is
+    /// removed so that it is pulled or built again; volumes and what containers have written are never touched. Damage
+    /// is no error, but a finding. An engine whose files are not homeostat's refuses.
+    async fn check(&self, repair: bool) -> Result<Checked, PortError> {
+        let _ = repair;
+        let message = format!("{} keeps its files itself: homeostat cannot check them", self.info().name);
+        let hint = "only what the embedded engine keeps can be checked";
+        Err(PortError::new(ErrorKind::User, message).with_hint(hint))
+    }
 
     /// Creates a volume, or takes over the one that is not homeostat's and that [`Volume::adopt`] means.
     async fn create_volume(&self, key: &ResourceKey, volume: &Volume) -> Result<(), PortError>;
