@@ -148,7 +148,8 @@ impl Rig {
         let data = self.data();
         let left: Vec<&str> = mounts.lines().filter(|line| line.contains(data.to_str().unwrap())).collect();
         assert_eq!(left.len(), 1, "only the disk is mounted: {left:#?}");
-        assert_eq!(self.names(), self.names, "other names are left than by work without an interruption");
+        let there: Vec<_> = fs::read_dir(&data).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(self.names(), self.names, "other names are left than by undisturbed work: {there:?}");
     }
 
     /// How many names each of the engine's directories has, once what nobody needs is pruned.
