@@ -1,6 +1,6 @@
 # The commands of this project. Each installs what it needs on a Debian or Ubuntu machine with Rust.
 
-.PHONY: demo demo-down build test test-guest lint bench install
+.PHONY: demo demo-down build test test-guest powercut kills fuzz lint bench install
 
 ## Builds homeostat and runs the quickstart example with it: an image, a container, a volume, a port.
 demo:
@@ -25,6 +25,22 @@ test-guest:
 	./scripts/setup guest
 	cargo build --locked -p homeostat
 	./scripts/guest
+
+## The power cut 520 times during pulls, builds, creations and prunes; ten minutes and more. Needs root.
+powercut:
+	./scripts/setup test
+	HOMEOSTAT_CUTS=130 ./scripts/test --success-output final -E 'package(homeostat-crash) and binary(powercuts)'
+
+## Killed at every system call that changes a file, one after the other; ten minutes and more. Needs root.
+kills:
+	./scripts/setup test
+	HOMEOSTAT_EVERY_POINT=1 ./scripts/test --success-output final -E 'package(homeostat-crash) and binary(kills)'
+
+## Every fuzz target for SECONDS each. As root, since layers have devices and owners.
+SECONDS ?= 600
+fuzz:
+	./scripts/setup build
+	./scripts/fuzz $(SECONDS)
 
 ## Format, clippy with warnings denied, licences and sources of dependencies.
 lint:

@@ -6,6 +6,7 @@
 mod engine;
 mod pruning;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,7 +29,7 @@ use crate::halt;
 use crate::hands::Hands;
 use crate::looking;
 use crate::probes::{ProbeResult, Probes};
-use crate::pruner::Pruner;
+use crate::pruner::{Occasion, Pruner};
 use crate::reader::Reader;
 use crate::retry::Retry;
 use crate::timing::{duration_between, sleep_until};
@@ -123,7 +124,9 @@ pub struct Controller {
     executor: Executor,
     probes: Probes,
     pruner: Pruner,
-    prune_error: Option<String>,
+    prune_errors: HashMap<Occasion, String>,
+    /// No more room can be made on the disk of the images, and that was told.
+    disk_is_full: bool,
     events: Vec<Event>,
     /// Something happened since the last look.
     dirty: bool,
@@ -154,7 +157,8 @@ impl Controller {
             executor: Executor::new(hands, ports.watcher.clone()),
             probes: Probes::new(ports.engine.clone()),
             pruner: Pruner::new(ports.engine.clone()),
-            prune_error: None,
+            prune_errors: HashMap::new(),
+            disk_is_full: false,
             reader: Reader::new(ports.source.clone()),
             source: SourceView { description: ports.source.describe(), ..SourceView::default() },
             source_retry: Retry::new(Duration::from_secs(5), Duration::from_mins(5)),
@@ -213,7 +217,7 @@ impl Controller {
                 snapshot = self.reader.next() => self.source_read(snapshot),
                 Some(finished) = self.executor.next_finished() => self.step_finished(&finished),
                 result = self.probes.next() => self.probed(result),
-                pruned = self.pruner.next() => self.pruned_by_itself(pruned),
+                (occasion, pruned) = self.pruner.next() => self.pruned_by_itself(occasion, pruned),
                 Some(event) = engine_events.next() => self.engine_event(&event),
             }
         };
@@ -479,6 +483,8 @@ fn may_go_on(waiting: &Waiting, now: Timestamp) -> bool {
         | WaitReason::Blocked { .. }
         | WaitReason::Stalled { .. }
         | WaitReason::Unsupported { .. }
-        | WaitReason::NotAdoptable { .. } => false,
+        | WaitReason::NotAdoptable { .. }
+        | WaitReason::NeverPulled
+        | WaitReason::NotAsked { .. } => false,
     }
 }

@@ -31,6 +31,7 @@ impl Hands {
         match (&step.action, &step.resource) {
             (Action::BuildImage { reference, build }, _) => {
                 let context = self.files.context(origin, &build.context).await?;
+                let secrets = crate::secrets::read(&build.secrets).await?;
                 let request = BuildRequest {
                     reference: reference.clone(),
                     context: context.path().to_owned(),
@@ -38,6 +39,8 @@ impl Hands {
                     args: build.args.clone(),
                     target: build.target.clone(),
                     no_cache: false,
+                    secrets,
+                    ssh: build.ssh.iter().map(|(id, path)| (id.clone(), path.into())).collect(),
                 };
                 self.engine.build_image(&request, progress).await.map(drop)
             }

@@ -29,6 +29,7 @@ mod pruner;
 pub mod reader;
 mod render;
 pub mod retry;
+mod secrets;
 pub mod service;
 pub mod settings;
 pub mod sources;

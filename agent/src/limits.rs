@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use homeostat_reconciler::ports::Progress;
+use homeostat_reconciler::ports::{Progress, ProgressStep};
 use homeostat_reconciler::{Action, ErrorKind, PortError};
 use tokio::time::Instant;
 
@@ -45,19 +45,24 @@ impl Activity {
 }
 
 impl Progress for Activity {
-    fn step(&self, number: usize, total: usize, text: &str) {
+    fn step(&self, step: &ProgressStep) {
         self.note();
-        self.to.step(number, total, text);
+        self.to.step(step);
     }
 
-    fn cached(&self) {
+    fn cached(&self, step: usize) {
         self.note();
-        self.to.cached();
+        self.to.cached(step);
     }
 
-    fn output(&self, line: &str) {
+    fn missed(&self, step: usize, cause: &str) {
         self.note();
-        self.to.output(line);
+        self.to.missed(step, cause);
+    }
+
+    fn output(&self, step: Option<usize>, line: &str) {
+        self.note();
+        self.to.output(step, line);
     }
 }
 
@@ -96,11 +101,13 @@ mod tests {
     struct Nobody;
 
     impl Progress for Nobody {
-        fn step(&self, _: usize, _: usize, _: &str) {}
+        fn step(&self, _: &ProgressStep) {}
 
-        fn cached(&self) {}
+        fn cached(&self, _: usize) {}
 
-        fn output(&self, _: &str) {}
+        fn missed(&self, _: usize, _: &str) {}
+
+        fn output(&self, _: Option<usize>, _: &str) {}
     }
 
     #[tokio::test(start_paused = true)]
@@ -129,7 +136,7 @@ mod tests {
         let work = async move {
             for _ in 0..5 {
                 tokio::time::sleep(SILENCE / 2).await;
-                teller.output("a layer");
+                teller.output(None, "a layer");
             }
             pending().await
         };

@@ -2,15 +2,17 @@
 //!
 //! The socket API serves it; a command that finds no agent serves it to itself.
 
+mod images;
+
 use std::sync::Arc;
 
 use futures::stream::BoxStream;
 use homeostat_reconciler::ports::{
-    BuildRequest, Clock, Engine, EngineInfo, Event, EventKind, LogLine, LogQuery, Progress, PruneRequest,
-    Pruned, Store,
+    BuildRequest, Checked, Clock, DiskUsage, Engine, EngineInfo, Event, EventKind, LogLine, LogQuery,
+    Progress, PruneRequest, Pruned, Store,
 };
 use homeostat_reconciler::{
-    Desired, ErrorKind, ObservedContainer, ObservedImage, Plan, PortError, ResourceId, ResourceKey, Waiting,
+    Desired, ErrorKind, ObservedContainer, Plan, PortError, ResourceId, ResourceKey, Waiting,
 };
 use homeostat_spec::{Container, Diagnostic, HostPrune, Name};
 use serde::{Deserialize, Serialize};
@@ -23,6 +25,8 @@ use crate::files::SourceFiles;
 use crate::looking;
 use crate::render;
 use crate::view::{SourceView, View};
+
+pub use images::{ImageInspection, ImageListing};
 
 /// See the module's documentation.
 #[derive(Clone)]
@@ -100,18 +104,6 @@ pub struct Explanation {
     pub waiting: Vec<Waiting>,
     /// The last events about it, oldest first.
     pub events: Vec<Event>,
-}
-
-/// An image, for `images`.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct ImageListing {
-    /// Its reference.
-    pub reference: String,
-    /// The image.
-    #[serde(flatten)]
-    pub image: ObservedImage,
-    /// Containers that were created from it.
-    pub used_by: Vec<ResourceKey>,
 }
 
 impl Service {
@@ -258,22 +250,12 @@ impl Service {
         self.engine.logs(key, query)
     }
 
-    /// `images`.
+    /// `system df`.
     ///
     /// # Errors
     /// Those of the engine.
-    pub async fn images(&self) -> Result<Vec<ImageListing>, PortError> {
-        let observed = self.engine.observe().await?;
-        let used_by = |id: &str| {
-            let users = observed.containers.iter().filter(|(_, container)| container.image_id == id);
-            users.map(|(key, _)| key.clone()).collect()
-        };
-        let listing = observed.images.iter().map(|(reference, image)| ImageListing {
-            reference: reference.clone(),
-            image: image.clone(),
-            used_by: used_by(&image.id),
-        });
-        Ok(listing.collect())
+    pub async fn disk_usage(&self) -> Result<DiskUsage, PortError> {
+        self.engine.disk_usage().await
     }
 
     /// `prune`: removes what nobody needs as the policy says, or what is safe to remove where there is none.
@@ -299,6 +281,19 @@ impl Service {
         Ok(pruned)
     }
 
+    /// `check`: compares what the engine has on disk with what it should be.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    pub async fn check(&self, repair: bool) -> Result<Checked, PortError> {
+        let checked = self.engine.check(repair).await?;
+        // What was removed is missed at once.
+        if let (Some(agent), true) = (&self.agent, repair) {
+            agent.tell(Command::Look).await?;
+        }
+        Ok(checked)
+    }
+
     /// Tells the loop, or writes down what it would.
     async fn note_pruned(&self, pruned: &Pruned) -> Result<(), PortError> {
         match (&self.agent, render::prune::summary(pruned)) {
@@ -318,9 +313,7 @@ impl Service {
     /// Those of the engine.
     pub async fn build(&self, request: &BuildRequest, progress: &dyn Progress) -> Result<String, PortError> {
         let id = self.engine.build_image(request, progress).await?;
-        if let Some(agent) = &self.agent {
-            agent.tell(Command::Look).await?;
-        }
+        self.look_again().await?;
         Ok(id)
     }
 }

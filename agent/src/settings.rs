@@ -118,6 +118,7 @@ mod tests {
         let registry = &file.registries["docker.io"];
         assert!(!registry.mirrors.is_empty() && registry.plain_http.is_some() && registry.ca_file.is_some());
         assert!(file.prune.others && file.prune.policy.interval.is_some());
+        assert!(file.prune.policy.disk.start.is_some() && file.prune.policy.disk.stop.is_some());
         assert_eq!(file.prune.policy.rules.len(), PruneKind::ALL.len());
     }
 

@@ -2,11 +2,13 @@
 //!
 //! Where stderr is no terminal, plain lines are written instead of moving ones.
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anstream::eprintln;
-use homeostat_reconciler::ports::{Event, EventKind, Progress};
+use homeostat_reconciler::ports::{Event, EventKind, Progress, ProgressStep};
 use homeostat_reconciler::{PortError, Step, chain};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -61,6 +63,7 @@ impl Watcher for TerminalWatcher {
             | EventKind::Health
             | EventKind::Source
             | EventKind::Pruned
+            | EventKind::Lost
             | EventKind::Agent => {
                 let about = event.resource.as_ref().map(|key| format!("{key}: ")).unwrap_or_default();
                 self.say(&format!("{YELLOW}{about}{}{YELLOW:#}", event.message));
@@ -75,13 +78,15 @@ struct BarProgress {
 }
 
 impl Progress for BarProgress {
-    fn step(&self, number: usize, total: usize, text: &str) {
-        self.bar.set_message(format!("[{number}/{total}] {text}"));
+    fn step(&self, step: &ProgressStep) {
+        self.bar.set_message(step.to_string());
     }
 
-    fn cached(&self) {}
+    fn cached(&self, _step: usize) {}
 
-    fn output(&self, line: &str) {
+    fn missed(&self, _step: usize, _cause: &str) {}
+
+    fn output(&self, _step: Option<usize>, line: &str) {
         self.bar.set_message(line.to_owned());
     }
 }
@@ -92,52 +97,82 @@ impl Drop for BarProgress {
     }
 }
 
-/// Shows `homeostat build`.
-pub(crate) struct BuildDisplay {
-    bar: ProgressBar,
+/// Shows how a build, a pull or a push goes on: the step, and a line for each layer that is on its way.
+pub(crate) struct WorkDisplay {
+    bars: MultiProgress,
+    step: ProgressBar,
+    layers: Mutex<BTreeMap<String, ProgressBar>>,
     output: Output,
 }
 
-impl BuildDisplay {
+impl WorkDisplay {
     pub(crate) fn new(output: Output) -> Self {
-        let bar = spinner("");
+        let bars = MultiProgress::new();
         if output == Output::Json {
-            bar.set_draw_target(ProgressDrawTarget::hidden());
+            bars.set_draw_target(ProgressDrawTarget::hidden());
         }
-        Self { bar, output }
+        let step = bars.add(spinner(""));
+        Self { bars, step, layers: Mutex::default(), output }
     }
 
     fn say(&self, line: &str) {
         if self.output == Output::Text {
-            self.bar.suspend(|| eprintln!("{line}"));
+            self.bars.suspend(|| eprintln!("{line}"));
         }
     }
 
-    pub(crate) fn step(&self, number: usize, total: usize, text: &str) {
-        self.say(&format!("[{number}/{total}] {text}"));
-        self.bar.set_message(text.to_owned());
+    pub(crate) fn step(&self, step: &ProgressStep) {
+        self.say(&step.to_string());
+        self.step.set_message(step.text.clone());
     }
 
-    pub(crate) fn cached(&self) {
-        self.say(&format!("  {DIM}cached{DIM:#}"));
+    pub(crate) fn cached(&self, step: usize) {
+        self.output(Some(step), "cached");
     }
 
-    pub(crate) fn output(&self, line: &str) {
-        self.say(&format!("  {DIM}{line}{DIM:#}"));
+    pub(crate) fn missed(&self, step: usize, cause: &str) {
+        self.output(Some(step), &format!("missed: {cause}"));
     }
 
-    pub(crate) fn failed(&self) {
-        self.bar.finish_and_clear();
+    /// With the number of its step: lines of several may come mixed.
+    pub(crate) fn output(&self, step: Option<usize>, line: &str) {
+        match (step, line.split_once(": ")) {
+            (Some(step), _) => self.say(&format!("  {DIM}{step}: {line}{DIM:#}")),
+            (None, Some((layer, _))) if !self.bars.is_hidden() && is_short_id(layer) => {
+                self.layer(layer, line);
+            }
+            (None, _) => self.say(&format!("  {DIM}{line}{DIM:#}")),
+        }
     }
 
-    pub(crate) fn done(&self, reference: &str, id: &str) -> std::io::Result<()> {
-        self.bar.finish_and_clear();
+    /// On a terminal a layer has a line of its own that changes.
+    fn layer(&self, layer: &str, line: &str) {
+        let mut layers = self.layers.lock().unwrap_or_else(PoisonError::into_inner);
+        let bar = layers.entry(layer.to_owned()).or_insert_with(|| self.bars.add(spinner("")));
+        bar.set_message(line.to_owned());
+    }
+
+    /// Takes away what moves.
+    pub(crate) fn clear(&self) {
+        self.step.finish_and_clear();
+        for bar in self.layers.lock().unwrap_or_else(PoisonError::into_inner).values() {
+            bar.finish_and_clear();
+        }
+    }
+
+    /// Prints what came of it: an id, or a digest.
+    pub(crate) fn done(&self, reference: &str, what: &str, result: &str) -> std::io::Result<()> {
         let mut out = anstream::stdout();
         match self.output {
-            Output::Text => writeln!(out, "{reference} is {}", short(id)),
-            Output::Json => writeln!(out, "{}", serde_json::json!({ "reference": reference, "id": id })),
+            Output::Text => writeln!(out, "{reference} is {}", short(result)),
+            Output::Json => writeln!(out, "{}", serde_json::json!({ "reference": reference, what: result })),
         }
     }
+}
+
+/// As engines shorten the digests of layers.
+fn is_short_id(text: &str) -> bool {
+    text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 fn spinner(message: &str) -> ProgressBar {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use homeostat_reconciler::ports::{Event, EventKind, Progress, Pruned};
+use homeostat_reconciler::ports::{Event, EventKind, Progress, ProgressStep, Pruned};
 use homeostat_reconciler::{PortError, Step, chain};
 use homeostat_spec::Diagnostic;
 
@@ -50,7 +50,7 @@ impl Watcher for LogWatcher {
         match event.kind {
             // Steps are logged when they end.
             EventKind::Applied | EventKind::Failed => {}
-            EventKind::Source => tracing::warn!(resource, "{message}"),
+            EventKind::Source | EventKind::Lost => tracing::warn!(resource, "{message}"),
             EventKind::Revision
             | EventKind::Exited
             | EventKind::Health
@@ -68,15 +68,19 @@ struct LogProgress {
 }
 
 impl Progress for LogProgress {
-    fn step(&self, number: usize, total: usize, text: &str) {
-        tracing::info!(resource = self.resource, "[{number}/{total}] {text}");
+    fn step(&self, step: &ProgressStep) {
+        tracing::info!(resource = self.resource, "{step}");
     }
 
-    fn cached(&self) {
-        tracing::debug!(resource = self.resource, "cached");
+    fn cached(&self, step: usize) {
+        tracing::debug!(resource = self.resource, step, "cached");
     }
 
-    fn output(&self, line: &str) {
-        tracing::debug!(resource = self.resource, "{line}");
+    fn missed(&self, step: usize, cause: &str) {
+        tracing::info!(resource = self.resource, step, "missed: {cause}");
+    }
+
+    fn output(&self, step: Option<usize>, line: &str) {
+        tracing::debug!(resource = self.resource, step, "{line}");
     }
 }

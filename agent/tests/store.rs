@@ -45,7 +45,7 @@ fn applied(revision: &str, apps: &BTreeMap<Name, App>) -> Desired {
 
 fn prune() -> PrunePolicy {
     let rule = PruneRule::older_than(Duration::from_hours(1));
-    PrunePolicy { interval: None, rules: [(PruneKind::BuildCache, rule)].into() }
+    PrunePolicy { rules: [(PruneKind::BuildCache, rule)].into(), ..PrunePolicy::default() }
 }
 
 fn event(number: usize) -> Event {
@@ -74,6 +74,15 @@ fn what_was_saved_is_there_after_a_restart() {
     assert_eq!(stored.record, record(3));
     assert_eq!(store.events(10).unwrap(), [event(1), event(2)]);
     assert_eq!(store.events(1).unwrap(), [event(2)]);
+}
+
+#[test]
+fn a_snapshot_that_a_kill_left_half_written_costs_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    open(directory.path()).save_record(&record(3)).unwrap();
+    fs_err::write(directory.path().join("snap.0000000000000100.generating"), b"half").unwrap();
+    assert_eq!(open(directory.path()).load().unwrap().record, record(3));
+    assert!(!directory.path().join("snap.0000000000000100.generating").exists());
 }
 
 #[test]

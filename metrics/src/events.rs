@@ -258,6 +258,7 @@ fn event_label(kind: EventKind) -> &'static str {
         EventKind::Health => "health",
         EventKind::Source => "source",
         EventKind::Pruned => "pruned",
+        EventKind::Lost => "lost",
         EventKind::Agent => "agent",
     }
 }

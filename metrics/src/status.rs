@@ -151,6 +151,8 @@ fn reason_label(reason: &WaitReason) -> &'static str {
         WaitReason::Completion => "completion",
         WaitReason::Unsupported { .. } => "unsupported",
         WaitReason::NotAdoptable { .. } => "not_adoptable",
+        WaitReason::NeverPulled => "never_pulled",
+        WaitReason::NotAsked { .. } => "not_asked",
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use homeostat_spec::{App, Build, Container, ContainerImage, DependencyCondition, Image, Name, PrunePolicy};
+use homeostat_spec::{
+    App, Build, Container, ContainerImage, DependencyCondition, Image, Name, PrunePolicy, PullPolicy,
+};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -58,6 +60,16 @@ impl Desired {
             names.map(move |name| ResourceKey::new(key.app.clone(), name))
         });
         awaited.collect()
+    }
+
+    /// When the images of containers are pulled, by their references.
+    pub(crate) fn pull_policies(&self) -> BTreeMap<String, PullPolicy> {
+        let mut policies = BTreeMap::new();
+        for (key, container) in self.containers() {
+            let policy = policies.entry(self.image_of(&key).unwrap_or_default()).or_insert(container.pull);
+            *policy = container.pull.max(*policy);
+        }
+        policies
     }
 
     /// The reference of a declared container's image; see [`image_reference`].

@@ -31,6 +31,7 @@ mod status;
 mod target;
 mod transitions;
 mod unsupported;
+mod volumes;
 mod words;
 
 #[cfg(any(test, feature = "fake"))]
@@ -47,7 +48,7 @@ pub use plan::{
     Action, Cause, FieldChange, HIDDEN, Held, HoldReason, Plan, ResourceId, Step, WaitReason, Waiting,
 };
 pub use planner::plan;
-pub use prune::{prune_by_hand, prune_policy, prune_request};
-pub use record::{ContainerRecord, Failure, Health, HealthStatus, ProbeOutcome, Record, Stall};
-pub use reference::{registry, spelled_out};
+pub use prune::{prune_by_hand, prune_policy, prune_request, room_request};
+pub use record::{ContainerRecord, Failure, Health, HealthStatus, ImageHistory, ProbeOutcome, Record, Stall};
+pub use reference::{registry, repository, spelled_out};
 pub use status::{AppStatus, ContainerStatus, ShownState, StatusReport, status};

@@ -8,7 +8,8 @@ use homeostat_spec::{ContainerConfig, Network};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{ForeignContainer, ResourceKey, spelled_out};
+use crate::reference::known_as;
+use crate::{ForeignContainer, ResourceKey};
 
 /// Everything on the host that homeostat owns, and every image that containers can use.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,9 +48,10 @@ pub struct Abilities {
     pub update_log: bool,
     /// Freezes containers.
     pub pause: bool,
-    /// Its containers run on this host, in its network: paths of the host are those of this process, and containers
-    /// can be reached at their addresses.
-    pub local: bool,
+    /// Mounts paths of this host: those of this process are the engine's too.
+    pub host_paths: bool,
+    /// Containers can be reached from this host at their addresses.
+    pub addresses: bool,
 }
 
 impl Default for Abilities {
@@ -62,14 +64,15 @@ impl Default for Abilities {
             update_resources: true,
             update_log: true,
             pause: true,
-            local: true,
+            host_paths: true,
+            addresses: true,
         }
     }
 }
 
 impl Observed {
     /// The image with this reference. Where an engine spells out what it was given (`postgres` as
-    /// `docker.io/library/postgres:latest`), the short one finds it too.
+    /// `docker.io/library/postgres:latest`) or knows an image by its digest alone, that finds it too.
     pub fn image(&self, reference: &str) -> Option<&ObservedImage> {
         find_image(&self.images, reference)
     }
@@ -80,7 +83,7 @@ pub(crate) fn find_image<'a>(
     images: &'a BTreeMap<String, ObservedImage>,
     reference: &str,
 ) -> Option<&'a ObservedImage> {
-    images.get(reference).or_else(|| images.get(&spelled_out(reference)))
+    images.get(reference).or_else(|| known_as(reference).iter().find_map(|name| images.get(name)))
 }
 
 /// A container that exists.
@@ -166,4 +169,7 @@ pub struct ObservedImage {
     pub id: String,
     /// Size of its layers in bytes.
     pub size: u64,
+    /// What the registry called it when it was pulled under this reference, as `sha256:...`.
+    #[serde(default)]
+    pub digest: Option<String>,
 }

@@ -25,9 +25,10 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Nothing to do, nothing waited for and nothing held back.
+    /// Nothing to do, nothing waited for that is wanting, and nothing held back.
     pub fn is_converged(&self) -> bool {
-        self.steps.is_empty() && self.waiting.is_empty() && self.held.is_empty()
+        let all_is_there = self.waiting.iter().all(|waiting| waiting.reason.is_remark());
+        self.steps.is_empty() && all_is_there && self.held.is_empty()
     }
 
     /// When time alone lets something go on: plan again then, even if nothing else happens.
@@ -219,6 +220,8 @@ impl Action {
 pub enum Cause {
     /// It is declared and not there.
     Missing,
+    /// It is there, and its spec asks for the newest.
+    Newer,
     /// It is there and no longer declared.
     NotDeclared,
     /// Nothing uses it any more.
@@ -305,6 +308,13 @@ pub enum WaitReason {
         /// What it cannot do, with the field of the spec.
         reason: String,
     },
+    /// It is not here, and its spec says that it is never pulled. Nothing goes on until somebody brings it.
+    NeverPulled,
+    /// It is here, and its registry cannot be asked for the newest as its spec wants: it is used as it is.
+    NotAsked {
+        /// Why the registry cannot be asked.
+        message: String,
+    },
     /// What its spec takes over is there and cannot be had as declared without a new container. Nothing goes on until the
     /// spec or the container changes: a second one beside it might take its ports or its data.
     NotAdoptable {
@@ -313,6 +323,13 @@ pub enum WaitReason {
         /// What differs, from what is there to what is declared.
         fields: Vec<FieldChange>,
     },
+}
+
+impl WaitReason {
+    /// Whether nothing is wanting: it is only to be known.
+    pub fn is_remark(&self) -> bool {
+        matches!(self, Self::NotAsked { .. })
+    }
 }
 
 /// A resource that would be removed if the user allowed it.

@@ -1,13 +1,14 @@
 //! From the policy to what an engine is asked to prune.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use homeostat_spec::{HostPrune, PruneKind, PrunePolicy, PruneRule};
 use jiff::Timestamp;
 
 use crate::ports::{Keep, PruneRequest};
-use crate::{Desired, Record, ResourceKey, spelled_out};
+use crate::record::ImageHistory;
+use crate::reference::known_as;
+use crate::{Desired, Record, ResourceKey};
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -20,7 +21,8 @@ pub fn prune_policy(desired: &Desired, host: &HostPrune) -> PrunePolicy {
 /// day, since the next build is likely to need it; logs after a week.
 pub fn prune_by_hand() -> PrunePolicy {
     let rules = [(PruneKind::Image, Duration::ZERO), (PruneKind::BuildCache, DAY), (PruneKind::Log, 7 * DAY)];
-    PrunePolicy { interval: None, rules: rules.map(|(kind, age)| (kind, PruneRule::older_than(age))).into() }
+    let rules = rules.map(|(kind, age)| (kind, PruneRule::older_than(age)));
+    PrunePolicy { rules: rules.into(), ..PrunePolicy::default() }
 }
 
 /// What to ask an engine for. Everything that is declared stays, and everything of an app whose spec is broken. From a
@@ -32,13 +34,12 @@ pub fn prune_request(
     record: &Record,
     now: Timestamp,
 ) -> PruneRequest {
-    let images: BTreeSet<String> =
-        desired.containers().filter_map(|(key, _)| desired.image_of(&key)).collect();
+    let images = desired.containers().filter_map(|(key, _)| desired.image_of(&key));
     let keep = Keep {
         apps: desired.broken.keys().cloned().collect(),
         containers: desired.containers().map(|(key, _)| key).collect(),
-        // Engines have names as they were given, or spelled out.
-        images: images.iter().cloned().chain(images.iter().map(|image| spelled_out(image))).collect(),
+        images: images.flat_map(|image| known_as(&image)).collect(),
+        image_ids: record.images.values().flat_map(ImageHistory::ids).cloned().collect(),
     };
     let is_declared = |key: &&ResourceKey| {
         desired.apps.get(&key.app).is_some_and(|app| app.volumes.contains_key(&key.name))
@@ -48,5 +49,16 @@ pub fn prune_request(
     if desired.is_held() {
         rules.retain(|kind, _| !matches!(kind, PruneKind::Container | PruneKind::Volume));
     }
-    PruneRequest { rules, keep, volumes, others, now, dry_run: false }
+    PruneRequest { rules, keep, volumes, others, room: None, now, dry_run: false }
+}
+
+/// What to ask an engine for when its disk may have become too full: room, and nothing else.
+pub fn room_request(
+    policy: &PrunePolicy,
+    desired: &Desired,
+    record: &Record,
+    now: Timestamp,
+) -> PruneRequest {
+    let request = prune_request(&PrunePolicy::default(), false, desired, record, now);
+    PruneRequest { room: Some(policy.disk), ..request }
 }

@@ -19,8 +19,17 @@ pub struct Record {
     /// Resources that were changed and still differed afterwards.
     #[serde(default, with = "crate::pairs")]
     pub stalls: BTreeMap<ResourceId, Stall>,
+    /// Declared volumes that were there when it was last looked.
+    #[serde(default)]
+    pub volumes: BTreeSet<ResourceKey>,
     /// Volumes whose spec said `retain = false` when it was last seen.
     pub volumes_not_retained: BTreeSet<ResourceKey>,
+    /// Which images each container had.
+    #[serde(default)]
+    pub images: BTreeMap<ResourceKey, ImageHistory>,
+    /// For which revision a registry was last asked what the reference of an image means, where `pull = "always"`.
+    #[serde(default)]
+    pub asked: BTreeMap<String, String>,
     /// When what nobody needs was last removed by itself.
     #[serde(default)]
     pub pruned_at: Option<Timestamp>,
@@ -62,6 +71,24 @@ pub struct ContainerRecord {
     /// How its spec said last that it is stopped: that counts also when it is no longer declared.
     #[serde(default)]
     pub stop: Option<StopPolicy>,
+}
+
+/// Which images a container had, by their ids: what it takes to go back to the revision before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageHistory {
+    /// The one that it has.
+    pub now: String,
+    /// The one that it had before.
+    pub before: Option<String>,
+    /// The revision that declares it no more; forgotten with the next one.
+    pub gone_with: Option<String>,
+}
+
+impl ImageHistory {
+    /// The ids of all.
+    pub fn ids(&self) -> impl Iterator<Item = &String> {
+        self.before.iter().chain([&self.now])
+    }
 }
 
 /// Health of a container, after Docker's `HEALTHCHECK`.

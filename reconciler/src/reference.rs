@@ -1,5 +1,7 @@
 //! References to images, as the distribution project spells them out.
 
+use std::collections::BTreeSet;
+
 /// The reference with registry, repository and tag spelled out: `postgres` is
 /// `docker.io/library/postgres:latest` (github.com/distribution/reference, `ParseNormalizedNamed` and `TagNameOnly`).
 pub fn spelled_out(reference: &str) -> String {
@@ -27,10 +29,31 @@ pub fn spelled_out(reference: &str) -> String {
     }
 }
 
+/// The names under which engines may know an image: as it was given, spelled out, and without the tag that a digest
+/// makes needless.
+pub(crate) fn known_as(reference: &str) -> BTreeSet<String> {
+    let full = spelled_out(reference);
+    let by_digest = full.split_once('@').map(|(name, digest)| {
+        let last = name.rfind('/').map_or(0, |slash| slash + 1);
+        let repository = name[last..].find(':').map_or(name, |colon| &name[..last + colon]);
+        format!("{repository}@{digest}")
+    });
+    [reference.to_owned(), full].into_iter().chain(by_digest).collect()
+}
+
 /// The registry that has the image, as `docker.io`.
 pub fn registry(reference: &str) -> String {
     let full = spelled_out(reference);
     full.split('/').next().unwrap_or_default().to_owned()
+}
+
+/// The repository of an image, spelled out, as `docker.io/library/postgres`.
+pub fn repository(reference: &str) -> String {
+    let full = spelled_out(reference);
+    let name = full.split('@').next().unwrap_or_default();
+    let last = name.rfind('/').map_or(0, |slash| slash + 1);
+    let end = name[last..].find(':').map_or(name.len(), |colon| last + colon);
+    name[..end].to_owned()
 }
 
 #[cfg(test)]
@@ -52,6 +75,12 @@ mod tests {
             assert_eq!(spelled_out(short), full);
         }
         assert_eq!(registry("postgres"), "docker.io");
+        let known: Vec<_> = known_as("acme/web:1@sha256:00").into_iter().collect();
+        let full = ["docker.io/acme/web:1@sha256:00", "docker.io/acme/web@sha256:00"];
+        assert_eq!(known, ["acme/web:1@sha256:00", full[0], full[1]]);
         assert_eq!(registry("localhost:5000/a"), "localhost:5000");
+        assert_eq!(repository("postgres:16"), "docker.io/library/postgres");
+        assert_eq!(repository("localhost:5000/a:1@sha256:00"), "localhost:5000/a");
+        assert_eq!(repository("ghcr.io/a/b@sha256:00"), "ghcr.io/a/b");
     }
 }

@@ -93,6 +93,8 @@ impl View<'_> {
                 .map(|actual| actual.image.clone())
                 .or_else(|| self.desired.image_of(key))
                 .unwrap_or_default(),
+            image_id: actual.map(|actual| actual.image_id.clone()),
+            image_digest: actual.and_then(|actual| self.digest(actual)),
             desired: declared.map_or(ShownState::Absent, |container| container.state.into()),
             actual: shown,
             health: if is_alive { known.health.status } else { HealthStatus::None },
@@ -102,8 +104,23 @@ impl View<'_> {
             message: waiting
                 .map(|waiting| self.explain(waiting))
                 .or_else(|| self.pending(&resource))
+                .or_else(|| self.not_asked(key))
                 .or_else(|| actual.and_then(|actual| remark(actual, &known))),
         }
+    }
+
+    /// The digest at the registry of the image that a container was created from, also if its reference has moved on.
+    fn digest(&self, container: &ObservedContainer) -> Option<String> {
+        let of_reference = self.observed.image(&container.image).into_iter();
+        let images = of_reference.chain(self.observed.images.values());
+        images.filter(|image| image.id == container.image_id).find_map(|image| image.digest.clone())
+    }
+
+    /// Why it may not be known whether its image is the newest.
+    fn not_asked(&self, key: &ResourceKey) -> Option<String> {
+        let image = ResourceId::Image(self.desired.image_of(key)?);
+        let remark = self.plan.waiting.iter().find(|waiting| waiting.resource == image)?;
+        remark.reason.is_remark().then(|| format!("{image} {}", remark.reason))
     }
 
     fn pending(&self, resource: &ResourceId) -> Option<String> {
@@ -188,6 +205,12 @@ pub struct ContainerStatus {
     pub name: Name,
     /// The reference of the image it was created from, or that it will be created from.
     pub image: String,
+    /// The id of the image that it was created from.
+    #[serde(default)]
+    pub image_id: Option<String>,
+    /// What the registry calls that image, as `sha256:...`; absent if no registry has it, or it lost its name here.
+    #[serde(default)]
+    pub image_digest: Option<String>,
     /// The state it is wanted in.
     pub desired: ShownState,
     /// The state it is in.

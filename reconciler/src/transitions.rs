@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use homeostat_spec::{Container, DesiredState, HealthCheck, MountSource, RestartPolicy};
+use homeostat_spec::{Container, DesiredState, HealthCheck, MountSource, PullPolicy, RestartPolicy};
 use jiff::Timestamp;
 
 use crate::backoff::{LONGEST, SHORT_RUN, later, retry_delay};
 use crate::changes::{container_changes, network_changes};
 use crate::ports::{Event, EventKind};
+use crate::record::ImageHistory;
 use crate::stall;
 use crate::target::target;
 use crate::{
@@ -25,9 +26,11 @@ const FIRST_PROBES: Duration = Duration::from_secs(1);
 const ATTEMPTS_AT_RETURN: u32 = 3;
 
 impl Record {
-    /// Someone asked for another attempt now: nothing backs off any more. Counts of restarts stay.
+    /// Someone asked for another attempt now: nothing backs off any more, and registries are asked anew. Counts of
+    /// restarts stay.
     pub fn try_again(&mut self) {
         self.failures.clear();
+        self.asked.clear();
         for container in self.containers.values_mut() {
             container.short_runs = 0;
         }
@@ -54,7 +57,10 @@ impl Record {
             .retain(|key, _| observed.containers.contains_key(key) || desired.container(key).is_some());
         self.forget_stalls(desired, observed);
         self.forget_failures(desired, observed, now);
+        events.extend(self.lost_volumes(desired, observed, now));
         self.note_volumes(desired, observed);
+        self.forget_asked(desired);
+        self.note_images(desired, observed);
         events
     }
 
@@ -67,6 +73,11 @@ impl Record {
         ) = (&step.action, &step.cause)
         {
             stall::changed(self, desired, &step.resource, changes);
+        }
+        if let Action::PullImage { reference } = &step.action
+            && desired.pull_policies().get(reference) == Some(&PullPolicy::Always)
+        {
+            self.asked.insert(reference.clone(), desired.revision.clone());
         }
         if let ResourceId::Declared(ResourceKind::Container, key) = &step.resource {
             self.containers.entry(key.clone()).or_default().step_succeeded(desired.container(key), step);
@@ -229,21 +240,30 @@ impl Record {
         });
     }
 
-    fn note_volumes(&mut self, desired: &Desired, observed: &Observed) {
-        for app in desired.apps.values() {
-            for (name, volume) in &app.volumes {
-                let key = ResourceKey::new(app.name.clone(), name.clone());
-                if volume.retain {
-                    self.volumes_not_retained.remove(&key);
-                } else {
-                    self.volumes_not_retained.insert(key);
-                }
+    /// Images that a rollback needs: the one that a container had before, and those of what this revision removes.
+    fn note_images(&mut self, desired: &Desired, observed: &Observed) {
+        for (key, actual) in &observed.containers {
+            let new = || ImageHistory { now: actual.image_id.clone(), before: None, gone_with: None };
+            let known = self.images.entry(key.clone()).or_insert_with(new);
+            if known.now != actual.image_id {
+                known.before = Some(std::mem::replace(&mut known.now, actual.image_id.clone()));
             }
         }
-        let declared = |key: &ResourceKey| {
-            desired.apps.get(&key.app).is_some_and(|app| app.volumes.contains_key(&key.name))
-        };
-        self.volumes_not_retained.retain(|key| observed.volumes.contains(key) || declared(key));
+        self.images.retain(|key, known| {
+            if desired.container(key).is_some() {
+                known.gone_with = None;
+                return true;
+            }
+            let since = known.gone_with.get_or_insert_with(|| desired.revision.clone());
+            *since == desired.revision || observed.containers.contains_key(key)
+        });
+    }
+
+    fn forget_asked(&mut self, desired: &Desired) {
+        if !self.asked.is_empty() {
+            let policies = desired.pull_policies();
+            self.asked.retain(|reference, _| policies.get(reference) == Some(&PullPolicy::Always));
+        }
     }
 }
 

@@ -10,8 +10,13 @@ pub(crate) fn unsupported(container: &Container, abilities: &Abilities) -> Optio
     if container.state == DesiredState::Paused && !abilities.pause {
         reasons.push("it cannot pause containers (state)".to_owned());
     }
-    if !abilities.local {
-        reasons.extend(out_of_reach(container));
+    if !abilities.host_paths {
+        reasons.extend(paths(container));
+    }
+    let probe = container.health.as_ref().map(|health| &health.probe);
+    if !abilities.addresses && matches!(probe, Some(Probe::Http { .. } | Probe::Tcp { .. })) {
+        let reason = "its containers cannot be reached from this host (health; a command can be run there)";
+        reasons.push(reason.to_owned());
     }
     (!reasons.is_empty()).then(|| reasons.join("; "))
 }
@@ -27,28 +32,18 @@ fn limits(container: &Container, abilities: &Abilities) -> Vec<String> {
     wanting.map(|(_, _, reason)| reason.to_owned()).collect()
 }
 
-/// What takes an engine on this host.
-fn out_of_reach(container: &Container) -> Vec<String> {
-    let mut reasons = Vec::new();
-    for mount in &container.config.mounts {
-        match &mount.source {
-            MountSource::Host(path) => {
-                reasons.push(format!("it runs elsewhere, and {path} is a path of this host (volumes)"));
-            }
-            MountSource::Source(file) => {
-                let path = &file.path;
-                reasons.push(format!("it runs elsewhere, and {path} is a file of the source (volumes)"));
-            }
-            MountSource::Volume(_) | MountSource::Tmpfs => {}
+/// What takes an engine that has the files of this host.
+fn paths(container: &Container) -> impl Iterator<Item = String> {
+    container.config.mounts.iter().filter_map(|mount| match &mount.source {
+        MountSource::Host(path) => {
+            Some(format!("it runs elsewhere, and {path} is a path of this host (volumes)"))
         }
-    }
-    let probe = container.health.as_ref().map(|health| &health.probe);
-    if matches!(probe, Some(Probe::Http { .. } | Probe::Tcp { .. })) {
-        let reason =
-            "it runs elsewhere, where this host cannot reach containers (health; a command can be run there)";
-        reasons.push(reason.to_owned());
-    }
-    reasons
+        MountSource::Source(file) => {
+            let path = &file.path;
+            Some(format!("it runs elsewhere, and {path} is a file of the source (volumes)"))
+        }
+        MountSource::Volume(_) | MountSource::Tmpfs => None,
+    })
 }
 
 #[cfg(test)]
@@ -85,7 +80,8 @@ mod tests {
             update_resources: false,
             update_log: false,
             pause: false,
-            local: false,
+            host_paths: false,
+            addresses: false,
         };
         assert_eq!(unsupported(&mounting(MountSource::Volume(name("data"))), &nothing), None);
     }
@@ -116,19 +112,26 @@ mod tests {
     }
 
     #[test]
-    fn paths_of_this_host_and_probes_from_it_take_an_engine_on_it() {
-        let remote = Abilities { local: false, ..able() };
+    fn paths_of_this_host_take_an_engine_that_has_its_files() {
+        let remote = Abilities { host_paths: false, ..able() };
         let host = mounting(MountSource::Host("/srv".to_owned()));
         let source = SourcePath { path: "conf/app".to_owned(), digest: "c1".to_owned() };
-        let mut probed = container("nginx");
-        probed.health = Some(health());
-        for (container, expected) in
-            [(host, "/srv"), (mounting(MountSource::Source(source)), "conf/app"), (probed.clone(), "health")]
-        {
+        for (container, expected) in [(host, "/srv"), (mounting(MountSource::Source(source)), "conf/app")] {
             let reason = unsupported(&container, &remote).unwrap();
             assert!(reason.contains(expected), "{reason}");
+            assert_eq!(unsupported(&container, &Abilities { addresses: false, ..able() }), None);
         }
+    }
+
+    #[test]
+    fn probes_from_this_host_take_an_engine_whose_containers_can_be_reached() {
+        let rootless = Abilities { addresses: false, ..able() };
+        let mut probed = container("nginx");
+        probed.health = Some(health());
+        let reason = unsupported(&probed, &rootless).unwrap();
+        assert!(reason.contains("health"), "{reason}");
+        assert_eq!(unsupported(&probed, &Abilities { host_paths: false, ..able() }), None);
         probed.health.as_mut().unwrap().probe = Probe::Command(vec!["true".to_owned()]);
-        assert_eq!(unsupported(&probed, &remote), None);
+        assert_eq!(unsupported(&probed, &rootless), None);
     }
 }

@@ -14,6 +14,7 @@ impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Missing => f.write_str("not there"),
+            Self::Newer => f.write_str("there may be a newer one"),
             Self::NotDeclared => f.write_str("no longer declared"),
             Self::Unused => f.write_str("no longer used"),
             Self::Changed(changes) => {
@@ -50,6 +51,13 @@ impl fmt::Display for WaitReason {
             Self::NotAdoptable { name, fields } => {
                 let fields: Vec<String> = fields.iter().map(ToString::to_string).collect();
                 write!(f, "{name} is there and cannot be taken over as it is: {}", fields.join(", "))
+            }
+            Self::NeverPulled => f.write_str("is not here, and is never pulled (pull = \"never\")"),
+            Self::NotAsked { message } => {
+                write!(
+                    f,
+                    "is used as it is here, since its registry cannot be asked for a newer one: {message}"
+                )
             }
             Self::Unsupported { reason } => write!(f, "not possible with this engine: {reason}"),
         }

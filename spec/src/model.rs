@@ -53,6 +53,12 @@ pub struct Build {
     pub args: BTreeMap<String, String>,
     /// The stage to stop at; the last one when absent.
     pub target: Option<String>,
+    /// Absolute paths of this host's files that are secrets of the build, by their ids.
+    #[serde(default)]
+    pub secrets: BTreeMap<String, String>,
+    /// Absolute paths of the sockets of agents for SSH keys, by their ids.
+    #[serde(default)]
+    pub ssh: BTreeMap<String, String>,
 }
 
 /// A path inside the source together with a digest of what was there at the revision.
@@ -83,6 +89,9 @@ pub struct Container {
     pub health: Option<HealthCheck>,
     /// How the container is stopped.
     pub stop: StopPolicy,
+    /// When its image is pulled.
+    #[serde(default)]
+    pub pull: PullPolicy,
     /// Which container of the engine that is not homeostat's is taken over as this one, if there is one.
     #[serde(default)]
     pub adopt: Option<Adopt>,
@@ -178,6 +187,22 @@ pub enum DesiredState {
     /// itself (a one-shot), again if its run was cut off, unless `restart` is `no`; one that ran
     /// under another desired state is stopped.
     Exited,
+}
+
+/// When an image is pulled, as Compose's `pull_policy`. Of several containers with one reference the last in this
+/// order counts.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum PullPolicy {
+    /// Never: it has to be there.
+    Never,
+    /// When it is not there.
+    #[default]
+    Missing,
+    /// Also when it is there, once for each revision of the source, and each time that somebody applies it.
+    Always,
 }
 
 /// When an exited container is started again.

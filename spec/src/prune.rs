@@ -55,6 +55,31 @@ pub struct PrunePolicy {
     pub interval: Option<Duration>,
     /// The rule of each kind that has one.
     pub rules: BTreeMap<PruneKind, PruneRule>,
+    /// How full the disk may get.
+    #[serde(default)]
+    pub disk: DiskRule,
+}
+
+/// How full the disk that has an engine's images may get until images and build cache that nobody needs are removed,
+/// whatever their age. Counts as kubelet's image garbage collection does.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiskRule {
+    /// In hundredths, as it is written.
+    pub start: Option<u8>,
+    /// In hundredths, as it is written.
+    pub stop: Option<u8>,
+}
+
+impl DiskRule {
+    /// So full, in hundredths, that room is made. Default: 85. A disk is never fuller than 100: then no room is made.
+    pub fn start(&self) -> u8 {
+        self.start.unwrap_or(85)
+    }
+
+    /// Room is made until the disk is no fuller than this, in hundredths. Default: 80. It is never above the start.
+    pub fn stop(&self) -> u8 {
+        self.stop.unwrap_or(80).min(self.start())
+    }
 }
 
 impl PrunePolicy {
@@ -73,6 +98,8 @@ impl PrunePolicy {
     pub fn overlaid(&self, other: &Self) -> Self {
         let mut policy = self.clone();
         policy.interval = other.interval.or(policy.interval);
+        policy.disk.start = other.disk.start.or(policy.disk.start);
+        policy.disk.stop = other.disk.stop.or(policy.disk.stop);
         for (kind, rule) in &other.rules {
             let known = policy.rules.entry(*kind).or_default();
             known.older_than = rule.older_than.or(known.older_than);
@@ -123,7 +150,7 @@ pub enum PruneFilter {
     Name(String),
     /// What has not.
     NoName(String),
-    /// Images without a name.
+    /// Images without a tag, as Docker has it: one that is known only by its digest has none.
     Dangling,
 }
 
@@ -144,7 +171,7 @@ impl PruneFilter {
             Self::NoLabel(label) => !label.is_among(labels),
             Self::Name(pattern) => name.is_some_and(|name| fits(pattern, name)),
             Self::NoName(pattern) => !name.is_some_and(|name| fits(pattern, name)),
-            Self::Dangling => name.is_none(),
+            Self::Dangling => name.is_none_or(|name| name.contains('@')),
         }
     }
 }
@@ -226,6 +253,9 @@ mod tests {
         assert!(!PruneFilter::Dangling.lets_go(Some("web:1"), &labels([])));
         assert!(!PruneFilter::Name("*".to_owned()).lets_go(None, &labels([])));
         assert!(PruneFilter::NoName("*".to_owned()).lets_go(None, &labels([])));
+        let by_digest = Some("ghcr.io/acme/web@sha256:00");
+        assert!(PruneFilter::Dangling.lets_go(by_digest, &labels([])));
+        assert!(!PruneFilter::NoName("ghcr.io/acme/*".to_owned()).lets_go(by_digest, &labels([])));
     }
 
     #[test]
@@ -246,6 +276,7 @@ mod tests {
         let source = PrunePolicy {
             interval: Some(day),
             rules: [(PruneKind::Image, PruneRule { older_than: Some(day), filter: dangling.clone() })].into(),
+            disk: DiskRule { start: Some(70), stop: Some(60) },
         };
         let host = PrunePolicy {
             interval: None,
@@ -254,11 +285,14 @@ mod tests {
                 (PruneKind::Volume, PruneRule::default()),
             ]
             .into(),
+            disk: DiskRule { start: Some(50), stop: None },
         };
         let both = source.overlaid(&host);
         assert_eq!(both.interval(), day);
         assert_eq!(both.rules[&PruneKind::Image], PruneRule { older_than: Some(hour), filter: dangling });
         assert!(both.rules.contains_key(&PruneKind::Volume));
+        assert_eq!((both.disk.start(), both.disk.stop()), (50, 50), "room is made until there is some");
+        assert_eq!((DiskRule::default().start(), DiskRule::default().stop()), (85, 80));
         assert_eq!(host.overlaid(&PrunePolicy::default()), host);
     }
 }

@@ -5,8 +5,8 @@ mod support;
 use std::time::{Duration, Instant};
 
 use homeostat_spec::{
-    Compiled, HostPrune, LabelMatch, MountSource, Node, PruneFilter, PruneKind, PrunePolicy, PruneRule,
-    RestartPolicy, Severity, compile, is_spec_path, render,
+    Compiled, DiskRule, HostPrune, LabelMatch, MountSource, Node, PruneFilter, PruneKind, PrunePolicy,
+    PruneRule, RestartPolicy, Severity, compile, is_spec_path, render,
 };
 use support::{SampleTree, file};
 
@@ -189,6 +189,9 @@ fn a_source_says_what_is_pruned() {
         older_than = "168h"
         filter = ["label!=org.example.keep", "reference=ghcr.io/acme/*"]
 
+        [prune.disk]
+        start = "90%"
+
         [prune.logs]
     "#;
     let compiled = compile(&[file("homeostat.toml", text)], &SampleTree, &Node::default());
@@ -203,6 +206,7 @@ fn a_source_says_what_is_pruned() {
             (PruneKind::Log, PruneRule::default()),
         ]
         .into(),
+        disk: DiskRule { start: Some(90), stop: None },
     };
     let stored = serde_json::to_string(&expected).unwrap();
     assert_eq!(serde_json::from_str::<PrunePolicy>(&stored).unwrap(), expected, "the store keeps it as JSON");

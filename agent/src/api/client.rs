@@ -1,13 +1,15 @@
 //! The client side, over the agent's socket or inside of this process.
 
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 use axum::http::Method;
 use futures::stream::{self, BoxStream, TryStreamExt};
-use http_body_util::{BodyExt, BodyStream, Full};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, BodyStream, Full, StreamBody};
 use hyper::Request;
-use hyper::body::{Bytes, Incoming};
+use hyper::body::{Bytes, Frame, Incoming};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
@@ -17,13 +19,17 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
 
 use super::ApiError;
+use super::images::FAILED;
 use super::server::router;
 use crate::exposition::Exposition;
 use crate::service::Service;
 
+/// What is sent with a request.
+type RequestBody = UnsyncBoxBody<Bytes, io::Error>;
+
 /// Speaks the API of [`api`](crate::api).
 pub struct Client {
-    sender: SendRequest<Full<Bytes>>,
+    sender: SendRequest<RequestBody>,
 }
 
 /// A request got no answer, or an error.
@@ -122,13 +128,50 @@ impl Client {
         Ok(lines(self.send(Method::POST, path, body.into()).await?))
     }
 
+    /// `POST`s a value and returns the bytes of the answer as they come. What goes wrong meanwhile is the last item.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn post_for_bytes(
+        &mut self,
+        path: &str,
+        body: &(impl Serialize + Sync),
+    ) -> Result<BoxStream<'static, Result<Bytes, ClientError>>, ClientError> {
+        let body = serde_json::to_vec(body).map_err(ClientError::Answer)?;
+        Ok(bytes(self.send(Method::POST, path, body.into()).await?))
+    }
+
+    /// `POST`s bytes as they come and returns the answer.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn post_bytes<T: DeserializeOwned>(
+        &mut self,
+        path: &str,
+        body: BoxStream<'static, io::Result<Bytes>>,
+    ) -> Result<T, ClientError> {
+        let body = StreamBody::new(TryStreamExt::map_ok(body, Frame::data));
+        read(self.send_body(Method::POST, path, BodyExt::boxed_unsync(body)).await?).await
+    }
+
     async fn send(&mut self, method: Method, path: &str, body: Bytes) -> Result<Incoming, ClientError> {
+        let body = Full::new(body).map_err(|never| match never {});
+        self.send_body(method, path, BodyExt::boxed_unsync(body)).await
+    }
+
+    async fn send_body(
+        &mut self,
+        method: Method,
+        path: &str,
+        body: RequestBody,
+    ) -> Result<Incoming, ClientError> {
         let request = Request::builder()
             .method(method)
             .uri(path)
             .header("host", "homeostat")
             .header("content-type", "application/json")
-            .body(Full::new(body))
+            .header("te", "trailers")
+            .body(body)
             .map_err(|error| ClientError::Connection(error.into()))?;
         self.sender.ready().await.map_err(broken)?;
         let response = self.sender.send_request(request).await.map_err(broken)?;
@@ -146,6 +189,21 @@ async fn read<T: DeserializeOwned>(body: Incoming) -> Result<T, ClientError> {
 
 fn broken(error: hyper::Error) -> ClientError {
     ClientError::Connection(error.into())
+}
+
+/// The bytes of a body. One that was begun can only say at its end what went wrong.
+fn bytes(body: Incoming) -> BoxStream<'static, Result<Bytes, ClientError>> {
+    let frames = Box::pin(TryStreamExt::map_err(BodyStream::new(body), broken));
+    let pieces = stream::try_unfold(frames, |mut frames| async move {
+        let Some(frame) = frames.try_next().await? else { return Ok(None) };
+        let trailers = match frame.into_data() {
+            Ok(data) => return Ok(Some((data, frames))),
+            Err(other) => other.into_trailers().unwrap_or_default(),
+        };
+        let failed = trailers.get(FAILED).and_then(|error| serde_json::from_slice(error.as_bytes()).ok());
+        failed.map_or(Ok(None), |error| Err(ClientError::Api(error)))
+    });
+    Box::pin(pieces)
 }
 
 /// The JSON values of a body, one a line.

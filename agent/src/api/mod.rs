@@ -5,8 +5,10 @@
 
 mod client;
 mod error;
+mod images;
 mod server;
 
 pub use client::{Client, ClientError};
 pub use error::ApiError;
-pub use server::{BuildEvent, PlanAnswer, serve_socket, serve_tcp};
+pub use images::{Reference, Tag, WorkEvent};
+pub use server::{PlanAnswer, serve_socket, serve_tcp};

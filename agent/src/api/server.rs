@@ -13,22 +13,18 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use futures::stream::{Stream, StreamExt};
-use homeostat_reconciler::ports::{BuildRequest, Event, LogQuery, Progress, Pruned};
+use homeostat_reconciler::ports::{Checked, DiskUsage, Event, LogQuery, Pruned};
 use homeostat_reconciler::{Desired, ErrorKind, Plan, PortError, ResourceKey};
 use homeostat_spec::{Diagnostic, Name};
 use serde::{Deserialize, Serialize};
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::mpsc;
 
 use super::ApiError;
 use crate::controller::Command;
 use crate::exposition::Exposition;
-use crate::service::{Explanation, ImageListing, Inspection, Service, Status};
+use crate::service::{Explanation, Inspection, Service, Status};
 
-/// Lines of a stream that wait for a slow reader.
-const STREAM_BUFFER: usize = 256;
-
-type Answer<T> = Result<Json<T>, ApiError>;
+pub(super) type Answer<T> = Result<Json<T>, ApiError>;
 
 /// `GET /v1/plan`.
 #[derive(Debug, Serialize, Deserialize)]
@@ -37,29 +33,6 @@ pub struct PlanAnswer {
     pub plan: Plan,
     /// What is wrong with the specs.
     pub diagnostics: Vec<Diagnostic>,
-}
-
-/// A line of the answer to `POST /v1/build`.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum BuildEvent {
-    /// A step began.
-    Step {
-        /// From 1.
-        number: usize,
-        /// Of so many.
-        total: usize,
-        /// The instruction.
-        text: String,
-    },
-    /// The step was taken from the cache.
-    Cached,
-    /// A line of output.
-    Output(String),
-    /// The image's id: the build is done.
-    Image(String),
-    /// The build failed.
-    Error(ApiError),
 }
 
 #[derive(Deserialize)]
@@ -73,6 +46,12 @@ struct DryRun {
     dry_run: bool,
 }
 
+#[derive(Deserialize)]
+struct Repair {
+    #[serde(default)]
+    repair: bool,
+}
+
 /// Every route of the socket.
 pub(crate) fn router(service: Service, exposition: Arc<Exposition>) -> Router {
     let api = Router::new()
@@ -81,13 +60,14 @@ pub(crate) fn router(service: Service, exposition: Arc<Exposition>) -> Router {
         .route("/v1/sync", post(sync))
         .route("/v1/down", post(down))
         .route("/v1/events", get(events))
-        .route("/v1/images", get(images))
+        .route("/v1/check", post(check))
         .route("/v1/prune", post(prune))
-        .route("/v1/build", post(build))
+        .route("/v1/disk", get(disk))
         .route("/v1/resolve/{*address}", get(resolve))
         .route("/v1/containers/{app}/{name}", get(inspect))
         .route("/v1/containers/{app}/{name}/why", get(why))
         .route("/v1/containers/{app}/{name}/logs", get(logs))
+        .merge(super::images::router())
         .with_state(service);
     api.merge(observation_router(exposition))
 }
@@ -176,12 +156,16 @@ async fn events(State(service): State<Service>, Query(query): Query<Limit>) -> A
     Ok(Json(service.events(query.limit.unwrap_or(usize::MAX))?))
 }
 
-async fn images(State(service): State<Service>) -> Answer<Vec<ImageListing>> {
-    Ok(Json(service.images().await?))
-}
-
 async fn prune(State(service): State<Service>, Query(query): Query<DryRun>) -> Answer<Pruned> {
     Ok(Json(service.prune(query.dry_run).await?))
+}
+
+async fn disk(State(service): State<Service>) -> Answer<DiskUsage> {
+    Ok(Json(service.disk_usage().await?))
+}
+
+async fn check(State(service): State<Service>, Query(query): Query<Repair>) -> Answer<Checked> {
+    Ok(Json(service.check(query.repair).await?))
 }
 
 async fn resolve(State(service): State<Service>, UrlPath(address): UrlPath<String>) -> Answer<ResourceKey> {
@@ -205,41 +189,6 @@ async fn logs(
     json_lines(lines.map(|line| line.map_err(ApiError::from)))
 }
 
-async fn build(State(service): State<Service>, Json(request): Json<BuildRequest>) -> Response {
-    let (sender, receiver) = mpsc::channel(STREAM_BUFFER);
-    tokio::spawn(async move {
-        let progress = ChannelProgress { sender: sender.clone() };
-        let end = match service.build(&request, &progress).await {
-            Ok(id) => BuildEvent::Image(id),
-            Err(error) => BuildEvent::Error(error.into()),
-        };
-        // Nobody listens any more: the image is there all the same.
-        let _ = sender.send(end).await;
-    });
-    let events =
-        futures::stream::unfold(receiver, |mut receiver| async { Some((receiver.recv().await?, receiver)) });
-    json_lines(events)
-}
-
-/// Sends progress to the client; what a slow client cannot take in is left out.
-struct ChannelProgress {
-    sender: mpsc::Sender<BuildEvent>,
-}
-
-impl Progress for ChannelProgress {
-    fn step(&self, number: usize, total: usize, text: &str) {
-        let _ = self.sender.try_send(BuildEvent::Step { number, total, text: text.to_owned() });
-    }
-
-    fn cached(&self) {
-        let _ = self.sender.try_send(BuildEvent::Cached);
-    }
-
-    fn output(&self, line: &str) {
-        let _ = self.sender.try_send(BuildEvent::Output(line.to_owned()));
-    }
-}
-
 async fn metrics(State(exposition): State<Arc<Exposition>>) -> Response {
     ([(header::CONTENT_TYPE, homeostat_metrics::CONTENT_TYPE)], exposition.text().await).into_response()
 }
@@ -251,7 +200,7 @@ async fn ready(State(exposition): State<Arc<Exposition>>) -> Response {
     }
 }
 
-fn json_lines<T: Serialize + 'static>(values: impl Stream<Item = T> + Send + 'static) -> Response {
+pub(super) fn json_lines<T: Serialize + 'static>(values: impl Stream<Item = T> + Send + 'static) -> Response {
     let lines = values.map(|value| {
         let mut line = serde_json::to_vec(&value).unwrap_or_default();
         line.push(b'\n');

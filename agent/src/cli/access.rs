@@ -3,14 +3,17 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures::stream::StreamExt;
 use homeostat_reconciler::{ErrorKind, PortError, ResourceKey};
+use serde::Serialize;
 
 use super::errors::CliError;
 use super::options::Resolved;
-use crate::api::Client;
+use crate::api::{Client, ClientError, WorkEvent};
 use crate::clock::SystemClock;
 use crate::host::Host;
 use crate::service::Service;
+use crate::terminal::WorkDisplay;
 
 /// How long to wait for an agent that is starting, or for another command.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -39,6 +42,33 @@ impl Access {
             return Err(PortError::new(ErrorKind::User, message).with_hint(hint).into());
         }
         Ok(self.client.get(&format!("/v1/resolve/{address}")).await?)
+    }
+
+    /// Asks for work that takes a while, shows how it goes on, and returns what came of it.
+    pub(super) async fn follow(
+        &mut self,
+        path: &str,
+        request: &(impl Serialize + Sync),
+        display: &WorkDisplay,
+    ) -> Result<String, CliError> {
+        let mut events = Box::pin(self.client.post_lines::<WorkEvent>(path, request).await?);
+        while let Some(event) = events.next().await {
+            match event? {
+                WorkEvent::Step(step) => display.step(&step),
+                WorkEvent::Cached(step) => display.cached(step),
+                WorkEvent::Missed { step, cause } => display.missed(step, &cause),
+                WorkEvent::Output { step, line } => display.output(step, &line),
+                WorkEvent::Error(error) => {
+                    display.clear();
+                    return Err(ClientError::Api(error).into());
+                }
+                WorkEvent::Done(result) => {
+                    display.clear();
+                    return Ok(result);
+                }
+            }
+        }
+        Err(PortError::new(ErrorKind::Transient, "the agent ended meanwhile").into())
     }
 
     /// Connects to the agent; with none, takes the data directory's lock. Waits a while for an agent that

@@ -1,10 +1,10 @@
 //! `homeostat build`.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::PathBuf;
 
 use clap::Args;
-use futures::stream::StreamExt;
 use homeostat_reconciler::ports::BuildRequest;
 use homeostat_reconciler::{ErrorKind, PortError};
 
@@ -12,8 +12,8 @@ use super::DONE;
 use super::access::Access;
 use super::errors::CliError;
 use super::options::Resolved;
-use crate::api::{BuildEvent, ClientError};
-use crate::terminal::BuildDisplay;
+use super::secret::SecretSource;
+use crate::terminal::WorkDisplay;
 
 #[derive(Args)]
 pub(super) struct Build {
@@ -28,6 +28,12 @@ pub(super) struct Build {
     /// Value for an ARG of the Dockerfile
     #[arg(long = "build-arg", value_name = "NAME=VALUE", value_parser = parse_argument)]
     arguments: Vec<(String, String)>,
+    /// Secret for RUN --mount=type=secret
+    #[arg(long = "secret", value_name = "id=ID[,src=FILE|,env=NAME]", value_parser = SecretSource::parse)]
+    secrets: Vec<SecretSource>,
+    /// Agent of SSH keys for RUN --mount=type=ssh; default is that of `SSH_AUTH_SOCK`
+    #[arg(long = "ssh", value_name = "ID[=SOCKET]", value_parser = parse_agent)]
+    ssh: Vec<(String, PathBuf)>,
     /// Stop at this stage
     #[arg(long, value_name = "STAGE")]
     target: Option<String>,
@@ -48,27 +54,29 @@ impl Build {
             args: self.arguments.into_iter().collect::<BTreeMap<_, _>>(),
             target: self.target,
             no_cache: self.no_cache,
+            secrets: self.secrets.iter().map(SecretSource::read).collect::<Result<_, _>>()?,
+            ssh: self.ssh.into_iter().collect(),
         };
         let mut access = Access::open(global).await?;
-        let mut events = Box::pin(access.client.post_lines::<BuildEvent>("/v1/build", &request).await?);
-        let display = BuildDisplay::new(global.output);
-        while let Some(event) = events.next().await {
-            match event? {
-                BuildEvent::Step { number, total, text } => display.step(number, total, &text),
-                BuildEvent::Cached => display.cached(),
-                BuildEvent::Output(line) => display.output(&line),
-                BuildEvent::Error(error) => {
-                    display.failed();
-                    return Err(ClientError::Api(error).into());
-                }
-                BuildEvent::Image(id) => {
-                    display.done(&request.reference, &id)?;
-                    return Ok(DONE);
-                }
-            }
-        }
-        Err(PortError::new(ErrorKind::Transient, "the agent ended during the build").into())
+        let display = WorkDisplay::new(global.output);
+        let id = access.follow("/v1/build", &request, &display).await?;
+        display.done(&request.reference, "id", &id)?;
+        Ok(DONE)
     }
+}
+
+/// `ID=SOCKET`, or `ID` alone for the agent of whoever calls.
+fn parse_agent(text: &str) -> Result<(String, PathBuf), String> {
+    let (id, socket) = match text.split_once('=') {
+        Some((id, socket)) => (id, PathBuf::from(socket)),
+        None => (text, std::env::var_os("SSH_AUTH_SOCK").ok_or("SSH_AUTH_SOCK names no agent")?.into()),
+    };
+    let socket = fs_err::canonicalize(socket).map_err(|error| error.to_string())?;
+    let is_socket = fs_err::metadata(&socket).is_ok_and(|found| found.file_type().is_socket());
+    if !is_socket {
+        return Err(format!("{} is no socket; load keys into an agent with ssh-add", socket.display()));
+    }
+    Ok((id.to_owned(), socket))
 }
 
 fn parse_argument(text: &str) -> Result<(String, String), String> {

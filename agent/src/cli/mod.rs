@@ -4,17 +4,20 @@ mod access;
 mod agent;
 mod apply;
 mod build;
+mod check;
 mod completion;
 mod errors;
 mod events;
-mod images;
+mod image;
 mod import;
 mod inspect;
 mod logs;
 mod options;
 mod plan;
 mod prune;
+mod secret;
 mod status;
+mod system;
 mod validate;
 mod why;
 
@@ -27,7 +30,8 @@ use options::Global;
 
 /// Everything is as asked for.
 const DONE: u8 = 0;
-/// `plan` found changes; `status` found something that is not as declared; `import` could not carry over everything.
+/// `plan` found changes; `status` found something that is not as declared; `import` could not carry over everything;
+/// `check` found damage.
 const CHANGES: u8 = 1;
 /// An error, or `apply` did not converge.
 const FAILED: u8 = 2;
@@ -68,10 +72,17 @@ enum Command {
     Import(import::Import),
     /// Build an image from a Dockerfile
     Build(build::Build),
-    /// List images
+    /// List images, as `image ls`
     Images,
+    /// Bring, send, name and remove images
+    #[command(subcommand)]
+    Image(image::Image),
     /// Remove images, layers and build cache that nothing needs
     Prune(prune::Prune),
+    /// Look at what homeostat and its engine take
+    System(system::System),
+    /// Look for damage in what is on disk: 0 none left, 1 damage, 2 error
+    Check(check::Check),
     /// Print a completion script for a shell
     Completion(completion::Completion),
 }
@@ -114,8 +125,11 @@ async fn run(cli: Cli) -> Result<u8, CliError> {
         Command::Inspect(command) => command.run(&global).await,
         Command::Import(command) => command.run(&global),
         Command::Build(command) => command.run(&global).await,
-        Command::Images => images::run(&global).await,
+        Command::Images => image::list(&global).await,
+        Command::Image(command) => command.run(&global).await,
         Command::Prune(command) => command.run(&global).await,
+        Command::System(command) => command.run(&global).await,
+        Command::Check(command) => command.run(&global).await,
         Command::Completion(command) => Ok(command.run()),
     }
 }

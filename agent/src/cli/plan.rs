@@ -1,7 +1,7 @@
 //! `homeostat plan`.
 
 use clap::Args;
-use homeostat_reconciler::Desired;
+use homeostat_reconciler::{Desired, WaitReason, Waiting};
 use homeostat_spec::Severity;
 
 use super::access::Access;
@@ -50,7 +50,8 @@ impl Plan {
             }
         }
         let broken = answer.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
-        Ok(if broken {
+        let never = |waiting: &Waiting| waiting.reason == WaitReason::NeverPulled;
+        Ok(if broken || answer.plan.waiting.iter().any(never) {
             FAILED
         } else if answer.plan.steps.is_empty() {
             DONE

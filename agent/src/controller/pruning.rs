@@ -1,10 +1,11 @@
 //! Prunes: when the loop begins with one, and what it makes of its end.
 
 use homeostat_reconciler::ports::{EventKind, Pruned};
-use homeostat_reconciler::{PortError, chain, prune_policy, prune_request};
+use homeostat_reconciler::{PortError, chain, prune_policy, prune_request, room_request};
 use tokio::time::Instant;
 
 use super::{Controller, Until};
+use crate::pruner::Occasion;
 use crate::render;
 
 impl Controller {
@@ -17,7 +18,10 @@ impl Controller {
         let is_due = self.pruner.due().is_some_and(|due| due <= Instant::now());
         if is_due && self.may_prune() {
             let others = self.options.prune.others;
-            self.pruner.start(prune_request(&policy, others, &self.desired, &self.record, now));
+            let request = prune_request(&policy, others, &self.desired, &self.record, now);
+            self.pruner.start(Occasion::Interval, request);
+        } else if self.options.until == Until::Stopped && self.pruner.may_look() && self.may_prune() {
+            self.pruner.start(Occasion::Disk, room_request(&policy, &self.desired, &self.record, now));
         }
     }
 
@@ -34,22 +38,41 @@ impl Controller {
         self.pruner.due().filter(|due| *due > Instant::now() || self.may_prune())
     }
 
-    pub(super) fn pruned_by_itself(&mut self, pruned: Result<Pruned, PortError>) {
-        self.dirty = true;
+    pub(super) fn pruned_by_itself(&mut self, occasion: Occasion, pruned: Result<Pruned, PortError>) {
+        // A disk with room is no news.
+        self.dirty |= occasion == Occasion::Interval || pruned.as_ref().is_ok_and(|it| !it.items.is_empty());
         match pruned {
             Ok(pruned) => {
-                self.prune_error = None;
-                self.record.pruned_at = Some(self.now());
+                self.prune_errors.remove(&occasion);
+                if occasion == Occasion::Interval {
+                    self.record.pruned_at = Some(self.now());
+                }
                 self.note_pruned(&pruned);
+                self.note_full_disk(&pruned, occasion);
             }
             Err(error) => {
                 let message = chain(&error);
-                if self.prune_error.as_ref() != Some(&message) {
+                if self.prune_errors.get(&occasion) != Some(&message) {
                     self.event(EventKind::Agent, format!("the prune failed: {message}"));
                 }
-                self.prune_error = Some(message);
+                self.prune_errors.insert(occasion, message);
             }
         }
+    }
+
+    /// Tells once that no more room can be made, until there is some again.
+    fn note_full_disk(&mut self, pruned: &Pruned, occasion: Occasion) {
+        if occasion != Occasion::Disk {
+            return;
+        }
+        if let Some(fill) = pruned.still_full
+            && !self.disk_is_full
+        {
+            let message =
+                format!("the disk of the images is {fill} % full, and all of these that is left is needed");
+            self.event(EventKind::Agent, message);
+        }
+        self.disk_is_full = pruned.still_full.is_some();
     }
 
     /// Tells of a prune that removed something.

@@ -22,6 +22,7 @@ fn row(event: &Event) -> [Cell; 4] {
         EventKind::Health => ("health", YELLOW),
         EventKind::Source => ("source", RED),
         EventKind::Pruned => ("pruned", GREEN),
+        EventKind::Lost => ("lost", RED),
         EventKind::Agent => ("agent", YELLOW),
     };
     [

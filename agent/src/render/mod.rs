@@ -1,5 +1,7 @@
 //! What commands print for people. Colour is left out where the output is no terminal, or `NO_COLOR` is set.
 
+pub(crate) mod check;
+pub(crate) mod disk;
 pub(crate) mod events;
 pub(crate) mod images;
 pub(crate) mod plan;

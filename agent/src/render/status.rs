@@ -20,7 +20,7 @@ pub(crate) fn print(status: &Status) -> io::Result<()> {
     let rows: Vec<_> = status.report.apps.iter().flat_map(rows).collect();
     if !rows.is_empty() {
         table::print(
-            ["CONTAINER", "DESIRED", "ACTUAL", "HEALTH", "RESTARTS", "STARTED", "IMAGE", "MESSAGE"],
+            ["CONTAINER", "DESIRED", "ACTUAL", "HEALTH", "RESTARTS", "STARTED", "IMAGE", "DIGEST", "MESSAGE"],
             rows,
         )?;
     }
@@ -39,11 +39,11 @@ pub(crate) fn print(status: &Status) -> io::Result<()> {
     Ok(())
 }
 
-fn rows(app: &AppStatus) -> Vec<[Cell; 8]> {
+fn rows(app: &AppStatus) -> Vec<[Cell; 9]> {
     app.containers.iter().map(|container| row(app, container)).collect()
 }
 
-fn row(app: &AppStatus, container: &ContainerStatus) -> [Cell; 8] {
+fn row(app: &AppStatus, container: &ContainerStatus) -> [Cell; 9] {
     let now = Timestamp::now();
     let started = container.started_at.map(|time| format!("{} ago", ago(time, now)));
     [
@@ -54,8 +54,15 @@ fn row(app: &AppStatus, container: &ContainerStatus) -> [Cell; 8] {
         container.restarts.to_string().into(),
         started.unwrap_or_default().into(),
         container.image.clone().into(),
+        digest(container).into(),
         container.message.clone().unwrap_or_default().into(),
     ]
+}
+
+/// What the registry calls its image; the image's id where no registry has it.
+fn digest(container: &ContainerStatus) -> String {
+    let digest = container.image_digest.as_deref().or(container.image_id.as_deref()).unwrap_or_default();
+    short(digest).to_owned()
 }
 
 fn state(state: ShownState) -> &'static str {

@@ -53,6 +53,7 @@ pub(super) struct Database {
 impl Database {
     pub(super) fn open(directory: &Path) -> Result<Self, DatabaseError> {
         fs_err::create_dir_all(directory).map_err(DatabaseError::Files)?;
+        remove_unfinished_snapshots(directory).map_err(DatabaseError::Files)?;
         let is_new = !directory.join("db").exists();
         let _patience = Patience::begin();
         let opened = contained(|| {
@@ -276,4 +277,15 @@ fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
         .cloned()
         .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
         .unwrap_or_else(|| "it panicked".to_owned())
+}
+
+/// Removes snapshots that a kill left half written: sled takes them for whole ones, and refuses to open.
+fn remove_unfinished_snapshots(directory: &Path) -> std::io::Result<()> {
+    for entry in fs_err::read_dir(directory)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "generating") {
+            fs_err::remove_file(path)?;
+        }
+    }
+    Ok(())
 }

@@ -68,7 +68,7 @@ const REASONS: [(&str, &str); 22] = [
     ("group_add", "a user has no further groups"),
     ("volumes_from", "mounts are written with each container"),
     ("platform", "images are those of the host's architecture"),
-    ("pull_policy", "an image is pulled when it is not there"),
+    ("pull_policy", "an image is pulled when it is not there; `pull` of the container says otherwise"),
     ("develop", "a spec has no watch mode"),
     ("external_links", "containers of other apps have no names here"),
 ];

@@ -1,25 +1,27 @@
 //! One build, from the context to an image with a name.
 
-use std::cell::Cell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use homeostat_dockerfile::{Command, Dockerfile, Globals, Platform, is_proxy_argument};
+use homeostat_dockerfile::{Command, Dockerfile, Globals, Instruction, Platform, is_proxy_argument};
 use homeostat_image::{Image, ImageStore};
+use homeostat_reconciler::ports::ProgressStep;
 
 use crate::configuration::State;
 use crate::copy::Tree;
-use crate::isolation::isolated;
+use crate::running::Running;
+use crate::schedule::{Done, Needed, build_stages};
 use crate::stage::StageBuild;
 use crate::stages::{self, Origin};
-use crate::{BuildError, BuildOptions, BuildOutcome, Reporter, StepError, StepRunner, context};
+use crate::{BuildError, BuildOptions, BuildOutcome, Cancel, Reporter, StepError, StepRunner, context};
 
 /// The longest text of an instruction in a message, in characters.
 const TEXT_LIMIT: usize = 120;
 
 /// Builds an image and gives it a name, taking that from the image that has it.
 ///
-/// It blocks until the image is on disk for good. Steps run one after the other, those of stages that the target does
-/// not need not at all.
+/// It blocks until the image is on disk for good. Stages that do not need each other are built side by side; those that
+/// the target does not need not at all. The first step that fails ends the others.
 ///
 /// # Guarantees
 /// Without success the name means what it meant before, and nothing is left but cache entries of steps that succeeded.
@@ -29,12 +31,13 @@ const TEXT_LIMIT: usize = 120;
 /// The context does not change meanwhile. The process may unshare its mount namespace (`CAP_SYS_ADMIN`).
 ///
 /// # Errors
-/// With the line of the Dockerfile wherever there is one.
+/// With the line of the Dockerfile wherever there is one. [`BuildError::Cancelled`] when it was told to stop.
 pub fn build(
     store: &ImageStore,
     options: &BuildOptions,
     runner: &dyn StepRunner,
     reporter: &dyn Reporter,
+    cancel: &Cancel,
 ) -> Result<BuildOutcome, BuildError> {
     let (mut file, context) = context::open(options)?;
     for warning in &file.warnings {
@@ -49,12 +52,28 @@ pub fn build(
         let image = find_image(store, &platform, reference)?;
         Ok(image.docker.on_build.unwrap_or_default())
     })?;
-    let total = needed.iter().map(|place| file.stages[*place].instructions.len() + 1).sum();
-    isolated(move || {
-        let counts = Counts { total, begun: Cell::new(0), cached: Cell::new(0) };
-        Build { store, options, runner, reporter, file: &file, context, globals: &globals, platform, counts }
-            .run(&needed)
-    })
+    let total = needed.iter().map(|stage| file.stages[stage.place].instructions.len() + 1).sum();
+    // A failure ends what else goes on, and is nothing to the caller's other builds.
+    let own = Cancel::default();
+    let _passed_on = {
+        let own = own.clone();
+        cancel.watch(move || own.cancel())
+    };
+    let build = Build {
+        store,
+        options,
+        runner,
+        reporter,
+        cancel: own,
+        file: &file,
+        context,
+        globals: &globals,
+        running: Running::default(),
+        platform,
+        total,
+        cached: AtomicUsize::new(0),
+    };
+    build.run(target, needed)
 }
 
 /// What all steps of a build share.
@@ -63,57 +82,65 @@ pub(crate) struct Build<'a> {
     pub(crate) options: &'a BuildOptions,
     pub(crate) runner: &'a dyn StepRunner,
     pub(crate) reporter: &'a dyn Reporter,
+    pub(crate) cancel: Cancel,
     pub(crate) file: &'a Dockerfile,
     pub(crate) context: Tree,
     pub(crate) globals: &'a Globals,
+    pub(crate) running: Running,
     platform: Platform,
-    counts: Counts,
-}
-
-/// How far a build is.
-struct Counts {
     total: usize,
-    begun: Cell<usize>,
-    cached: Cell<usize>,
+    cached: AtomicUsize,
 }
 
 impl Build<'_> {
-    fn run(&self, needed: &[usize]) -> Result<BuildOutcome, BuildError> {
+    fn run(&self, target: usize, needed: Vec<Needed>) -> Result<BuildOutcome, BuildError> {
         let _lease = self.store.lease();
-        let mut done = BTreeMap::new();
-        for place in needed {
-            match self.stage(*place, &done) {
-                Ok(state) => done.insert(*place, state),
-                Err(error) => {
-                    // What went well is worth keeping; that this build failed is the error to tell.
-                    let _ = self.store.settle();
-                    return Err(error);
-                }
-            };
-        }
-        let (_, state) = done.pop_last().expect("the target itself is needed");
+        let done = match build_stages(needed, &self.cancel, &|stage, done| self.stage(stage, done)) {
+            Ok(done) => done,
+            Err(error) => {
+                // What went well is worth keeping; that this build failed is the error to tell.
+                let _ = self.store.settle();
+                return Err(error);
+            }
+        };
+        let state = &done[&target];
         let id = self
             .store
             .commit_docker_image(state.image(), &state.docker, &state.layers, Some(&self.options.reference))
             .map_err(BuildError::Store)?;
-        Ok(BuildOutcome { id, steps: self.counts.total, cached: self.counts.cached.get() })
+        Ok(BuildOutcome { id, steps: self.total, cached: self.cached.load(Ordering::Relaxed) })
     }
 
-    fn stage(&self, place: usize, done: &BTreeMap<usize, State>) -> Result<State, BuildError> {
-        let stage = &self.file.stages[place];
-        self.begin_step(&stage.text);
-        let base = self.base(place, done).map_err(|error| step_error(stage.line, &stage.text, error))?;
-        self.note_cached();
-        let mut work = StageBuild::new(self, place, base, done);
-        for instruction in &stage.instructions {
-            self.begin_step(&instruction.text);
-            work.execute(&instruction.command, &instruction.text)
-                .map_err(|error| step_error(instruction.line, &instruction.text, error))?;
-        }
-        Ok(work.finish())
+    fn stage(&self, needed: &Needed, done: Done) -> Result<State, BuildError> {
+        let stage = &self.file.stages[needed.place];
+        self.begin_step(needed.place, needed.first, &stage.text)?;
+        let base =
+            self.base(needed.place, &done).map_err(|error| step_error(stage.line, &stage.text, error))?;
+        self.note_cached(needed.first);
+        let mut work = StageBuild::new(self, needed, base, done);
+        let result = (needed.first + 1..)
+            .zip(&stage.instructions)
+            .try_for_each(|(number, instruction)| self.instruction(&mut work, number, instruction));
+        let built = work.finish(result.is_ok());
+        result.map(|()| built)
     }
 
-    fn base(&self, place: usize, done: &BTreeMap<usize, State>) -> Result<State, StepError> {
+    fn instruction(
+        &self,
+        stage: &mut StageBuild<'_>,
+        number: usize,
+        instruction: &Instruction,
+    ) -> Result<(), BuildError> {
+        self.begin_step(stage.place(), number, &instruction.text)?;
+        stage.execute(number, &instruction.command, &instruction.text).map_err(|error| {
+            if self.cancel.is_cancelled() {
+                return BuildError::Cancelled;
+            }
+            step_error(instruction.line, &instruction.text, error)
+        })
+    }
+
+    fn base(&self, place: usize, done: &Done) -> Result<State, StepError> {
         if let Some(platform) = &self.file.stages[place].platform {
             check_platform(&self.platform, &self.globals.expand(platform)?)?;
         }
@@ -129,14 +156,18 @@ impl Build<'_> {
         find_image(self.store, &self.platform, reference)
     }
 
-    fn begin_step(&self, text: &str) {
-        self.counts.begun.set(self.counts.begun.get() + 1);
-        self.reporter.step(self.counts.begun.get(), self.counts.total, text);
+    fn begin_step(&self, stage: usize, number: usize, text: &str) -> Result<(), BuildError> {
+        if self.cancel.is_cancelled() {
+            return Err(BuildError::Cancelled);
+        }
+        let stage = (self.file.stages.len() > 1).then(|| self.file.stages[stage].title(stage));
+        self.reporter.step(&ProgressStep { number, total: self.total, stage, text: text.to_owned() });
+        Ok(())
     }
 
-    pub(crate) fn note_cached(&self) {
-        self.counts.cached.set(self.counts.cached.get() + 1);
-        self.reporter.cached();
+    pub(crate) fn note_cached(&self, step: usize) {
+        self.cached.fetch_add(1, Ordering::Relaxed);
+        self.reporter.cached(step);
     }
 }
 

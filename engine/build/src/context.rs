@@ -21,7 +21,7 @@ pub(crate) fn open(options: &BuildOptions) -> Result<(Dockerfile, Tree), BuildEr
         .map_err(|source| BuildError::Read { path: path.clone(), source })?;
     let file = parse(&text).map_err(|source| BuildError::Dockerfile { path: path.clone(), source })?;
     let ignore = ignore(&root, path)?;
-    Ok((file, Tree { root, ignore, keep_owner: false }))
+    Ok((file, Tree { root, ignore, title: "context file".to_owned(), keep_owner: false }))
 }
 
 /// The file beside the Dockerfile and named after it comes before the one of the context.

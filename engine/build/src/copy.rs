@@ -2,6 +2,7 @@
 
 mod digest;
 mod place;
+mod room;
 mod select;
 
 use std::ffi::OsString;
@@ -12,6 +13,7 @@ use homeostat_files::{Metadata, Root};
 
 pub(crate) use digest::add_to_key;
 pub(crate) use place::{Destination, place};
+pub(crate) use room::ensure_room;
 pub(crate) use select::{Selecting, select};
 
 /// A tree that files are copied from.
@@ -19,6 +21,8 @@ pub(crate) struct Tree {
     pub(crate) root: Root,
     /// What is not there for a build.
     pub(crate) ignore: Ignore,
+    /// What people call a file of it: `context file`, `file of STAGE`.
+    pub(crate) title: String,
     /// Whether files keep their owner. Those of the context belong to whoever unpacked it, which means nothing.
     pub(crate) keep_owner: bool,
 }

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::io;
+use std::path::PathBuf;
 
 use homeostat_dockerfile::{DockerfileError, ExpandError, IgnoreError, PatternError};
 use homeostat_files::{FileError, overlay::OverlayError};
@@ -64,6 +65,9 @@ pub enum BuildError {
     /// No thread with mounts of its own can be had.
     #[error("cannot make a mount namespace for the build")]
     Isolation(#[source] io::Error),
+    /// It was told to stop.
+    #[error("the build was cancelled")]
+    Cancelled,
 }
 
 /// A step of a build failed.
@@ -150,6 +154,16 @@ pub enum StepError {
         /// The source.
         path: String,
     },
+    /// The disk has no room for what is to be copied.
+    #[error("it needs {} MiB on the disk of {}, and {} MiB are free", needed.div_ceil(MIB), path.display(), free / MIB)]
+    NoRoom {
+        /// The image store.
+        path: PathBuf,
+        /// What it takes, as files and as an archive, in bytes.
+        needed: u64,
+        /// What is free, in bytes.
+        free: u64,
+    },
     /// The image has no such user.
     #[error("the image has no user `{name}`")]
     NoUser {
@@ -175,6 +189,9 @@ pub enum StepError {
     /// The command could not be started.
     #[error("cannot run the command")]
     Run(#[source] RunError),
+    /// The build was told to stop.
+    #[error("the build was cancelled")]
+    Cancelled,
     /// A file cannot be used.
     #[error("cannot change the image's files")]
     File(#[from] FileError),
@@ -200,7 +217,7 @@ impl BuildError {
                 ErrorKind::User
             }
             Self::Step { source, .. } => source.kind(),
-            Self::Context(_) | Self::Store(_) => ErrorKind::Transient,
+            Self::Context(_) | Self::Store(_) | Self::Cancelled => ErrorKind::Transient,
             Self::Isolation(_) => ErrorKind::Config,
         }
     }
@@ -216,17 +233,21 @@ impl BuildError {
             Self::NoTarget { stages, .. } => Some(format!("there are: {}", stages.join(", "))),
             Self::Step { source, .. } => source.hint(),
             Self::Isolation(_) => Some("builds need the capability CAP_SYS_ADMIN".to_owned()),
-            Self::Read { .. } | Self::Context(_) | Self::Ignore { .. } | Self::Store(_) => None,
+            Self::Read { .. } | Self::Context(_) | Self::Ignore { .. } | Self::Store(_) | Self::Cancelled => {
+                None
+            }
         }
     }
 }
+
+const MIB: u64 = 1 << 20;
 
 const DISK_FULL: &str = "the disk of the image store is full: make room, for instance with `homeostat prune`";
 
 impl StepError {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::Exit { disk_full: true, .. } => ErrorKind::Transient,
+            Self::Exit { disk_full: true, .. } | Self::NoRoom { .. } => ErrorKind::Transient,
             // Another app may build or pull the image in a moment.
             Self::NoImage { .. } | Self::File(_) | Self::Io(_) | Self::Store(_) | Self::Run(_) => {
                 ErrorKind::Transient
@@ -248,6 +269,7 @@ impl StepError {
             Self::Platform { .. } => "images are built for the platform of their host only",
             Self::NoUser { .. } | Self::NoGroup { .. } => "create it with RUN before, or use a number",
             Self::Exit { disk_full: true, .. } => DISK_FULL,
+            Self::NoRoom { .. } => "make room, for instance with `homeostat prune`",
             _ => return None,
         };
         Some(text.to_owned())

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use homeostat_image::Digest;
+use homeostat_reconciler::ports::Secret;
 
 /// One build.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +19,10 @@ pub struct BuildOptions {
     pub target: Option<String>,
     /// The name that the image gets.
     pub reference: String,
+    /// What `RUN --mount=type=secret` shows, by id.
+    pub secrets: BTreeMap<String, Secret>,
+    /// Sockets of agents for SSH keys on this host, by id.
+    pub ssh: BTreeMap<String, PathBuf>,
     /// Run every step, whatever the cache knows.
     pub no_cache: bool,
     /// The time that the image says it was made at, instead of the real one, and that no file made by a step is newer

@@ -1,14 +1,20 @@
 //! What a build needs from others.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+
+use homeostat_reconciler::ports::{ProgressStep, Secret};
+
+use crate::Cancel;
 
 /// Runs the commands of `RUN`.
 pub trait StepRunner: Send + Sync {
     /// Runs the command to its end with the root directory of the step, handing out each line that it prints, and gives
-    /// its exit code; that of a command killed by a signal is 128 and the signal's number.
+    /// its exit code; that of a command killed by a signal is 128 and the signal's number. When it is cancelled it ends the
+    /// command, and what it gives is of no consequence.
     ///
     /// # Assumptions
-    /// It is called on the thread of the build, whose mount namespace holds [`RunStep::rootfs`]: a process that is to
+    /// It is called on the thread of a stage, whose mount namespace holds [`RunStep::rootfs`]: a process that is to
     /// see it must be a child of that very thread, or be given it by descriptor.
     ///
     /// # Guarantees that it must give
@@ -19,7 +25,12 @@ pub trait StepRunner: Send + Sync {
     ///
     /// # Errors
     /// When the command cannot be started; an exit code other than 0 is no error here.
-    fn run(&self, step: &RunStep, output: &mut dyn FnMut(Stream, &str)) -> Result<i32, RunError>;
+    fn run(
+        &self,
+        step: &RunStep,
+        cancel: &Cancel,
+        output: &mut dyn FnMut(Stream, &str),
+    ) -> Result<i32, RunError>;
 }
 
 /// Why a command could not be started.
@@ -46,26 +57,19 @@ pub struct RunStep {
     pub network: bool,
     /// What is mounted beside the usual, in this order.
     pub mounts: Vec<StepMount>,
+    /// More variables, which stand in no file of this host.
+    pub secrets: BTreeMap<String, Secret>,
 }
 
 /// A mount of a `RUN`. Its target is made where it is missing, and taken away again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StepMount {
-    /// What is mounted.
-    pub source: MountSource,
+    /// A directory, file or socket of this host, as the thread of the stage sees it.
+    pub source: PathBuf,
     /// Absolute path in the root.
     pub target: String,
     /// Whether it cannot be written.
     pub read_only: bool,
-}
-
-/// What a mount of a `RUN` shows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum MountSource {
-    /// A directory or file of this host, as the thread of the build sees it.
-    Directory(PathBuf),
-    /// An empty directory in memory.
-    Memory,
 }
 
 /// Where a line was printed.
@@ -77,14 +81,16 @@ pub enum Stream {
     Stderr,
 }
 
-/// Is told how a build goes on. Never fails and never blocks.
+/// Is told how a build goes on, by several threads at a time. Never fails and never blocks.
 pub trait Reporter: Send + Sync {
-    /// A step began: `number`, from 1, of `total`, and the instruction's text.
-    fn step(&self, number: usize, total: usize, text: &str);
-    /// The step's result was taken from the cache.
-    fn cached(&self);
-    /// The step printed a line.
-    fn output(&self, stream: Stream, line: &str);
+    /// A step began.
+    fn step(&self, step: &ProgressStep);
+    /// The result of the step with this number was taken from the cache.
+    fn cached(&self, step: usize);
+    /// The cache did not know the step with this number, and why: it is done.
+    fn missed(&self, step: usize, cause: &str);
+    /// The step with this number printed a line.
+    fn output(&self, step: usize, stream: Stream, line: &str);
     /// Something is worth knowing, but builds all the same.
     fn warning(&self, message: &str);
 }

@@ -1,7 +1,10 @@
 //! Which stages a target needs.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use homeostat_dockerfile::{Command, Dockerfile, Globals, parse_trigger};
 
+use crate::schedule::Needed;
 use crate::{BuildError, StepError};
 
 /// Where a stage's files begin, or where `COPY --from` takes files.
@@ -26,26 +29,32 @@ pub(crate) fn target(file: &Dockerfile, target: Option<&str>) -> Result<usize, B
     }
 }
 
-/// The places of all stages that the target needs, itself last. Those on an image begin with its triggers from now on.
+/// All stages that the target needs, itself last. Those on an image or stage begin with its triggers from now on.
 pub(crate) fn needed(
     file: &mut Dockerfile,
     globals: &Globals,
     target: usize,
     triggers: &dyn Fn(&str) -> Result<Vec<String>, StepError>,
-) -> Result<Vec<usize>, BuildError> {
-    let mut needed = vec![false; target + 1];
-    needed[target] = true;
-    for place in (0..=target).rev() {
-        if needed[place] {
-            add_triggers(file, globals, place, triggers)?;
-            for origin in origins(file, globals, place)? {
-                if let Origin::Stage(other) = origin {
-                    needed[other] = true;
-                }
-            }
-        }
+) -> Result<Vec<Needed>, BuildError> {
+    let mut needed: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
+    let mut ahead = BTreeSet::from([target]);
+    while let Some(place) = ahead.pop_last() {
+        add_triggers(file, globals, place, triggers)?;
+        let stages = origins(file, globals, place)?.into_iter().filter_map(|origin| match origin {
+            Origin::Stage(other) => Some(other),
+            Origin::Scratch | Origin::Image(_) => None,
+        });
+        let on: BTreeSet<usize> = stages.collect();
+        ahead.extend(&on);
+        needed.insert(place, on);
     }
-    Ok((0..=target).filter(|place| needed[*place]).collect())
+    let mut first = 1;
+    let numbered = needed.into_iter().map(|(place, on)| {
+        let stage = Needed { place, on, first };
+        first += file.stages[place].instructions.len() + 1;
+        stage
+    });
+    Ok(numbered.collect())
 }
 
 fn add_triggers(
@@ -131,9 +140,11 @@ mod tests {
         let mut file = parse(text).unwrap();
         let globals = Globals::new(&file, &BTreeMap::default(), &Platform::host()).unwrap();
         let none = |_: &str| Ok(Vec::new());
-        assert_eq!(needed(&mut file, &globals, 3, &none).unwrap(), [0, 2, 3]);
+        let stage = |place, on: &[usize], first| Needed { place, on: on.iter().copied().collect(), first };
+        let all = [stage(0, &[], 1), stage(2, &[0], 2), stage(3, &[2], 3)];
+        assert_eq!(needed(&mut file, &globals, 3, &none).unwrap(), all);
         let unused = target(&file, Some("UNUSED")).unwrap();
-        assert_eq!(needed(&mut file, &globals, unused, &none).unwrap(), [1]);
+        assert_eq!(needed(&mut file, &globals, unused, &none).unwrap(), [stage(1, &[], 1)]);
         assert_eq!(copied(&file, 3, "img"), Origin::Image("img".into()));
         assert_eq!(copied(&file, 3, "0"), Origin::Stage(0));
         assert!(matches!(target(&file, Some("c")), Err(BuildError::NoTarget { .. })));

@@ -1,26 +1,48 @@
 //! Building images with the engine's own builder.
 
+mod buildkit;
+mod classic;
+mod context;
+mod needs;
+mod protobuf;
+mod session;
+mod trace;
+
 use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
 
-use bollard::query_parameters::{BuildImageOptions, BuildImageOptionsBuilder};
+use bollard::query_parameters::{BuildImageOptions, BuildImageOptionsBuilder, BuilderVersion};
 use bytes::Bytes;
-use futures::StreamExt as _;
 use futures::stream::{self, Stream};
 use homeostat_reconciler::ports::{BuildRequest, Progress};
-use homeostat_reconciler::{ErrorKind, PortError};
+use homeostat_reconciler::{ErrorKind, PortError, spelled_out};
+use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use crate::cache::List;
+use crate::connection::Builder;
 use crate::engine::Inner;
 use crate::failure::Failure;
-use crate::{context, credentials};
 
 /// Chunks of the context that wait for a slow engine.
 const AHEAD: usize = 16;
 /// The size of a chunk, in bytes.
 const CHUNK: usize = 64 << 10;
+
+/// How a build failed.
+#[derive(Debug)]
+struct Failed {
+    /// At which step, if it got so far.
+    step: Option<String>,
+    failure: Failure,
+}
+
+impl From<Failure> for Failed {
+    fn from(failure: Failure) -> Self {
+        Self { step: None, failure }
+    }
+}
 
 impl Inner {
     pub(crate) async fn build_image(
@@ -29,30 +51,45 @@ impl Inner {
         progress: &dyn Progress,
     ) -> Result<String, PortError> {
         let about = |failure: Failure| failure.about(format!("image {} cannot be built", request.reference));
-        let api = self.api().await.map_err(about)?;
-        let credentials = tokio::task::spawn_blocking(credentials::all).await.unwrap_or_default();
-        let context = body(request.context.clone(), request.dockerfile.clone());
-        let body = bollard::body_try_stream(context);
-        let mut told = api.build_image(self.options(request), Some(credentials), Some(body));
-        let mut steps = Steps::default();
-        while let Some(told) = told.next().await {
-            let told = told.map_err(|error| failed(request, &steps, Failure::new(error, &self.endpoint)))?;
-            for line in told.stream.iter().flat_map(|text| text.lines()) {
-                steps.line(line, progress);
-            }
+        if !request.secrets.is_empty() || !request.ssh.is_empty() {
+            let message =
+                format!("image {} cannot be built: it needs secrets or an SSH agent", request.reference);
+            return Err(PortError::new(ErrorKind::Config, message)
+                .with_hint("they are not passed on to this engine; the embedded engine has them"));
         }
+        let connection = self.connection().await.map_err(about)?;
+        let options = self.options(request, connection.builder);
+        let built = match connection.builder {
+            Builder::BuildKit => {
+                let version = connection.api.client_version().to_string();
+                self.build_with_buildkit(&version, options, request, progress).await
+            }
+            Builder::Classic => {
+                needs::refuse_what_takes_buildkit(request)?;
+                self.build_with_classic(&connection.api, options, request, progress).await
+            }
+            Builder::Buildah => self.build_with_classic(&connection.api, options, request, progress).await,
+        };
+        built.map_err(|failed| told(request, failed))?;
         self.changed(List::Images);
-        let image = self.answer(api.inspect_image(&request.reference)).await.map_err(about)?;
-        Ok(crate::read::image_id(image.id.as_deref().unwrap_or_default()))
+        let image = self.answer(connection.api.inspect_image(&request.reference)).await.map_err(about)?;
+        let id = crate::read::image_id(image.id.as_deref().unwrap_or_default());
+        self.ledger.brought(&id, spelled_out(&request.reference), Timestamp::now())?;
+        Ok(id)
     }
 
-    fn options(&self, request: &BuildRequest) -> BuildImageOptions {
+    fn options(&self, request: &BuildRequest, builder: Builder) -> BuildImageOptions {
+        let version = match builder {
+            Builder::BuildKit => BuilderVersion::BuilderBuildKit,
+            Builder::Classic | Builder::Buildah => BuilderVersion::BuilderV1,
+        };
         let mut options = BuildImageOptionsBuilder::default()
             .dockerfile(&request.dockerfile)
             .t(&request.reference)
             .nocache(request.no_cache)
             .rm(true)
             .forcerm(true)
+            .version(version)
             .labels(&self.instance.build_labels())
             .buildargs(&request.args.clone().into_iter().collect::<HashMap<_, _>>());
         if let Some(target) = &request.target {
@@ -63,10 +100,10 @@ impl Inner {
 }
 
 /// The step at which it failed is what the user looks for first.
-fn failed(request: &BuildRequest, steps: &Steps, failure: Failure) -> PortError {
+fn told(request: &BuildRequest, Failed { step, failure }: Failed) -> PortError {
     let reference = &request.reference;
     let transient = failure.is_of_connection();
-    let mut error = match &steps.current {
+    let mut error = match step {
         Some(step) => failure.about(format!("image {reference} cannot be built: {step}")),
         None => failure.about(format!("image {reference} cannot be built")),
     };
@@ -74,48 +111,6 @@ fn failed(request: &BuildRequest, steps: &Steps, failure: Failure) -> PortError 
         error.kind = ErrorKind::User;
     }
     error
-}
-
-/// Follows what the builder says.
-#[derive(Debug, Default)]
-struct Steps {
-    current: Option<String>,
-}
-
-impl Steps {
-    /// Docker says `Step 2/3 : RUN make`, Podman `STEP 2/3: RUN make`.
-    fn line(&mut self, line: &str, progress: &dyn Progress) {
-        let trimmed = line.trim();
-        if let Some((number, total, text)) = step(trimmed) {
-            self.current = Some(text.to_owned());
-            progress.step(number, total, text);
-        } else if trimmed.starts_with("---> Using cache") || trimmed.starts_with("--> Using cache") {
-            progress.cached();
-        } else if !trimmed.is_empty() && !is_own_word(trimmed) {
-            progress.output(line);
-        }
-    }
-}
-
-fn step(line: &str) -> Option<(usize, usize, &str)> {
-    let rest = line.strip_prefix("Step ").or_else(|| line.strip_prefix("STEP "))?;
-    let (count, text) = rest.split_once(':')?;
-    let (number, total) = count.trim().split_once('/')?;
-    Some((number.parse().ok()?, total.parse().ok()?, text.trim()))
-}
-
-/// What the builder says of itself, which is no output of a step.
-fn is_own_word(line: &str) -> bool {
-    let words = [
-        "--->",
-        "-->",
-        "Removing intermediate container ",
-        "Successfully built ",
-        "Successfully tagged ",
-        "COMMIT ",
-    ];
-    let is_id = line.len() == 64 && line.bytes().all(|byte| byte.is_ascii_hexdigit());
-    is_id || words.iter().any(|word| line.starts_with(word))
 }
 
 /// The context as the body of a request, read while it is sent.
@@ -142,49 +137,5 @@ impl io::Write for Chunks {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Mutex;
-
-    use super::*;
-
-    #[derive(Default)]
-    struct Told(Mutex<Vec<String>>);
-
-    impl Progress for Told {
-        fn step(&self, number: usize, total: usize, text: &str) {
-            self.0.lock().unwrap().push(format!("{number}/{total} {text}"));
-        }
-        fn cached(&self) {
-            self.0.lock().unwrap().push("cached".to_owned());
-        }
-        fn output(&self, line: &str) {
-            self.0.lock().unwrap().push(format!("> {line}"));
-        }
-    }
-
-    #[test]
-    fn the_words_of_both_builders_are_understood() {
-        let docker = [
-            "Step 1/2 : FROM a",
-            " ---> 0a1b",
-            "Step 2/2 : RUN echo made",
-            " ---> Using cache",
-            "Successfully built 0a",
-        ];
-        let podman = ["STEP 1/2: FROM a", "STEP 2/2: RUN echo made", "--> Using cache 0a", "made"];
-        for (lines, last) in [(docker.as_slice(), "cached"), (podman.as_slice(), "> made")] {
-            let (told, mut steps) = (Told::default(), Steps::default());
-            for line in lines {
-                steps.line(line, &told);
-            }
-            let told = told.0.into_inner().unwrap();
-            assert_eq!(told[..2], ["1/2 FROM a", "2/2 RUN echo made"]);
-            assert_eq!(told.last().unwrap(), last);
-            assert_eq!(steps.current.as_deref(), Some("RUN echo made"));
-        }
     }
 }

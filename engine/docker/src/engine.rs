@@ -9,8 +9,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bollard::errors::Error;
+use futures::TryFutureExt as _;
 use homeostat_reconciler::ports::EngineEvent;
 use homeostat_reconciler::{ErrorKind, ExitStatus, PortError, ResourceKey};
+use jiff::Timestamp;
 use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
 
@@ -45,13 +47,20 @@ pub(crate) struct Inner {
     pub(crate) events: broadcast::Sender<EngineEvent>,
     /// Held while the network that all apps share is looked for and made: Docker makes two of one name.
     pub(crate) default_network: tokio::sync::Mutex<()>,
-    connection: tokio::sync::Mutex<Option<Arc<Connection>>>,
+    connection: Mutex<Option<Arc<Connection>>>,
     version: Mutex<Option<String>>,
     cache: Mutex<Cache>,
     /// How starts failed of which the engine itself tells nothing, by container.
     failed_starts: Mutex<HashMap<String, ExitStatus>>,
-    /// How often the events told of the out-of-memory killer, by container.
-    oom_kills: Mutex<HashMap<String, u64>>,
+    /// What the events told of the out-of-memory killer, by container.
+    oom_kills: Mutex<HashMap<String, OomKills>>,
+}
+
+/// What the events told of the out-of-memory killer in a container.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct OomKills {
+    pub(crate) count: u64,
+    pub(crate) last: Option<Timestamp>,
 }
 
 impl Docker {
@@ -79,7 +88,7 @@ impl Docker {
             logs,
             events: broadcast::channel(EVENTS).0,
             default_network: tokio::sync::Mutex::default(),
-            connection: tokio::sync::Mutex::default(),
+            connection: Mutex::default(),
             version: Mutex::default(),
             cache: Mutex::default(),
             failed_starts: Mutex::default(),
@@ -115,13 +124,21 @@ impl Inner {
         };
     }
 
-    /// How often the out-of-memory killer struck in a container since its engine is followed: the API keeps no count.
-    pub(crate) fn oom_kills(&self, id: &str) -> u64 {
+    /// How often the out-of-memory killer struck in a container since its engine is followed, and when last: the API keeps
+    /// no count.
+    pub(crate) fn oom_kills(&self, id: &str) -> OomKills {
         self.oom_kills.lock().unwrap_or_else(PoisonError::into_inner).get(id).copied().unwrap_or_default()
     }
 
-    pub(crate) fn oom_killed(&self, id: &str) {
-        *self.oom_kills.lock().unwrap_or_else(PoisonError::into_inner).entry(id.to_owned()).or_default() += 1;
+    /// Whether the out-of-memory killer struck in a container's run since it began, as far as events tell.
+    pub(crate) fn oom_killed_since(&self, id: &str, began: Option<Timestamp>) -> bool {
+        self.oom_kills(id).last.is_some_and(|last| began.is_none_or(|began| last >= began))
+    }
+
+    pub(crate) fn oom_killed(&self, id: &str, time: Timestamp) {
+        let mut kills = self.oom_kills.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = kills.entry(id.to_owned()).or_default();
+        *known = OomKills { count: known.count + 1, last: Some(time) };
     }
 
     /// The engine's version, once it has told.
@@ -129,16 +146,25 @@ impl Inner {
         self.version.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The connection, made anew if there is none.
+    /// The connection, made anew if there is none. Nobody waits for somebody else's to be made: one that the engine does
+    /// not answer on would hold up all.
     pub(crate) async fn connection(&self) -> Result<Arc<Connection>, Failure> {
-        let mut slot = self.connection.lock().await;
-        if let Some(connection) = slot.as_ref() {
+        if let Some(connection) = self.known_connection().as_ref() {
             return Ok(Arc::clone(connection));
         }
         let connection = Arc::new(Connection::open(self.flavour, &self.endpoint).await?);
         *self.version.lock().unwrap_or_else(PoisonError::into_inner) = Some(connection.version.clone());
-        *slot = Some(Arc::clone(&connection));
+        *self.known_connection() = Some(Arc::clone(&connection));
         Ok(connection)
+    }
+
+    /// Forgets the connection: who listens there may be another engine by now.
+    pub(crate) fn forget_connection(&self) {
+        *self.known_connection() = None;
+    }
+
+    fn known_connection(&self) -> MutexGuard<'_, Option<Arc<Connection>>> {
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The API, to ask something.
@@ -154,21 +180,29 @@ impl Inner {
         self.answer_within(ANSWER, asked).await
     }
 
-    /// Waits for an answer so long. After trouble with the connection the next question makes a new one: the engine
-    /// may be another one by then.
+    /// Waits for an answer so long.
     pub(crate) async fn answer_within<T>(
         &self,
         limit: Duration,
         asked: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Failure> {
-        let result = match tokio::time::timeout(limit, asked).await {
-            Ok(result) => result.map_err(|error| Failure::new(error, &self.endpoint)),
-            Err(_) => Err(Failure::Silent { endpoint: self.endpoint.to_string(), after: limit }),
-        };
+        self.hear_within(limit, asked.map_err(|error| Failure::new(error, &self.endpoint))).await
+    }
+
+    /// Waits so long for what may have failed otherwise too. After trouble with the connection the next question makes a
+    /// new one: the engine may be another one by then.
+    pub(crate) async fn hear_within<T>(
+        &self,
+        limit: Duration,
+        asked: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let result = tokio::time::timeout(limit, asked)
+            .await
+            .unwrap_or_else(|_| Err(Failure::Silent { endpoint: self.endpoint.to_string(), after: limit }));
         if let Err(failure) = &result
             && failure.is_of_connection()
         {
-            *self.connection.lock().await = None;
+            self.forget_connection();
         }
         result
     }

@@ -9,6 +9,7 @@ use bollard::models::EventMessage;
 use bollard::query_parameters::EventsOptions;
 use futures::StreamExt as _;
 use homeostat_reconciler::ports::EngineEvent;
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::cache::List;
@@ -29,6 +30,7 @@ pub(crate) async fn follow(inner: Arc<Inner>) {
     loop {
         let followed = follow_once(&inner).await;
         inner.cache().begin(false);
+        inner.forget_connection();
         if followed {
             wait = FIRST_WAIT;
             // The stream broke: whoever looks now learns whether the engine is there.
@@ -102,7 +104,13 @@ fn take(inner: &Inner, event: &EventMessage) -> Option<EngineEvent> {
     let attributes = actor.attributes.unwrap_or_default();
     let id = actor.id.unwrap_or_default();
     match event.typ? {
-        Type::CONTAINER => container(inner, action, &id, &attributes),
+        Type::CONTAINER => {
+            if action == "oom" {
+                let time = event.time_nano.and_then(|time| Timestamp::from_nanosecond(time.into()).ok());
+                inner.oom_killed(&id, time.unwrap_or_else(Timestamp::now));
+            }
+            container(inner, action, &id, &attributes)
+        }
         Type::IMAGE if action != "push" && action != "save" => Some(changed(inner, List::Images)),
         Type::VOLUME if matches!(action, "create" | "destroy" | "remove" | "prune") => {
             Some(changed(inner, List::Volumes))
@@ -139,9 +147,6 @@ fn container(
     }
     let known = inner.cache().container(id).and_then(|seen| seen.key.clone());
     inner.cache().forget_container(id);
-    if action == "oom" {
-        inner.oom_killed(id);
-    }
     let key = known.or_else(|| inner.ledger.container(id)).or_else(|| inner.instance.owner(attributes));
     match (action, key) {
         ("die" | "died", Some(key)) => Some(EngineEvent::ContainerExited(key)),

@@ -38,7 +38,7 @@ impl Inner {
         self.changed(List::Images);
         let image = self.answer(api.inspect_image(&spelled_out(reference))).await.map_err(about)?;
         let id = crate::read::image_id(image.id.as_deref().unwrap_or_default());
-        self.ledger.pulled(&id, Timestamp::now())?;
+        self.ledger.brought(&id, spelled_out(reference), Timestamp::now())?;
         Ok(id)
     }
 
@@ -68,7 +68,7 @@ impl Layers {
     fn told(&mut self, told: &CreateImageInfo, progress: &dyn Progress) {
         let (Some(status), Some(layer)) = (&told.status, &told.id) else {
             if let Some(status) = &told.status {
-                progress.output(status);
+                progress.output(None, status);
             }
             return;
         };
@@ -76,13 +76,13 @@ impl Layers {
         let sizes =
             detail.and_then(|detail| Some((detail.current?, detail.total.filter(|total| *total > 0)?)));
         let Some((current, total)) = sizes else {
-            progress.output(&format!("{layer}: {status}"));
+            progress.output(None, &format!("{layer}: {status}"));
             return;
         };
         // A line for each tenth: a log is no place for a bar.
         let tenth = current * 10 / total;
         if self.tenths.insert(format!("{layer} {status}"), tenth) != Some(tenth) {
-            progress.output(&format!("{layer}: {status} {}%", tenth * 10));
+            progress.output(None, &format!("{layer}: {status} {}%", tenth * 10));
         }
     }
 }

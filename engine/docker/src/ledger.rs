@@ -1,7 +1,7 @@
 //! What labels cannot say, in a file: what was adopted (labels of what exists cannot be changed), which images were
 //! brought here, and until when images and volumes were needed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -37,11 +37,22 @@ struct Entries {
     volumes_needed: BTreeMap<String, Timestamp>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Needed {
     until: Timestamp,
-    /// Homeostat has brought it here.
-    pulled: bool,
+    /// The references under which homeostat has pulled or built it. Others may have given it more.
+    #[serde(default)]
+    brought_as: BTreeSet<String>,
+}
+
+impl Entries {
+    /// What is known of an image that was needed until now.
+    fn image(&mut self, id: &str, now: Timestamp) -> &mut Needed {
+        let unknown = Needed { until: now, brought_as: BTreeSet::new() };
+        let needed = self.images.entry(id.to_owned()).or_insert(unknown);
+        needed.until = now;
+        needed
+    }
 }
 
 /// As many images and volumes are remembered; the longest unneeded ones are forgotten first.
@@ -99,22 +110,23 @@ impl Ledger {
         self.change(|entries| drop(entries.containers.remove(id)))
     }
 
-    /// An image was brought here.
-    pub(crate) fn pulled(&self, id: &str, now: Timestamp) -> Result<(), PortError> {
+    /// Homeostat has pulled or built an image.
+    pub(crate) fn brought(&self, id: &str, reference: String, now: Timestamp) -> Result<(), PortError> {
         self.change(|entries| {
-            entries.images.insert(id.to_owned(), Needed { until: now, pulled: true });
+            entries.image(id, now).brought_as.insert(reference);
+            forget_oldest(&mut entries.images, |needed| needed.until);
         })
     }
 
-    pub(crate) fn has_pulled(&self, id: &str) -> bool {
-        self.lock().images.get(id).is_some_and(|needed| needed.pulled)
+    /// Whether homeostat has brought an image here, and under which references.
+    pub(crate) fn brought_as(&self, id: &str) -> BTreeSet<String> {
+        self.lock().images.get(id).map(|needed| needed.brought_as.clone()).unwrap_or_default()
     }
 
     /// An image and volumes were needed until now.
     pub(crate) fn needed(&self, image: &str, volumes: Vec<String>, now: Timestamp) -> Result<(), PortError> {
         self.change(|entries| {
-            let pulled = entries.images.get(image).is_some_and(|needed| needed.pulled);
-            entries.images.insert(image.to_owned(), Needed { until: now, pulled });
+            entries.image(image, now);
             entries.volumes_needed.extend(volumes.into_iter().map(|volume| (volume, now)));
             forget_oldest(&mut entries.images, |needed| needed.until);
             forget_oldest(&mut entries.volumes_needed, |needed| *needed);

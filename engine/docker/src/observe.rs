@@ -13,8 +13,10 @@ use homeostat_reconciler::{
 use homeostat_spec::{ContainerConfig, Name, Network};
 
 use crate::cache::List;
+use crate::connection::ANSWER;
 use crate::engine::Inner;
 use crate::failure::Failure;
+use crate::names::repository;
 use crate::read::{ImageDefaults, Seen, image_id};
 use crate::told;
 
@@ -59,7 +61,7 @@ impl Inner {
 
     pub(crate) async fn list_containers(&self) -> Result<Vec<ContainerSummary>, Failure> {
         let api = self.api().await?;
-        self.answer(told::containers(&api, &self.endpoint, false)).await
+        self.hear_within(ANSWER, told::containers(&api, &self.endpoint, false)).await
     }
 
     fn is_ours(&self, container: &ContainerSummary) -> bool {
@@ -82,7 +84,7 @@ impl Inner {
         let api = self.api().await?;
         let moment = self.cache().moment();
         let asked = told::container(&api, &self.endpoint, name);
-        let inspected = match self.answer(asked).await {
+        let inspected = match self.hear_within(ANSWER, asked).await {
             Ok(inspected) => inspected,
             Err(failure) if failure.is_not_found() => return Ok(None),
             Err(failure) => return Err(failure),
@@ -120,15 +122,20 @@ impl Inner {
         let listed = self.answer(api.list_images(Some(options))).await?;
         let mut images = BTreeMap::new();
         for image in listed {
-            let observed =
-                ObservedImage { id: image_id(&image.id), size: image.size.try_into().unwrap_or_default() };
             // What was built here has no digest at a registry, whatever Podman tells.
             let is_local =
                 |name: &&String| name.starts_with("localhost/") || name.starts_with(LOCAL_REGISTRY);
             let digests = image.repo_digests.iter().filter(|name| !is_local(name));
+            let digests: Vec<String> = digests.map(|name| spelled_out(name)).collect();
+            let observed = |name: &str| ObservedImage {
+                id: image_id(&image.id),
+                size: image.size.try_into().unwrap_or_default(),
+                digest: digest_of(name, &digests),
+            };
             // An image without a name is listed with this one.
-            let names = image.repo_tags.iter().chain(digests).filter(|name| !name.contains("<none>"));
-            images.extend(names.map(|name| (spelled_out(name), observed.clone())));
+            let tags = image.repo_tags.iter().map(|name| spelled_out(name));
+            let names = tags.chain(digests.iter().cloned()).filter(|name| !name.contains("<none>"));
+            images.extend(names.map(|name| (name.clone(), observed(&name))));
         }
         self.cache().keep_images(moment, &images);
         Ok(images)
@@ -212,6 +219,12 @@ impl Inner {
     pub(crate) fn changed(&self, list: List) {
         self.cache().forget(list);
     }
+}
+
+/// The digest that the registry has for a name: that of the same repository.
+fn digest_of(name: &str, digests: &[String]) -> Option<String> {
+    let same = digests.iter().find(|digest| repository(digest) == repository(name))?;
+    same.split_once('@').map(|(_, digest)| digest.to_owned())
 }
 
 /// Whether the list tells nothing new of a container.

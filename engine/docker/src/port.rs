@@ -8,8 +8,9 @@ use async_trait::async_trait;
 use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
 use homeostat_reconciler::ports::{
-    BuildRequest, ContainerRequest, Engine, EngineEvent, EngineInfo, ExecOutcome, ExecRequest, LogLine,
-    LogQuery, Progress, PruneRequest, Pruned, Usage,
+    ArchiveToLoad, BuildRequest, ContainerRequest, DiskUsage, Engine, EngineEvent, EngineInfo, ExecOutcome,
+    ExecRequest, ImageDetails, ImageRemoval, LoadedImage, LogLine, LogQuery, Progress, PruneRequest, Pruned,
+    SaveRequest, SavedArchive, StoredImage, Usage,
 };
 use homeostat_reconciler::{ForeignContainer, Observed, PortError, ResourceKey};
 use homeostat_spec::{LogRotation, Network, Resources, Volume};
@@ -69,8 +70,42 @@ impl Engine for Docker {
         self.inner.remove_image(reference).await
     }
 
+    async fn images(&self) -> Result<Vec<StoredImage>, PortError> {
+        self.inner.stored_images().await.map_err(|failure| failure.about(NOT_SEEN))
+    }
+
+    async fn inspect_image(&self, name: &str) -> Result<ImageDetails, PortError> {
+        self.inner.inspect_image(name).await
+    }
+
+    async fn tag_image(&self, name: &str, reference: &str) -> Result<(), PortError> {
+        self.inner.tag_image(name, reference).await
+    }
+
+    async fn delete_image(&self, name: &str) -> Result<ImageRemoval, PortError> {
+        self.inner.delete_image(name).await
+    }
+
+    async fn push_image(&self, reference: &str, progress: &dyn Progress) -> Result<String, PortError> {
+        self.inner.push_image(reference, progress).await
+    }
+
+    async fn save_images(&self, request: &SaveRequest) -> Result<SavedArchive, PortError> {
+        self.inner.save_images(request).await
+    }
+
+    async fn load_images(&self, archive: ArchiveToLoad) -> Result<Vec<LoadedImage>, PortError> {
+        self.inner.load_images(archive).await
+    }
+
     async fn prune(&self, request: &PruneRequest) -> Result<Pruned, PortError> {
         Box::pin(self.inner.prune(request)).await
+    }
+
+    async fn disk_usage(&self) -> Result<DiskUsage, PortError> {
+        Box::pin(self.inner.disk_usage())
+            .await
+            .map_err(|failure| failure.about("what is on the engine's disk is not known"))
     }
 
     async fn create_volume(&self, key: &ResourceKey, volume: &Volume) -> Result<(), PortError> {

@@ -3,26 +3,26 @@
 //! Homeostat's own are the containers and volumes with its labels, the images that it has built or pulled, and the logs
 //! that it has kept. The rest is others', and so is the build cache: the engines do not tell who has built what.
 
+mod build_cache;
+pub(crate) mod images;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bollard::models::{ContainerSummary, ImageSummary};
-use bollard::query_parameters::{
-    ListImagesOptionsBuilder, ListVolumesOptions, PruneBuildOptionsBuilder, RemoveContainerOptions,
-    RemoveImageOptionsBuilder, RemoveVolumeOptions,
-};
+use bollard::models::ContainerSummary;
+use bollard::query_parameters::{ListVolumesOptions, RemoveContainerOptions, RemoveVolumeOptions};
 use fs_err as fs;
 use homeostat_files::{disk_usage, remove_tree};
 use homeostat_reconciler::ports::{PruneRequest, Pruned, PrunedItem};
-use homeostat_reconciler::{PortError, ResourceKey, chain, spelled_out};
-use homeostat_spec::{MountSource, Name, PruneKind, PruneRule};
+use homeostat_reconciler::{PortError, ResourceKey, chain};
+use homeostat_spec::{MountSource, Name, PruneKind};
 use jiff::Timestamp;
 
 use crate::engine::Inner;
 use crate::failure::Failure;
-use crate::names::INSTANCE;
-use crate::read::{image_id, is_anonymous, time};
+use crate::names::{APP, INSTANCE};
+use crate::read::{image_id, is_anonymous};
 
 impl Inner {
     /// Removes what the request takes. What cannot be removed, as since it is needed meanwhile, stays, and is logged.
@@ -39,11 +39,8 @@ impl Inner {
         if request.rules.contains_key(&PruneKind::Volume) {
             items.extend(Box::pin(self.prune_volumes(request, &gone)).await.map_err(about)?);
         }
-        if let Some(rule) = request.rules.get(&PruneKind::BuildCache)
-            && request.others
-            && !request.dry_run
-        {
-            items.extend(self.prune_build_cache(rule).await.map_err(about)?);
+        if request.rules.contains_key(&PruneKind::BuildCache) && request.others {
+            items.extend(self.prune_build_cache(request).await.map_err(about)?);
         }
         if request.rules.contains_key(&PruneKind::Log) {
             items.extend(Box::pin(self.prune_logs(request, &gone)).await.map_err(about)?);
@@ -58,7 +55,7 @@ impl Inner {
         gone: &mut Gone,
     ) -> Result<Vec<PrunedItem>, Failure> {
         let api = self.api().await?;
-        let listed = self.answer_within(SIZED, crate::told::containers(&api, &self.endpoint, true)).await?;
+        let listed = self.hear_within(SIZED, crate::told::containers(&api, &self.endpoint, true)).await?;
         let mut items = Vec::new();
         for container in listed {
             let id = container.id.clone().unwrap_or_default();
@@ -87,80 +84,6 @@ impl Inner {
             }
         }
         Ok(items)
-    }
-
-    async fn prune_images(&self, request: &PruneRequest, gone: &Gone) -> Result<Vec<PrunedItem>, Failure> {
-        let containers = self.list_containers().await?;
-        let stays = |container: &&ContainerSummary| {
-            !gone.containers.contains(container.id.as_deref().unwrap_or_default())
-        };
-        let used: BTreeSet<String> = containers
-            .iter()
-            .filter(stays)
-            .filter_map(|container| container.image_id.as_deref().map(image_id))
-            .collect();
-        let api = self.api().await?;
-        let every = ListImagesOptionsBuilder::default().all(false).shared_size(true).build();
-        let mut items = Vec::new();
-        for image in self.answer(api.list_images(Some(every))).await? {
-            let is_own =
-                self.instance.has_built(&image.labels) || self.ledger.has_pulled(&image_id(&image.id));
-            let may_go = is_own || (request.others && !is_homeostats(Some(&image.labels)));
-            if may_go && !used.contains(&image_id(&image.id)) {
-                items.extend(self.prune_image(request, &image, gone).await?);
-            }
-        }
-        Ok(items)
-    }
-
-    /// The references of an image that go; with the last one goes the image, whose size counts for that.
-    async fn prune_image(
-        &self,
-        request: &PruneRequest,
-        image: &ImageSummary,
-        gone: &Gone,
-    ) -> Result<Vec<PrunedItem>, Failure> {
-        let id = image_id(&image.id);
-        let needed = if gone.images.contains(&id) { request.now } else { self.needed_until(image).await? };
-        let labels: BTreeMap<String, String> = image.labels.clone().into_iter().collect();
-        let names = names(image);
-        let api = self.api().await?;
-        let mut items = Vec::new();
-        for name in &names {
-            let Some(age) = request.takes_image(name.as_deref(), &labels, needed) else { continue };
-            let shown = name.clone().unwrap_or_else(|| id.clone());
-            let options = RemoveImageOptionsBuilder::default().force(false).build();
-            let removed = if request.dry_run {
-                Ok(())
-            } else {
-                let done = self.answer(api.remove_image(&shown, Some(options), None)).await;
-                done.map(drop).map_err(|failure| failure.about(format!("image {shown} cannot be removed")))
-            };
-            if told(&shown, removed) {
-                items.push(PrunedItem::new(PruneKind::Image, shown, 0, age));
-            }
-        }
-        if items.len() == names.len()
-            && let Some(last) = items.last_mut()
-        {
-            // Layers that others have as well stay.
-            last.bytes = (image.size - image.shared_size.max(0)).try_into().unwrap_or_default();
-        }
-        self.changed(crate::cache::List::Images);
-        Ok(items)
-    }
-
-    /// When an image was made, got its name here (which Docker remembers), or was last used.
-    async fn needed_until(&self, image: &ImageSummary) -> Result<Timestamp, Failure> {
-        let api = self.api().await?;
-        let tagged = match self.answer(api.inspect_image(&image.id)).await {
-            Ok(told) => told.metadata.and_then(|told| time(told.last_tag_time.as_deref())),
-            Err(failure) if failure.is_not_found() => None,
-            Err(failure) => return Err(failure),
-        };
-        let created = Timestamp::from_second(image.created).ok();
-        let known = [created, tagged, self.ledger.image_needed(&image_id(&image.id))];
-        Ok(known.into_iter().flatten().max().unwrap_or_default())
     }
 
     async fn prune_volumes(&self, request: &PruneRequest, gone: &Gone) -> Result<Vec<PrunedItem>, Failure> {
@@ -231,22 +154,6 @@ impl Inner {
         disk_usage(directory).unwrap_or_default()
     }
 
-    /// The engine itself counts the age of what it keeps of builds.
-    async fn prune_build_cache(&self, rule: &PruneRule) -> Result<Vec<PrunedItem>, Failure> {
-        let until = format!("{}s", rule.age().as_secs());
-        let filters = HashMap::from([("until", vec![until])]);
-        let options = PruneBuildOptionsBuilder::default().all(true).filters(&filters).build();
-        let api = self.api().await?;
-        let pruned = self.answer_within(SIZED, api.prune_build(Some(options))).await?;
-        // Only the sum is told: it counts for the first.
-        let mut bytes = pruned.space_reclaimed.and_then(|bytes| bytes.try_into().ok()).unwrap_or_default();
-        let names = pruned.caches_deleted.unwrap_or_default();
-        Ok(names
-            .into_iter()
-            .map(|name| PrunedItem::new(PruneKind::BuildCache, name, std::mem::take(&mut bytes), rule.age()))
-            .collect())
-    }
-
     /// Kept logs of containers that are no more.
     async fn prune_logs(&self, request: &PruneRequest, gone: &Gone) -> Result<Vec<PrunedItem>, Failure> {
         let observed = self.observe().await?;
@@ -289,7 +196,7 @@ impl Inner {
 
 /// The containers that a prune removes, or would. What only they need was needed just now.
 #[derive(Debug, Default)]
-struct Gone {
+pub(crate) struct Gone {
     containers: BTreeSet<String>,
     keys: BTreeSet<ResourceKey>,
     images: BTreeSet<String>,
@@ -305,24 +212,14 @@ impl Gone {
     }
 }
 
-/// Whether something is a homeostat's, this one's or that of another data directory, which is never touched.
+/// Whether a container is a homeostat's, this one's or that of another data directory, which is never touched. That its
+/// image was built by one, whose label it has then, does not make it so.
 fn is_homeostats(labels: Option<&HashMap<String, String>>) -> bool {
-    labels.is_some_and(|labels| labels.contains_key(INSTANCE))
-}
-
-/// What an image is called: by digest, if by nothing else; one that is dangling has no name.
-fn names(image: &ImageSummary) -> Vec<Option<String>> {
-    let named = |names: &[String]| -> Vec<Option<String>> {
-        let names = names.iter().filter(|name| !name.contains("<none>"));
-        names.map(|name| Some(spelled_out(name))).collect()
-    };
-    let tags = named(&image.repo_tags);
-    let known = if tags.is_empty() { named(&image.repo_digests) } else { tags };
-    if known.is_empty() { vec![None] } else { known }
+    labels.is_some_and(|labels| labels.contains_key(INSTANCE) && labels.contains_key(APP))
 }
 
 /// Sizes are counted file by file.
-const SIZED: Duration = Duration::from_mins(5);
+pub(crate) const SIZED: Duration = Duration::from_mins(5);
 
 /// For how long somebody else's container has been exited, if it is to be removed.
 fn takes_foreign(

@@ -18,6 +18,10 @@ use crate::host_config::{capabilities, ports, rotation};
 use crate::names::{CONFIG, IMAGE, user_labels};
 use crate::{Flavour, update};
 
+/// The exit code of what was killed. Docker may hear of the out-of-memory killer only after the end that it has brought:
+/// then its events tell of it, and the container's state never does.
+const KILLED: i32 = 137;
+
 /// A container as the engine tells of it.
 #[derive(Debug)]
 pub(crate) struct Seen {
@@ -78,11 +82,15 @@ impl Inner {
         {
             (shown, exit) = (ContainerState::Exited, Some(failed));
         }
+        let started_at = time(state.started_at.as_deref());
+        if let Some(exit) = &mut exit {
+            exit.oom_killed |= exit.code == Some(KILLED) && self.oom_killed_since(&id, started_at);
+        }
         let foreign = if key.is_none() { Foreign::of(&inspect, self.flavour) } else { Foreign::default() };
         let lives = matches!(shown, ContainerState::Running | ContainerState::Paused);
         Seen {
             observed: ObservedContainer {
-                started_at: time(state.started_at.as_deref()),
+                started_at,
                 image: labels.get(IMAGE).cloned().unwrap_or(reference),
                 image_id: image_id(inspect.image.as_deref().unwrap_or_default()),
                 state: shown,

@@ -1,17 +1,23 @@
 //! The way to an engine over TCP, with TLS or without.
 
+use std::error::Error as StdError;
+use std::future::poll_fn;
+use std::io;
 use std::time::Duration;
 
 use bollard::errors::Error;
 use bollard::{API_DEFAULT_VERSION, BollardRequest, Docker};
 use futures::TryFutureExt as _;
+use hyper::Uri;
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::{Connect, HttpConnector};
 use hyper_util::rt::TokioExecutor;
 use rustls::ClientConfig;
+use tower_service::Service;
 
 use crate::connection::NO_LIMIT;
+use crate::stream::Stream;
 
 /// After so long without a word the kernel asks whether the other side is still there. One that lost its power says
 /// nothing, and who follows its events would wait for ever.
@@ -29,6 +35,27 @@ pub(crate) fn over_tcp(address: &str) -> Result<Docker, Error> {
 /// A client of the engine at `HOST:PORT` that speaks TLS.
 pub(crate) fn over_tls(address: &str, trust: ClientConfig) -> Result<Docker, Error> {
     client(HttpsConnector::from((tcp(), trust)), format!("https://{address}"))
+}
+
+/// A connection to the engine at `HOST:PORT`.
+pub(crate) async fn connect_tcp(address: &str) -> io::Result<Box<dyn Stream>> {
+    connect(tcp(), format!("http://{address}")).await
+}
+
+/// A connection to the engine at `HOST:PORT` that speaks TLS.
+pub(crate) async fn connect_tls(address: &str, trust: ClientConfig) -> io::Result<Box<dyn Stream>> {
+    connect(HttpsConnector::from((tcp(), trust)), format!("https://{address}")).await
+}
+
+async fn connect<C>(mut connector: C, url: String) -> io::Result<Box<dyn Stream>>
+where
+    C: Service<Uri>,
+    C::Response: Stream + 'static,
+    C::Error: Into<Box<dyn StdError + Send + Sync>>,
+{
+    let url = url.parse().map_err(io::Error::other)?;
+    poll_fn(|context| connector.poll_ready(context)).await.map_err(io::Error::other)?;
+    Ok(Box::new(connector.call(url).await.map_err(io::Error::other)?))
 }
 
 fn tcp() -> HttpConnector {

@@ -25,7 +25,7 @@ impl Inner {
                 // For a container without a limit the engines tell the memory of the host.
                 let memory_limit = container.config.resources.memory;
                 usage.map(|usage| {
-                    (key, Usage { memory_limit, oom_kills: self.oom_kills(&container.id), ..usage })
+                    (key, Usage { memory_limit, oom_kills: self.oom_kills(&container.id).count, ..usage })
                 })
             })
             .buffer_unordered(AT_ONCE);

@@ -71,6 +71,13 @@ pub struct Stage {
     pub instructions: Vec<Instruction>,
 }
 
+impl Stage {
+    /// What it is called: its name, else `stage-` and its place in the file, from 0.
+    pub fn title(&self, place: usize) -> String {
+        self.name.clone().unwrap_or_else(|| format!("stage-{place}"))
+    }
+}
+
 /// One instruction of a stage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Instruction {
@@ -188,6 +195,10 @@ pub struct Mount {
     pub source: Option<String>,
     /// Whether it cannot be written.
     pub read_only: bool,
+    /// How much may be kept in memory, in bytes.
+    pub size: Option<u64>,
+    /// How a cache is shared.
+    pub sharing: Sharing,
     /// The name of a cache, secret or socket.
     pub id: Option<String>,
     /// Owner of a new cache, a secret or a socket.
@@ -200,6 +211,18 @@ pub struct Mount {
     pub required: bool,
     /// The variable that is the secret, instead of a file.
     pub variable: Option<String>,
+}
+
+/// Who may use a cache at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Sharing {
+    /// All.
+    #[default]
+    Shared,
+    /// One; others get another of the same name.
+    Private,
+    /// One; others wait.
+    Locked,
 }
 
 /// What `--mount` mounts.

@@ -28,7 +28,7 @@ pub use error::{DockerfileError, Problem};
 pub use expand::{ExpandError, expand_text, expand_word, expand_words};
 pub use file::{
     Argument, Command, CommandLine, Copy, Directives, Dockerfile, Healthcheck, Instruction, Mount, MountKind,
-    Run, RunCommand, Source, Stage, Warning,
+    Run, RunCommand, Sharing, Source, Stage, Warning,
 };
 pub use heredoc::Heredoc;
 pub use ignore::{Ignore, IgnoreError};

@@ -7,10 +7,11 @@ use std::process::{Child, Stdio};
 use std::sync::{Arc, mpsc};
 
 use homeostat_build::{
-    BuildError, BuildOptions, Reporter, RunError, RunStep, StepError, StepMount, StepRunner, Stream,
+    BuildError, BuildOptions, Cancel, Reporter, RunError, RunStep, StepError, StepMount, StepRunner, Stream,
 };
 use homeostat_monitor::{Mount, MountSource, Network, Process, StepNetwork, StepRequest};
-use homeostat_reconciler::ports::{BuildRequest, Progress};
+use homeostat_reconciler::ports::{BuildRequest, Progress, ProgressStep};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_send_signal};
 use tokio::sync::mpsc as news;
 
 use crate::EmbeddedError;
@@ -58,7 +59,10 @@ impl Inner {
     ) -> Result<String, EmbeddedError> {
         let (told, mut telling) = news::channel(LINES_AHEAD);
         let (inner, request) = (Arc::clone(self), request.clone());
-        let building = blocking(move || inner.build(request, told));
+        let cancel = Cancel::default();
+        // A build that nobody waits for any more would go on in its threads.
+        let _abandoned = CancelOnDrop(cancel.clone());
+        let building = blocking(move || inner.build(request, told, &cancel));
         let forwarding = async {
             while let Some(news) = telling.recv().await {
                 news.tell(progress);
@@ -67,7 +71,12 @@ impl Inner {
         futures::join!(building, forwarding).0
     }
 
-    fn build(&self, request: BuildRequest, told: news::Sender<News>) -> Result<String, EmbeddedError> {
+    fn build(
+        &self,
+        request: BuildRequest,
+        told: news::Sender<News>,
+        cancel: &Cancel,
+    ) -> Result<String, EmbeddedError> {
         let _building = self.building();
         let steps = Steps {
             program: Arc::clone(&self.program),
@@ -81,14 +90,25 @@ impl Inner {
             args: request.args,
             target: request.target,
             reference: request.reference,
+            secrets: request.secrets,
+            ssh: request.ssh,
             no_cache: request.no_cache,
             source_date_epoch: None,
         };
-        let built = homeostat_build::build(&self.images, &options, &steps, &Telling(told));
+        let built = homeostat_build::build(&self.images, &options, &steps, &Telling(told), cancel);
         match built {
             Ok(outcome) => Ok(outcome.id.to_string()),
             Err(source) => Err(EmbeddedError::Build { reference, source: Box::new(source) }),
         }
+    }
+}
+
+/// Ends a build when whoever wanted it is gone.
+struct CancelOnDrop(Cancel);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.cancel();
     }
 }
 
@@ -105,17 +125,19 @@ fn missing_image(error: &BuildError) -> Option<&str> {
 
 /// What happens in a build.
 enum News {
-    Step { number: usize, total: usize, text: String },
-    Cached,
-    Output(String),
+    Step(ProgressStep),
+    Cached(usize),
+    Missed(usize, String),
+    Output(Option<usize>, String),
 }
 
 impl News {
     fn tell(&self, progress: &dyn Progress) {
         match self {
-            Self::Step { number, total, text } => progress.step(*number, *total, text),
-            Self::Cached => progress.cached(),
-            Self::Output(line) => progress.output(line),
+            Self::Step(step) => progress.step(step),
+            Self::Cached(step) => progress.cached(*step),
+            Self::Missed(step, cause) => progress.missed(*step, cause),
+            Self::Output(step, line) => progress.output(*step, line),
         }
     }
 }
@@ -124,20 +146,24 @@ impl News {
 struct Telling(news::Sender<News>);
 
 impl Reporter for Telling {
-    fn step(&self, number: usize, total: usize, text: &str) {
-        let _ = self.0.blocking_send(News::Step { number, total, text: text.to_owned() });
+    fn step(&self, step: &ProgressStep) {
+        let _ = self.0.blocking_send(News::Step(step.clone()));
     }
 
-    fn cached(&self) {
-        let _ = self.0.blocking_send(News::Cached);
+    fn cached(&self, step: usize) {
+        let _ = self.0.blocking_send(News::Cached(step));
     }
 
-    fn output(&self, _stream: Stream, line: &str) {
-        let _ = self.0.blocking_send(News::Output(line.to_owned()));
+    fn missed(&self, step: usize, cause: &str) {
+        let _ = self.0.blocking_send(News::Missed(step, cause.to_owned()));
+    }
+
+    fn output(&self, step: usize, _stream: Stream, line: &str) {
+        let _ = self.0.blocking_send(News::Output(Some(step), line.to_owned()));
     }
 
     fn warning(&self, message: &str) {
-        let _ = self.0.blocking_send(News::Output(format!("warning: {message}")));
+        let _ = self.0.blocking_send(News::Output(None, format!("warning: {message}")));
     }
 }
 
@@ -149,7 +175,12 @@ struct Steps {
 }
 
 impl StepRunner for Steps {
-    fn run(&self, step: &RunStep, output: &mut dyn FnMut(Stream, &str)) -> Result<i32, RunError> {
+    fn run(
+        &self,
+        step: &RunStep,
+        cancel: &Cancel,
+        output: &mut dyn FnMut(Stream, &str),
+    ) -> Result<i32, RunError> {
         let request = serde_json::to_vec(&self.request(step)?)?;
         // The child is this thread's own, and so sees the step's root in the thread's mount namespace.
         let mut child = self
@@ -159,7 +190,15 @@ impl StepRunner for Steps {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()?;
-        let passed = pass_on(&mut child, &request, output);
+        let process = rustix::process::pidfd_open(Pid::from_child(&child), PidfdFlags::empty());
+        let passed = process.map_err(io::Error::from).and_then(|process| {
+            // Its monitor ends the command, and takes away what it made for it.
+            let _watching = cancel.watch(move || {
+                // One that has ended needs no signal.
+                let _ = pidfd_send_signal(&process, Signal::TERM);
+            });
+            pass_on(&mut child, &request, output)
+        });
         let status = child.wait()?;
         passed?;
         status.code().ok_or_else(|| "the step's monitor was killed".into())
@@ -179,6 +218,7 @@ impl Steps {
             rootfs: step.rootfs.clone(),
             process: process(step),
             mounts: step.mounts.iter().map(mount).collect(),
+            secrets: step.secrets.clone(),
             network,
             dns: name_servers(&names),
             cgroup: self.instance.cgroup(&id),
@@ -189,10 +229,7 @@ impl Steps {
 }
 
 fn mount(mount: &StepMount) -> Mount {
-    let source = match &mount.source {
-        homeostat_build::MountSource::Directory(path) => MountSource::Volume(path.clone()),
-        homeostat_build::MountSource::Memory => MountSource::Tmpfs,
-    };
+    let source = MountSource::Volume(mount.source.clone());
     Mount { source, target: mount.target.clone(), read_only: mount.read_only }
 }
 

@@ -31,7 +31,7 @@ impl Inner {
     pub(crate) fn create_container(&self, request: &ContainerRequest) -> Result<(), EmbeddedError> {
         // What is found in the store stays there until the container is known as its user.
         let _lease = self.images.lease();
-        let found = self.images.find(&request.image)?;
+        let found = self.find_image(&request.image)?;
         let image = found.ok_or_else(|| EmbeddedError::NoImage(request.image.clone()))?;
         if let Some(known) = self.find(&request.key) {
             return require_same(&known, request, &image);

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use homeostat_files::lock::LockError;
 use homeostat_files::overlay::OverlayError;
 use homeostat_files::{FileError, StateError};
-use homeostat_image::StoreError;
+use homeostat_image::{LoadError, StoreError};
 use homeostat_monitor::cgroup::CgroupError;
 use homeostat_monitor::{Failure, FailureKind};
 use homeostat_network::{NetworkError, NoFreeAddress, NoFreeSubnet, RulesError, SubnetError};
@@ -188,6 +188,45 @@ pub enum EmbeddedError {
         /// Why.
         source: Box<RegistryError>,
     },
+    /// No such image.
+    #[error("there is no image {0}")]
+    UnknownImage(String),
+    /// More than one image is meant.
+    #[error("several images are meant by {0}")]
+    AmbiguousImage(String),
+    /// A container was created from the image.
+    #[error("image {name} is used by {}", listed(users))]
+    ImageInUse {
+        /// What it was called.
+        name: String,
+        /// The containers.
+        users: Vec<ResourceKey>,
+    },
+    /// The image has more than one name.
+    #[error("image {name} has several names: {}", references.join(", "))]
+    SeveralNames {
+        /// What it was called.
+        name: String,
+        /// Its references.
+        references: Vec<String>,
+    },
+    /// Images cannot be saved.
+    #[error("the images cannot be saved")]
+    Save(#[source] StoreError),
+    /// An archive cannot be loaded.
+    #[error("the archive cannot be loaded")]
+    Load(#[source] LoadError),
+    /// An image cannot be pushed.
+    #[error("image {reference} cannot be pushed")]
+    Push {
+        /// The image's reference.
+        reference: String,
+        /// Why.
+        source: Box<RegistryError>,
+    },
+    /// A text is no reference.
+    #[error(transparent)]
+    Reference(#[from] RegistryError),
     /// A build failed.
     #[error("cannot build the image {reference}")]
     Build {
@@ -207,7 +246,7 @@ impl EmbeddedError {
         match self {
             Self::Start(failure) => failure_kind(failure.kind),
             Self::Build { source, .. } => source.kind(),
-            Self::Pull { source, .. } => source.kind(),
+            Self::Pull { source, .. } | Self::Push { source, .. } => source.kind(),
             Self::Network(error) => error.kind(),
             Self::Rules(error) => error.kind(),
             Self::Locked(_)
@@ -219,6 +258,12 @@ impl EmbeddedError {
             Self::Different(_)
             | Self::DifferentNetwork(_)
             | Self::NoImage(_)
+            | Self::UnknownImage(_)
+            | Self::AmbiguousImage(_)
+            | Self::ImageInUse { .. }
+            | Self::SeveralNames { .. }
+            | Self::Reference(_)
+            | Self::Load(LoadError::Archive(_))
             | Self::NoHostPath { .. }
             | Self::NoCommand(_)
             | Self::MemoryTooSmall { .. }
@@ -250,7 +295,7 @@ impl EmbeddedError {
         let hint = match self {
             Self::Start(failure) => return failure.hint.clone(),
             Self::Build { source, .. } => return source.hint(),
-            Self::Pull { source, .. } => return source.hint(),
+            Self::Pull { source, .. } | Self::Push { source, .. } => return source.hint(),
             Self::Network(error) => error.hint()?,
             Self::Rules(error) => error.hint()?,
             Self::NoFreeAddress(error) => error.hint(),
@@ -259,6 +304,9 @@ impl EmbeddedError {
             Self::NoImage(_) => {
                 "pull it, or build it, with `[image.NAME] build = { context = \"DIR\" }` in the spec"
             }
+            Self::UnknownImage(_) => "`homeostat image ls` lists what there is",
+            Self::AmbiguousImage(_) => "give more of the id",
+            Self::SeveralNames { .. } => "remove its names one by one",
             Self::NoHostPath { .. } => {
                 "create it, or use a named volume, which is created when it is missing"
             }
@@ -268,7 +316,9 @@ impl EmbeddedError {
             Self::SubnetTaken { .. } | Self::SubnetTooSmall(_) => {
                 "choose another `subnet`, or leave it out to have one chosen"
             }
-            Self::VolumeInUse { .. } | Self::NetworkInUse { .. } => "remove the container first",
+            Self::ImageInUse { .. } | Self::VolumeInUse { .. } | Self::NetworkInUse { .. } => {
+                "remove the container first"
+            }
             Self::CannotLimit(_) => {
                 "enable the cgroup controller in the kernel's command line, or leave the limit out"
             }
@@ -293,7 +343,7 @@ impl From<EmbeddedError> for PortError {
             | EmbeddedError::Report(source)
             | EmbeddedError::Exec { source, .. } => port.caused_by(source),
             EmbeddedError::State(source) => port.caused_by(source),
-            EmbeddedError::Store(source) => port.caused_by(source),
+            EmbeddedError::Store(source) | EmbeddedError::Save(source) => port.caused_by(source),
             EmbeddedError::Network(source) => port.caused_by(source),
             EmbeddedError::Rules(source) => port.caused_by(source),
             EmbeddedError::NoFreeAddress(source) => port.caused_by(source),
@@ -303,10 +353,16 @@ impl From<EmbeddedError> for PortError {
             EmbeddedError::Overlay(source) => port.caused_by(source),
             EmbeddedError::Start(source) => port.caused_by(source),
             EmbeddedError::Build { source, .. } => port.caused_by(source),
-            EmbeddedError::Pull { source, .. } => port.caused_by(source),
+            EmbeddedError::Pull { source, .. } | EmbeddedError::Push { source, .. } => port.caused_by(source),
+            EmbeddedError::Load(source) => port.caused_by(source),
             _ => port,
         }
     }
+}
+
+fn listed(keys: &[ResourceKey]) -> String {
+    let names: Vec<String> = keys.iter().map(|key| format!("container {key}")).collect();
+    names.join(", ")
 }
 
 fn failure_kind(kind: FailureKind) -> ErrorKind {

@@ -12,11 +12,14 @@
 //! - `prune`: what nobody needs any more
 //! - `port`: all of it by the port's names
 
+mod archives;
 mod build;
+mod check;
 mod container;
 mod copy_up;
 mod create;
 mod descriptor;
+mod disk;
 mod engine;
 mod error;
 mod exec;

@@ -28,9 +28,12 @@ impl Inner {
 
     fn observe_images(&self) -> BTreeMap<String, ObservedImage> {
         let mut images = BTreeMap::new();
+        let digests = self.images.registry_digests();
         for image in self.images.list() {
             for reference in image.references {
-                images.insert(reference, ObservedImage { id: image.id.to_string(), size: image.size });
+                let digest = digests.get(&reference).map(ToString::to_string);
+                images
+                    .insert(reference, ObservedImage { id: image.id.to_string(), size: image.size, digest });
             }
         }
         images

@@ -8,8 +8,9 @@ use async_trait::async_trait;
 use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
 use homeostat_reconciler::ports::{
-    BuildRequest, ContainerRequest, Engine, EngineEvent, EngineInfo, ExecOutcome, ExecRequest, LogLine,
-    LogQuery, Progress, PruneRequest, Pruned, Usage,
+    ArchiveToLoad, BuildRequest, Checked, ContainerRequest, DiskUsage, Engine, EngineEvent, EngineInfo,
+    ExecOutcome, ExecRequest, ImageDetails, ImageRemoval, LoadedImage, LogLine, LogQuery, Progress,
+    PruneRequest, Pruned, SaveRequest, SavedArchive, StoredImage, Usage,
 };
 use homeostat_reconciler::{ErrorKind, ForeignContainer, Observed, PortError, ResourceKey};
 use homeostat_spec::{LogRotation, Network, Resources, Volume};
@@ -17,7 +18,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use crate::engine::{Embedded, Inner};
 use crate::run::blocking;
-use crate::{EmbeddedError, logs};
+use crate::{EmbeddedError, archives, logs};
 
 impl Embedded {
     /// Runs what may block on a thread for that.
@@ -83,9 +84,49 @@ impl Engine for Embedded {
         self.call(move |inner| inner.remove_image(&reference)).await
     }
 
+    async fn images(&self) -> Result<Vec<StoredImage>, PortError> {
+        self.call(|inner| Ok(inner.stored_images())).await
+    }
+
+    async fn inspect_image(&self, name: &str) -> Result<ImageDetails, PortError> {
+        let name = name.to_owned();
+        self.call(move |inner| inner.inspect_image(&name)).await
+    }
+
+    async fn tag_image(&self, name: &str, reference: &str) -> Result<(), PortError> {
+        let (name, reference) = (name.to_owned(), reference.to_owned());
+        self.call(move |inner| inner.tag_image(&name, &reference)).await
+    }
+
+    async fn delete_image(&self, name: &str) -> Result<ImageRemoval, PortError> {
+        let name = name.to_owned();
+        self.call(move |inner| inner.delete_image(&name)).await
+    }
+
+    async fn push_image(&self, reference: &str, progress: &dyn Progress) -> Result<String, PortError> {
+        Ok(self.inner.push_image(reference, progress).await?)
+    }
+
+    async fn save_images(&self, request: &SaveRequest) -> Result<SavedArchive, PortError> {
+        Ok(Inner::save_images(&self.inner, request.clone()).await?)
+    }
+
+    async fn load_images(&self, archive: ArchiveToLoad) -> Result<Vec<LoadedImage>, PortError> {
+        let archive = archives::Incoming::new(archive);
+        self.call(move |inner| inner.load_images(archive)).await
+    }
+
     async fn prune(&self, request: &PruneRequest) -> Result<Pruned, PortError> {
         let request = request.clone();
         self.call(move |inner| inner.prune(&request)).await
+    }
+
+    async fn disk_usage(&self) -> Result<DiskUsage, PortError> {
+        self.call(Inner::disk_usage).await
+    }
+
+    async fn check(&self, repair: bool) -> Result<Checked, PortError> {
+        self.call(move |inner| inner.check_disk(repair)).await
     }
 
     async fn create_volume(&self, key: &ResourceKey, volume: &Volume) -> Result<(), PortError> {

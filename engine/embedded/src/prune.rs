@@ -27,7 +27,7 @@ use crate::volumes::keys_beneath;
 
 /// The containers that a prune removes. What only they need was needed just now.
 #[derive(Default)]
-struct Removed {
+pub(crate) struct Removed {
     keys: BTreeSet<ResourceKey>,
     images: BTreeSet<Digest>,
     volumes: BTreeSet<ResourceKey>,
@@ -36,6 +36,14 @@ struct Removed {
 impl Inner {
     /// Removes what the request takes. What cannot be removed, as since it is needed meanwhile, stays, and is logged.
     pub(crate) fn prune(&self, request: &PruneRequest) -> Result<Pruned, EmbeddedError> {
+        let mut items = if request.rules.is_empty() { Vec::new() } else { self.prune_by_rules(request)? };
+        let Some(rule) = request.room else { return Ok(Pruned::of(items)) };
+        let made = self.make_room(request, rule)?;
+        items.extend(made.items);
+        Ok(Pruned { still_full: made.still_full, ..Pruned::of(items) })
+    }
+
+    fn prune_by_rules(&self, request: &PruneRequest) -> Result<Vec<PrunedItem>, EmbeddedError> {
         let mut removed = Removed::default();
         let mut items = Vec::new();
         for container in self.containers() {
@@ -50,7 +58,7 @@ impl Inner {
         for key in keys_beneath(&self.layout.logs())? {
             items.extend(told(&key, self.prune_log(&key, request, &removed)));
         }
-        Ok(Pruned::of(items))
+        Ok(items)
     }
 
     fn prune_container(
@@ -72,7 +80,7 @@ impl Inner {
     }
 
     /// Images and build cache share layers: what of them goes is found at once.
-    fn prune_images(
+    pub(crate) fn prune_images(
         &self,
         request: &PruneRequest,
         removed: &Removed,
@@ -193,12 +201,12 @@ impl Needs for Needed<'_> {
 
     fn keeps(&self, image: &Unused<'_>) -> bool {
         let needed = needed(self.removed.images.contains(image.id), image.used, self.request);
-        self.request.takes_image(image.reference, image.labels, needed).is_none()
+        self.request.takes_image(image.id.as_str(), image.reference, image.labels, needed).is_none()
     }
 }
 
 /// The named volumes that a container mounts.
-fn volumes(record: &ContainerRecord) -> impl Iterator<Item = ResourceKey> {
+pub(crate) fn volumes(record: &ContainerRecord) -> impl Iterator<Item = ResourceKey> {
     let named = record.config.mounts.iter().filter_map(|mount| match &mount.source {
         MountSource::Volume(name) => Some(name.clone()),
         _ => None,

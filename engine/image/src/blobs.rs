@@ -12,7 +12,7 @@ use crate::image::{Image, Layer};
 use crate::{Digest, ImageStore, StoreError};
 
 /// Manifests and configurations larger than this are refused, as registries do.
-const DOCUMENT_LIMIT: u64 = 4 << 20;
+pub(crate) const DOCUMENT_LIMIT: u64 = 4 << 20;
 
 impl ImageStore {
     /// Where a blob is, or would be.

@@ -1,5 +1,7 @@
 //! Finding and mending damage.
 
+mod rest;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufWriter};
 
@@ -8,20 +10,42 @@ use homeostat_files::{Root, sync_directory, sync_file_system};
 
 use crate::image::{Image, Layer};
 use crate::layer::{Ingest, StagedLayer, tree_digest, unpack_blob};
-use crate::open::{boot_id, completion};
+use crate::open::{Archive, archive_of, boot_id, completion};
 use crate::store::{LayerState, State, by_manifest, chain};
 use crate::tar::write_tree;
 use crate::{Digest, ImageStore, Lease, StoreError};
+
+pub(crate) use rest::is_usable;
 
 /// What is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
     /// A layer's blob is missing, or its content is not what its digest promises. Containers do not need it; a push, or
     /// the repair of the layer, does.
-    #[error("the blob of layer {diff_id} is missing or damaged")]
+    #[error("{digest}, the archive of layer {diff_id}, is missing or damaged")]
     Blob {
+        /// The blob.
+        digest: Digest,
         /// The layer.
         diff_id: Digest,
+    },
+    /// A blob that is no layer's is not what its digest promises. Nothing can be made of it; a repair removes it.
+    #[error("{digest} is damaged")]
+    StrayBlob {
+        /// The blob.
+        digest: Digest,
+    },
+    /// The index on disk, or its copy, is not what it was. A repair writes both anew.
+    #[error("{reason}")]
+    Index {
+        /// What is the matter.
+        reason: String,
+    },
+    /// What an earlier build step left cannot be read, or its layer is gone. A repair removes it, and the step runs again.
+    #[error("the build cache's entry {key} cannot be used")]
+    Cache {
+        /// The digest of its key, in hexadecimal digits.
+        key: String,
     },
     /// An unpacked layer is missing, or its files are not those of its archive.
     #[error("layer {diff_id} is missing or damaged")]
@@ -58,6 +82,10 @@ pub struct CheckReport {
     pub images: usize,
     /// How many layers were looked at, unpacked and as blobs.
     pub layers: usize,
+    /// How many blobs were looked at, those of layers included.
+    pub blobs: usize,
+    /// How many entries of the build cache were looked at.
+    pub cache: usize,
     /// What is wrong.
     pub findings: Vec<Finding>,
 }
@@ -88,20 +116,22 @@ impl ImageStore {
                 Err(error) => self.give_up(&mut report, repair, &manifest, references, &chain(&error))?,
             }
         }
-        let mut lost = BTreeSet::new();
+        let mut lost = BTreeMap::new();
+        let mut seen = BTreeSet::new();
         for layer in self.all_layers(&sound).into_values() {
             report.layers += 1;
+            seen.insert(layer.digest.clone());
             let findings = self.check_layer(&layer, repair)?;
             if findings
                 .iter()
                 .any(|finding| matches!(finding.problem, Problem::Layer { .. }) && !finding.repaired)
             {
-                lost.insert(layer.diff_id);
+                lost.insert(layer.diff_id, layer.digest);
             }
             report.findings.extend(findings);
         }
         for image in sound {
-            if let Some(layer) = image.layers.iter().find(|layer| lost.contains(&layer.diff_id)) {
+            if let Some(layer) = image.layers.iter().find(|layer| lost.contains_key(&layer.diff_id)) {
                 let reason = format!("layer {} is gone", layer.diff_id);
                 // Without a repair the layer may still be restored by one.
                 if repair {
@@ -113,6 +143,9 @@ impl ImageStore {
             self.state().images.clear();
             self.forget_lost(&lost, &mut report)?;
         }
+        self.check_index(&mut report, repair)?;
+        self.check_blobs(&mut report, repair, &seen)?;
+        self.check_cache(&mut report, repair)?;
         Ok(report)
     }
 
@@ -120,7 +153,7 @@ impl ImageStore {
     pub(crate) fn restore_layer(&self, layer: &Layer) -> Result<(), StoreError> {
         tracing::warn!(diff_id = %layer.diff_id, "a layer is missing; it is unpacked again from its blob");
         let fresh = unpack_blob(self, layer)?;
-        mark_complete(&fresh, &layer.diff_id)?;
+        mark_complete(&fresh, &layer.diff_id, &Archive::Foreign(layer.digest.clone()))?;
         let mut state = self.state();
         if !state.layers.contains_key(&layer.diff_id) {
             self.replace_layer(&mut state, &layer.diff_id, &fresh)?;
@@ -130,7 +163,13 @@ impl ImageStore {
 
     /// The layers of all images and those that only the cache has, by `diff_id`.
     fn all_layers(&self, images: &[Image]) -> BTreeMap<Digest, Layer> {
-        let cached = |diff_id: &Digest| Layer { diff_id: diff_id.clone(), digest: diff_id.clone(), size: 0 };
+        let cached = |diff_id: &Digest| {
+            let digest = match archive_of(&self.layer_path(diff_id), diff_id) {
+                Some(Archive::Foreign(blob)) => blob,
+                Some(Archive::Own) | None => diff_id.clone(),
+            };
+            Layer { diff_id: diff_id.clone(), digest, size: 0 }
+        };
         let state = self.state();
         let settled = state.layers.iter().filter(|(_, layer)| **layer == LayerState::Complete);
         let mut layers: BTreeMap<_, _> =
@@ -150,7 +189,8 @@ impl ImageStore {
         let mut findings = Vec::new();
         if !blob_is_sound {
             let repaired = repair && is_ours && layer.digest == layer.diff_id && self.rewrite_blob(layer)?;
-            findings.push(Finding { problem: Problem::Blob { diff_id: layer.diff_id.clone() }, repaired });
+            let problem = Problem::Blob { digest: layer.digest.clone(), diff_id: layer.diff_id.clone() };
+            findings.push(Finding { problem, repaired });
         }
         if is_ours {
             return Ok(findings);
@@ -159,7 +199,8 @@ impl ImageStore {
             Finding { problem: Problem::Layer { diff_id: layer.diff_id.clone() }, repaired: false };
         if !blob_is_sound {
             // A layer whose archive somebody else wrote can only be compared with that archive.
-            if canonical.is_none() {
+            let is_own = archive_of(&self.layer_path(&layer.diff_id), &layer.diff_id) == Some(Archive::Own);
+            if canonical.is_none() || is_own {
                 findings.push(finding);
             }
             return Ok(findings);
@@ -173,11 +214,14 @@ impl ImageStore {
             }
             Err(error) => return Err(error),
         };
-        if canonical == Some(tree_digest(&fresh.upper())?) {
+        let restored = tree_digest(&fresh.upper())?;
+        if canonical.as_ref() == Some(&restored) {
             return Ok(findings);
         }
         if repair {
-            mark_complete(&fresh, &layer.diff_id)?;
+            let archive =
+                if restored == layer.diff_id { Archive::Own } else { Archive::Foreign(layer.digest.clone()) };
+            mark_complete(&fresh, &layer.diff_id, &archive)?;
             self.replace_layer(&mut self.state(), &layer.diff_id, &fresh)?;
             finding.repaired = true;
         }
@@ -243,15 +287,22 @@ impl ImageStore {
     }
 
     /// Removes layers that are damaged for good, so that no build finds them in the cache.
-    fn forget_lost(&self, lost: &BTreeSet<Digest>, report: &mut CheckReport) -> Result<(), StoreError> {
+    fn forget_lost(
+        &self,
+        lost: &BTreeMap<Digest, Digest>,
+        report: &mut CheckReport,
+    ) -> Result<(), StoreError> {
         let mut state = self.state();
-        for diff_id in lost {
+        for (diff_id, archive) in lost {
             state.layers.remove(diff_id);
             self.retire_layer(diff_id)?;
+            if let Err(StoreError::BlobDamaged { .. }) = self.verify_blob(archive) {
+                fs::remove_file(self.blob_path(archive))?;
+            }
         }
         for finding in &mut report.findings {
             match &finding.problem {
-                Problem::Layer { diff_id } | Problem::Blob { diff_id } if lost.contains(diff_id) => {
+                Problem::Layer { diff_id } | Problem::Blob { diff_id, .. } if lost.contains_key(diff_id) => {
                     finding.repaired = true;
                 }
                 _ => {}
@@ -262,10 +313,10 @@ impl ImageStore {
 }
 
 /// Marks a freshly unpacked layer complete, when it is.
-fn mark_complete(fresh: &StagedLayer, diff_id: &Digest) -> Result<(), StoreError> {
+fn mark_complete(fresh: &StagedLayer, diff_id: &Digest, archive: &Archive) -> Result<(), StoreError> {
     sync_file_system(fresh.directory())?;
     let marker = fresh.directory().join("complete");
-    fs::write(&marker, completion(diff_id))?;
+    fs::write(&marker, completion(diff_id, archive))?;
     fs::File::open(&marker)?.sync_all()?;
     sync_directory(fresh.directory())?;
     Ok(())

@@ -140,7 +140,7 @@ impl ImageStore {
         if blob.path.exists() {
             fs::rename(&blob.path, self.blob_path(&blob.digest))?;
         }
-        fs::write(self.layer_path(diff_id).join("complete"), completion(diff_id))?;
+        fs::write(self.layer_path(diff_id).join("complete"), completion(diff_id, &blob.archive))?;
         Ok(true)
     }
 
@@ -156,7 +156,9 @@ impl ImageStore {
     fn is_stored(&self, document: &Document) -> bool {
         fs::read(self.blob_path(&document.digest)).is_ok_and(|text| text == document.text)
     }
-    fn manifest(&self, config: &Document, layers: &[Layer]) -> Result<Vec<u8>, StoreError> {
+
+    /// The manifest of an image with these layers.
+    pub(crate) fn manifest(&self, config: &Document, layers: &[Layer]) -> Result<Vec<u8>, StoreError> {
         let descriptor = |media_type, digest: &Digest, size| {
             let digest: Sha256Digest = digest.hex().parse().expect("a digest of ours is a sha256 digest");
             Descriptor::new(media_type, size, digest)
@@ -190,7 +192,8 @@ impl ImageStore {
         };
         let mut start = Vec::new();
         blob.take(Compression::MAGIC).read_to_end(&mut start)?;
-        Ok(Compression::of(&start).media_type())
+        // Nothing else was unpacked.
+        Ok(Compression::of(&start).media_type().unwrap_or(MediaType::ImageLayer))
     }
 }
 

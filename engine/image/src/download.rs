@@ -8,10 +8,11 @@ use std::time::{Duration, SystemTime};
 use fs_err as fs;
 use homeostat_files::{Root, remove_tree, rename_durably};
 
-use crate::compression::uncompressed;
+use crate::compression::uncompressed_layer;
 use crate::digest::Hashing;
 use crate::image::Layer;
 use crate::layer::StagedLayer;
+use crate::open::Archive;
 use crate::store::{LayerState, PendingBlob, State};
 use crate::unpack::{Limits, unpack};
 use crate::{Digest, ImageStore, StoreError, UnpackError};
@@ -65,8 +66,8 @@ impl ImageStore {
         state.usage.touch(diff_id);
         state.usage.touch(digest);
         match state.layers.get(diff_id) {
-            Some(LayerState::Pending(blob)) => blob.digest == *digest,
-            Some(LayerState::Complete) => self.blob_path(digest).exists(),
+            Some(LayerState::Pending(blob)) if blob.digest == *digest => true,
+            Some(LayerState::Pending(_) | LayerState::Complete) => self.blob_path(digest).exists(),
             None => false,
         }
     }
@@ -179,7 +180,8 @@ impl Download {
         let target = store.layer_path(diff_id);
         remove_tree(&target)?;
         fs::rename(staged.directory(), &target)?;
-        let blob = PendingBlob { path: self.file.path().to_owned(), digest: self.digest };
+        let archive = Archive::Foreign(self.digest.clone());
+        let blob = PendingBlob { path: self.file.path().to_owned(), digest: self.digest, archive };
         state.layers.insert(diff_id.clone(), LayerState::Pending(blob));
         Ok(())
     }
@@ -239,7 +241,7 @@ impl Download {
 
 /// Uncompresses a blob, piece by piece, for another thread. That one ending early is no failure of this.
 fn pass_on(blob: &mut dyn Read, to: &mpsc::SyncSender<io::Result<Vec<u8>>>) -> io::Result<()> {
-    let mut archive = match uncompressed(blob) {
+    let mut archive = match uncompressed_layer(blob) {
         Ok(archive) => archive,
         Err(error) => {
             let _ = to.send(Err(error));

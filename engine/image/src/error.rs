@@ -87,6 +87,94 @@ pub enum UnpackError {
     },
 }
 
+/// An archive of images cannot be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum ArchiveError {
+    /// The archive cannot be read from where it comes, or is damaged.
+    #[error("the archive cannot be read")]
+    Tar(#[source] UnpackError),
+    /// The archive is not compressed as its first bytes promise.
+    #[error("the archive cannot be uncompressed")]
+    Compression(#[source] io::Error),
+    /// An entry leads out of the archive.
+    #[error("the archive has an entry that leads out of it: {path:?}")]
+    Escapes {
+        /// Its name, or where a link leads.
+        path: String,
+    },
+    /// An entry is neither a plain file nor a directory, and no link to such within the archive.
+    #[error("{path} of the archive is {what}, where images have plain files")]
+    NotAFile {
+        /// Its name.
+        path: String,
+        /// What it is.
+        what: &'static str,
+    },
+    /// Two entries have the same name.
+    #[error("the archive has {path} twice")]
+    Twice {
+        /// Their name.
+        path: String,
+    },
+    /// An entry is not there.
+    #[error("the archive has no {path}, which {by} names")]
+    Missing {
+        /// Its name.
+        path: String,
+        /// What asks for it.
+        by: String,
+    },
+    /// A file has another content than its name, or what names it, says.
+    #[error("{path} of the archive has another content: {actual}")]
+    WrongDigest {
+        /// Its name.
+        path: String,
+        /// The digest of what it has.
+        actual: Digest,
+    },
+    /// A file has another size than what names it says.
+    #[error("{path} of the archive has {actual} bytes, and not {announced}")]
+    WrongSize {
+        /// Its name.
+        path: String,
+        /// Its size in bytes.
+        actual: u64,
+        /// What was announced, in bytes.
+        announced: u64,
+    },
+    /// The archive is larger than allowed.
+    #[error("the archive has more than {limit} {unit}")]
+    TooLarge {
+        /// How much is allowed.
+        limit: u64,
+        /// Of what.
+        unit: &'static str,
+    },
+    /// The archive holds something else.
+    #[error("it is no archive of images: it has neither manifest.json nor index.json with oci-layout")]
+    NotImages,
+    /// A document of the archive is not what it should be.
+    #[error("{path} of the archive makes no sense")]
+    Document {
+        /// Its name.
+        path: String,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// None of the images of an index is for this host.
+    #[error("the archive has no image for {wanted}")]
+    NoPlatform {
+        /// This host's platform.
+        wanted: String,
+    },
+    /// An image has a name that is none.
+    #[error("the archive calls an image {name:?}, which is no name")]
+    InvalidName {
+        /// The name.
+        name: String,
+    },
+}
+
 /// The image store cannot do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {

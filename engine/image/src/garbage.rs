@@ -116,7 +116,7 @@ impl ImageStore {
         }
     }
 
-    fn readable(&self, manifest: &Digest) -> Option<Arc<Image>> {
+    pub(crate) fn readable(&self, manifest: &Digest) -> Option<Arc<Image>> {
         self.read_image(manifest)
             .inspect_err(|error| tracing::warn!(%manifest, error = %chain(error), "an image cannot be read"))
             .ok()
@@ -203,7 +203,7 @@ impl ImageStore {
 }
 
 /// The layers of an image and their blobs.
-fn parts(image: &Image) -> impl Iterator<Item = Digest> {
+pub(crate) fn parts(image: &Image) -> impl Iterator<Item = Digest> {
     image.layers.iter().flat_map(|layer| [layer.diff_id.clone(), layer.digest.clone()])
 }
 

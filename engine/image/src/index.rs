@@ -1,6 +1,6 @@
 //! index.json: which images there are, and what they are called.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use fs_err as fs;
@@ -12,6 +12,9 @@ use crate::{Digest, StoreError};
 
 const INDEX: &str = "index.json";
 const BACKUP: &str = "index.backup";
+
+/// Where an index that cannot be read is put, for people to look at.
+pub(crate) const DAMAGED: &str = "index.json.damaged";
 
 /// What the registry called the image when it was pulled under this name: the digest of its manifest, or of the index
 /// that has one for each platform.
@@ -40,23 +43,31 @@ pub(crate) struct PulledName<'a> {
 }
 
 impl Index {
-    /// Reads the index; from its copy when it is damaged, and starts anew when both are.
+    /// Reads the index; from its copy when it is damaged, and starts anew when both are. Then both are the same again: a
+    /// cut may have come between the two.
     pub(crate) fn load(directory: &Path) -> Result<Self, StoreError> {
         let path = directory.join(INDEX);
         let backup = read_json::<ImageIndex>(directory.join(BACKUP));
         let text = match fs::read(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                let index = backup.ok().flatten().map_or_else(empty, Ok)?;
-                return Ok(Self(index));
+                let Some(index) = backup.ok().flatten().map(Self) else { return Ok(Self(empty()?)) };
+                index.save(directory)?;
+                return Ok(index);
             }
             Err(error) => return Err(error.into()),
         };
         let error = match serde_json::from_slice(&text) {
-            Ok(index) => return Ok(Self(index)),
+            Ok(index) => {
+                let index = Self(index);
+                if !backup.is_ok_and(|backup| backup.is_some_and(|backup| index.is_same(&Self(backup)))) {
+                    index.save(directory)?;
+                }
+                return Ok(index);
+            }
             Err(error) => error,
         };
-        let aside = directory.join("index.json.damaged");
+        let aside = directory.join(DAMAGED);
         fs::rename(&path, &aside)?;
         let index = if let Ok(Some(index)) = backup {
             tracing::error!(%error, aside = %aside.display(), "the image index is damaged; its copy is used instead");
@@ -78,6 +89,23 @@ impl Index {
         Ok(())
     }
 
+    /// Whether the index on disk and its copy say this. Before the first image there are none.
+    pub(crate) fn is_on_disk(&self, directory: &Path) -> bool {
+        let is_same = |index: ImageIndex| self.is_same(&Self(index));
+        let backup = read_json::<ImageIndex>(directory.join(BACKUP));
+        match fs::read(directory.join(INDEX)) {
+            Ok(text) => {
+                serde_json::from_slice(&text).is_ok_and(is_same)
+                    && backup.is_ok_and(|backup| backup.is_some_and(is_same))
+            }
+            Err(error) => {
+                error.kind() == std::io::ErrorKind::NotFound
+                    && self.0.manifests().is_empty()
+                    && backup.is_ok_and(|backup| backup.is_none())
+            }
+        }
+    }
+
     pub(crate) fn entries(&self) -> Vec<Entry> {
         self.0.manifests().iter().filter_map(entry).collect()
     }
@@ -96,23 +124,33 @@ impl Index {
             .map(|entry| entry.manifest)
     }
 
-    /// What the registry called the image when it was pulled under this name.
-    pub(crate) fn registry_digest(&self, reference: &str) -> Option<Digest> {
-        let named = |line: &&Descriptor| {
-            entry(line).is_some_and(|entry| entry.reference.as_deref() == Some(reference))
-        };
-        let annotations = self.0.manifests().iter().find(named)?.annotations().as_ref()?;
-        annotations.get(REGISTRY_DIGEST)?.parse().ok()
+    /// What the registry called each image when it was pulled, by the name under which it was.
+    pub(crate) fn registry_digests(&self) -> BTreeMap<String, Digest> {
+        let told = self.0.manifests().iter().filter_map(|line| {
+            let digest = line.annotations().as_ref()?.get(REGISTRY_DIGEST)?.parse().ok()?;
+            Some((entry(line)?.reference?, digest))
+        });
+        told.collect()
     }
 
     /// Gives a manifest a name, taking it from the one that has it. That one stays without a name if it has no other.
     pub(crate) fn put(&mut self, manifest: &Digest, size: u64, reference: Option<&str>) {
         let known = self.0.manifests().iter().find(|line| is_of(line, manifest));
         let media_type = known.map_or(MediaType::ImageManifest, |line| line.media_type().clone());
-        if reference.is_none() && known.is_some() {
-            return;
+        self.put_typed(media_type, manifest, size, reference);
+    }
+
+    /// [`Index::put`] of a manifest of this media type.
+    pub(crate) fn put_typed(
+        &mut self,
+        media_type: MediaType,
+        manifest: &Digest,
+        size: u64,
+        reference: Option<&str>,
+    ) {
+        if reference.is_some() || !self.0.manifests().iter().any(|line| is_of(line, manifest)) {
+            self.insert(descriptor(media_type, manifest, size, reference));
         }
-        self.insert(descriptor(media_type, manifest, size, reference));
     }
 
     /// [`Index::put`] of what came from a registry.
@@ -122,6 +160,20 @@ impl Index {
         annotations.insert(REGISTRY_DIGEST.to_owned(), pulled.registry_digest.to_string());
         line.set_annotations(Some(annotations));
         self.insert(line);
+    }
+
+    /// Notes what the registry has under this name.
+    pub(crate) fn note_pushed(&mut self, reference: &str, registry_digest: &Digest) {
+        let is_named = |line: &&mut Descriptor| {
+            entry(line).is_some_and(|entry| entry.reference.as_deref() == Some(reference))
+        };
+        self.edit(|manifests| {
+            if let Some(line) = manifests.iter_mut().find(is_named) {
+                let mut annotations = line.annotations().clone().unwrap_or_default();
+                annotations.insert(REGISTRY_DIGEST.to_owned(), registry_digest.to_string());
+                line.set_annotations(Some(annotations));
+            }
+        });
     }
 
     fn insert(&mut self, line: Descriptor) {

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use fs_err as fs;
 use homeostat_files::{Permissions, Root, remove_tree};
 
-use crate::compression::uncompressed;
+use crate::compression::uncompressed_layer;
 use crate::digest::Hashing;
 use crate::image::Layer;
+use crate::open::Archive;
 use crate::store::{LayerState, PendingBlob, chain};
 use crate::tar::{is_content_xattr, write_tree};
 use crate::unpack::{Limits, unpack};
@@ -59,11 +60,18 @@ impl ImageStore {
         let (mut tee, diff_id, size) = copy.finish();
         tee.copy.flush()?;
         drop(tee);
-        self.adopt(&staged, blob, Layer { digest: diff_id.clone(), diff_id, size })
+        let archive = Archive::Foreign(diff_id.clone());
+        self.adopt(&staged, blob, archive, Layer { digest: diff_id.clone(), diff_id, size })
     }
 
     /// Makes a staged directory a layer. If the layer is here already, that one is used.
-    fn adopt(&self, staged: &StagedLayer, blob: Ingest, layer: Layer) -> Result<Layer, StoreError> {
+    pub(crate) fn adopt(
+        &self,
+        staged: &StagedLayer,
+        blob: Ingest,
+        archive: Archive,
+        layer: Layer,
+    ) -> Result<Layer, StoreError> {
         remove_tree(staged.directory.join("work"))?;
         let mut state = self.state();
         state.usage.touch(&layer.diff_id);
@@ -72,7 +80,7 @@ impl ImageStore {
             let target = self.layer_path(&layer.diff_id);
             remove_tree(&target)?;
             fs::rename(&staged.directory, &target)?;
-            let blob = PendingBlob { path: blob.keep(), digest: layer.digest.clone() };
+            let blob = PendingBlob { path: blob.keep(), digest: layer.digest.clone(), archive };
             state.layers.insert(layer.diff_id.clone(), LayerState::Pending(blob));
         }
         Ok(layer)
@@ -122,7 +130,8 @@ impl StagedLayer {
         if changes == 0 && self.top_is_unchanged(&tree)? {
             return Ok(None);
         }
-        self.store.clone().adopt(&self, blob, Layer { digest: diff_id.clone(), diff_id, size }).map(Some)
+        let layer = Layer { digest: diff_id.clone(), diff_id, size };
+        self.store.clone().adopt(&self, blob, Archive::Own, layer).map(Some)
     }
 
     fn top_is_unchanged(&self, tree: &Root) -> Result<bool, StoreError> {
@@ -203,7 +212,8 @@ pub(crate) fn tree_digest(tree: &Path) -> Result<Digest, StoreError> {
 /// Unpacks a blob, compressed or not, into a staged layer, and verifies what comes out.
 pub(crate) fn unpack_blob(store: &ImageStore, layer: &Layer) -> Result<StagedLayer, StoreError> {
     let staged = store.begin_layer(None)?;
-    let archive = Hashing::new(uncompressed(store.open_blob(&layer.digest)?).map_err(UnpackError::Read)?);
+    let archive =
+        Hashing::new(uncompressed_layer(store.open_blob(&layer.digest)?).map_err(UnpackError::Read)?);
     let root = Root::open(staged.upper())?;
     let mut archive = archive;
     unpack(&mut archive, &root, Limits::default())?;

@@ -4,6 +4,9 @@
 //! - [`StagedLayer`]: a layer while it is being made; an overlay's upper directory that becomes a layer.
 //! - [`Lease`]: keeps what is being used from being pruned.
 //! - [`Download`], [`PulledImage`]: blobs and images that come from a registry.
+//! - [`Saved`], [`Load`]: images as archives, to and from other engines.
+//! - [`Platform`]: which image of several is for this host.
+//! - [`CompressedLayer`]: a layer as registries take it.
 //! - [`CacheEntry`]: what an earlier build step left.
 //! - [`Archive`]: a tar archive that is no layer, as `ADD` unpacks it.
 //! - [`Prune`], [`CheckReport`]: removing what nobody needs, and finding and mending what is damaged.
@@ -12,7 +15,8 @@
 //! DIR/oci-layout, index.json, blobs/sha256/HEX     the OCI image layout
 //!     index.backup                                 index.json once more, with a checksum
 //!     layers/HEX/diff                              a layer, unpacked; HEX is that of its diff_id
-//!     layers/HEX/complete                          written when all of it is on disk
+//!     layers/HEX/complete                          written when all of it is on disk; names its archive if that is foreign
+//!     layers/HEX/compressed                        the digest that it has in registries, once it was pushed
 //!     cache/HEX                                    build cache entries
 //!     retired/                                     damaged layers that may be mounted; removed after a reboot
 //!     downloads/HEX                                the beginning of a blob from a registry; kept for a week
@@ -24,6 +28,7 @@ mod blobs;
 mod cache;
 mod check;
 mod commit;
+mod compressed;
 mod compression;
 mod digest;
 mod docker;
@@ -35,24 +40,35 @@ mod image;
 mod index;
 mod layer;
 mod lease;
+mod load;
+mod mounts;
 mod open;
+mod platform;
 mod prune;
 mod pulled;
+mod save;
 mod store;
 mod tar;
 mod unpack;
+mod usage;
 
 pub use archive::Archive;
-pub use cache::CacheEntry;
+pub use cache::{CacheEntry, CacheMount};
 pub use check::{CheckReport, Finding, Problem};
+pub use compressed::{Compressed, CompressedLayer};
 pub use digest::{Digest, InvalidDigest};
 pub use docker::{DockerConfig, Healthcheck};
 pub use download::Download;
-pub use error::{LayerError, StoreError, UnpackError};
+pub use error::{ArchiveError, LayerError, StoreError, UnpackError};
 pub use image::{Image, Layer};
 pub use layer::StagedLayer;
 pub use lease::Lease;
+pub use load::{Load, LoadError, Loaded};
+pub use mounts::Sharing;
+pub use platform::Platform;
 pub use prune::{Needs, Prune, Pruned, PrunedCacheEntry, PrunedImage, Unused};
 pub use pulled::PulledImage;
+pub use save::{ArchiveFormat, Saved};
 pub use store::ImageStore;
 pub use unpack::Limits;
+pub use usage::StoreUsage;

@@ -8,6 +8,7 @@ use fs_err as fs;
 use homeostat_files::{remove_tree, sync_directory, write_durably_with_mode};
 use oci_spec::image::OciLayout;
 
+use crate::check::is_usable;
 use crate::download::stale_downloads;
 use crate::index::Index;
 use crate::store::{LayerState, State};
@@ -34,9 +35,11 @@ pub(crate) fn recover(directory: &Path) -> Result<State, StoreError> {
         remove(&stale);
     }
     remove_retired(directory)?;
+    let layers = complete_layers(directory)?;
+    remove_useless_cache(directory, &layers)?;
     Ok(State {
         index: Index::load(directory)?,
-        layers: complete_layers(directory)?,
+        layers,
         images: BTreeMap::new(),
         usage: crate::lease::Usage::default(),
     })
@@ -84,6 +87,17 @@ fn ensure_layout(directory: &Path) -> Result<(), StoreError> {
     }
 }
 
+/// Removes cache entries that are of no use: torn by a power cut, or of a layer that was lost or pruned.
+fn remove_useless_cache(directory: &Path, layers: &BTreeMap<Digest, LayerState>) -> Result<(), StoreError> {
+    for entry in fs::read_dir(directory.join("cache"))? {
+        let path = entry?.path();
+        if !is_usable(&path, |diff_id| layers.contains_key(diff_id)) {
+            remove(&path);
+        }
+    }
+    Ok(())
+}
+
 /// The layers that are whole; others are removed: a directory alone says nothing about what is in it.
 fn complete_layers(directory: &Path) -> Result<BTreeMap<Digest, LayerState>, StoreError> {
     let mut layers = BTreeMap::new();
@@ -104,12 +118,34 @@ fn complete_layers(directory: &Path) -> Result<BTreeMap<Digest, LayerState>, Sto
     Ok(layers)
 }
 
-fn is_complete(layer: &Path, digest: &Digest) -> bool {
-    fs::read_to_string(layer.join("complete")).is_ok_and(|text| text == completion(digest))
-        && layer.join("diff").is_dir()
+fn is_complete(layer: &Path, diff_id: &Digest) -> bool {
+    archive_of(layer, diff_id).is_some() && layer.join("diff").is_dir()
 }
 
-/// What the file `complete` of a layer says: torn by a power cut it would say less.
-pub(crate) fn completion(digest: &Digest) -> String {
-    format!("{digest}\n")
+/// Who wrote the archive of a layer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Archive {
+    /// This store: its digest is that of the layer, and can be had again from the layer's files.
+    Own,
+    /// Somebody else. It is this blob, and can be had from nowhere else.
+    Foreign(Digest),
+}
+
+/// What the file `complete` of a layer says: which it is, and which blob is its archive if somebody else wrote it. Torn by
+/// a power cut it would say less.
+pub(crate) fn completion(diff_id: &Digest, archive: &Archive) -> String {
+    match archive {
+        Archive::Own => format!("{diff_id}\n"),
+        Archive::Foreign(blob) => format!("{diff_id}\n{blob}\n"),
+    }
+}
+
+/// The archive of a layer; `None` when the layer is not complete.
+pub(crate) fn archive_of(layer: &Path, diff_id: &Digest) -> Option<Archive> {
+    let text = fs::read_to_string(layer.join("complete")).ok()?;
+    let archive = match text.lines().nth(1) {
+        Some(blob) => Archive::Foreign(blob.parse().ok()?),
+        None => Archive::Own,
+    };
+    (text == completion(diff_id, &archive)).then_some(archive)
 }

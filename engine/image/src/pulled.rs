@@ -1,5 +1,7 @@
 //! Images that come from a registry, as they are there.
 
+use std::collections::BTreeMap;
+
 use oci_spec::image::{ImageConfiguration, ImageManifest, MediaType};
 
 use crate::commit::Document;
@@ -56,14 +58,43 @@ impl ImageStore {
         Ok(config.digest)
     }
 
+    /// Notes what the registry has under this name since it was pushed there.
+    ///
+    /// # Errors
+    /// When the index cannot be written.
+    pub fn note_pushed(&self, reference: &str, registry_digest: &Digest) -> Result<(), StoreError> {
+        self.change_index(|index| index.note_pushed(reference, registry_digest))
+    }
+
+    /// The manifest of an image, as it is.
+    ///
+    /// # Errors
+    /// When it is missing or damaged.
+    pub fn manifest_text(&self, image: &crate::Image) -> Result<Vec<u8>, StoreError> {
+        Ok(self.document(&image.manifest)?.text)
+    }
+
+    /// The configuration of an image, as it is.
+    ///
+    /// # Errors
+    /// When it is missing or damaged.
+    pub fn config_text(&self, image: &crate::Image) -> Result<Vec<u8>, StoreError> {
+        Ok(self.document(&image.id)?.text)
+    }
+
     /// What the registry had under this name when it was pulled; `None` for what was not.
     pub fn registry_digest(&self, reference: &str) -> Option<Digest> {
-        self.state().index.registry_digest(reference)
+        self.state().index.registry_digests().remove(reference)
+    }
+
+    /// What the registry had under each name when it was pulled.
+    pub fn registry_digests(&self) -> BTreeMap<String, Digest> {
+        self.state().index.registry_digests()
     }
 }
 
 /// Whether manifest, configuration and layers are of one image; its media type.
-fn go_together(
+pub(crate) fn go_together(
     manifest: &Document,
     config: &Document,
     layers: &[Layer],

@@ -11,7 +11,8 @@ use homeostat_files::lock::{self, Lock};
 use crate::image::Image;
 use crate::index::Index;
 use crate::lease::{Lease, Usage};
-use crate::open::recover;
+use crate::mounts::Mounts;
+use crate::open::{Archive, recover};
 use crate::{Digest, Layer, StoreError};
 
 /// The local image store: one directory, used by one process at a time. Clones share it, from any thread.
@@ -34,6 +35,7 @@ struct Inner {
     state: Mutex<State>,
     /// Held while what is pending is written to disk.
     settling: Mutex<()>,
+    mounts: Mounts,
     next_name: AtomicU64,
     _lock: Lock,
 }
@@ -62,6 +64,7 @@ pub(crate) enum LayerState {
 pub(crate) struct PendingBlob {
     pub(crate) path: PathBuf,
     pub(crate) digest: Digest,
+    pub(crate) archive: Archive,
 }
 
 impl ImageStore {
@@ -80,7 +83,8 @@ impl ImageStore {
         let lock = lock::exclusive(directory.join("store.lock"))?;
         let state = Mutex::new(recover(&directory)?);
         let settling = Mutex::new(());
-        let inner = Inner { directory, state, settling, next_name: AtomicU64::new(1), _lock: lock };
+        let (next_name, mounts) = (AtomicU64::new(1), Mounts::default());
+        let inner = Inner { directory, state, settling, mounts, next_name, _lock: lock };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -276,6 +280,10 @@ impl ImageStore {
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         // Nothing panics half-way through a change; if something does, the disk still has the truth.
         self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn mounts(&self) -> &Mounts {
+        &self.inner.mounts
     }
 
     pub(crate) fn settling(&self) -> MutexGuard<'_, ()> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use homeostat_spec::{LogRotation, PublishedPort, Resources};
+use homeostat_spec::{LogRotation, PublishedPort, Resources, Secret};
 use serde::{Deserialize, Serialize};
 
 /// Name of the file of a [`RunRequest`] in the container's directory.
@@ -172,6 +172,9 @@ pub struct StepRequest {
     pub process: Process,
     /// Mounts beside the usual ones.
     pub mounts: Vec<Mount>,
+    /// More variables, which stand in no file of this host.
+    #[serde(default)]
+    pub secrets: BTreeMap<String, Secret>,
     /// Host or none.
     pub network: StepNetwork,
     /// Name servers, for `/etc/resolv.conf`.

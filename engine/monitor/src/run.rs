@@ -100,7 +100,8 @@ fn make(directory: &Path, request: RunRequest) -> Result<Running, Failure> {
     let spec = specify(directory, &request, &rootfs, &cgroup, &granted)?;
     let (pipes, streams) = Pipes::new(&request.log, documents::read_rotation(directory))?;
     let spared = isolation::spare_no_more()?;
-    let init = runtime::start(&request.id, &spec, directory, &request.runtime_dir, streams, granted)?;
+    let init =
+        runtime::start(&request.id, &spec, directory, &request.runtime_dir, streams, (granted, Vec::new()))?;
     spared.again();
     let monitor =
         ProcessIdentity::of(std::process::id()).or_fail(FailureKind::Runtime, "find this process")?;

@@ -43,20 +43,21 @@ pub(crate) fn nothing_to_read() -> io::Result<OwnedFd> {
 
 /// Makes the container and starts its program; returns its first process once the program runs.
 ///
-/// `bundle` is the directory where the specification is kept, `runtime_dir` that of all containers.
+/// `bundle` is the directory where the specification is kept, `runtime_dir` that of all containers. Beside the capabilities
+/// the program gets variables that the specification does not have.
 pub(crate) fn start(
     id: &str,
     spec: &Spec,
     bundle: &Path,
     runtime_dir: &Path,
     streams: Streams,
-    granted: Capabilities,
+    (granted, variables): (Capabilities, Vec<String>),
 ) -> Result<ProcessIdentity, Failure> {
     save(spec, &bundle.join("config.json"))?;
     fs::create_dir_all(runtime_dir).or_fail(FailureKind::Runtime, "make the runtime's directory")?;
     let (words, channel) = channel()?;
     let narrowing = narrowing(granted, runtime_dir)?;
-    let builder = builder(id, runtime_dir, streams, Program::new(channel, narrowing))
+    let builder = builder(id, runtime_dir, streams, Program::new(channel, narrowing, variables))
         .or_fail(FailureKind::Runtime, "prepare the container")?;
     let made = builder.as_init(bundle).with_systemd(false).with_detach(true).build();
     let mut container = made.map_err(|error| why(&words, &error))?;
@@ -77,7 +78,7 @@ pub(crate) fn join(
 ) -> Result<nix::unistd::Pid, Failure> {
     let (words, channel) = channel()?;
     let narrowing = narrowing(granted, runtime_dir)?;
-    let builder = builder(id, runtime_dir, streams, Program::new(channel, narrowing))
+    let builder = builder(id, runtime_dir, streams, Program::new(channel, narrowing, Vec::new()))
         .or_fail(FailureKind::Runtime, "prepare the program")?;
     let pid = configure(builder).map_err(|error| why(&words, &error))?;
     heard(&words).map_or(Ok(pid), Err)

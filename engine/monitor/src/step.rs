@@ -83,7 +83,8 @@ fn begin(
     };
     let spec = spec::build(&content).or_fail(FailureKind::Runtime, "describe the step")?;
     let streams = Streams::inherited().or_fail(FailureKind::Runtime, "pass on the output")?;
-    runtime::start(&request.id, &spec, bundle, &request.runtime_dir, streams, granted)
+    let secrets = executor::secret_variables(&request.secrets)?;
+    runtime::start(&request.id, &spec, bundle, &request.runtime_dir, streams, (granted, secrets))
 }
 
 /// Mounts the root over itself without device files, in this process's own mount namespace.

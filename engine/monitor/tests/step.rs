@@ -29,6 +29,7 @@ impl Step {
             rootfs: files.layer(),
             process,
             mounts: Vec::new(),
+            secrets: std::collections::BTreeMap::new(),
             network: StepNetwork::None,
             dns: Dns { servers: vec![[10, 9, 8, 7].into()], ..Dns::default() },
             cgroup: PathBuf::from(format!("homeostat-{id}")),

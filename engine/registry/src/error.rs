@@ -1,4 +1,4 @@
-//! Why an image could not be pulled.
+//! Why an image could not be pulled or pushed.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use homeostat_image::{Digest, StoreError};
 use homeostat_reconciler::ErrorKind;
 
-/// An image cannot be pulled.
+/// An image cannot be pulled or pushed.
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {
     /// The reference is none.
@@ -268,6 +268,9 @@ impl RegistryError {
             Self::Forbidden { .. } => "ask for access to the repository, or log in as somebody who has it",
             Self::NotFound { .. } => "check the image's name, its tag, and who may see it",
             Self::TooManyRequests { .. } => "log in, or set a mirror for the registry",
+            Self::Status { code: 413, .. } => {
+                "the registry, or a proxy before it, limits how large a layer may be"
+            }
             Self::NoPlatform { .. } => "choose another image, or build one for this host",
             Self::NoRoom { .. } => {
                 "free space, for example with `homeostat prune`, or move the data directory to a larger disk"

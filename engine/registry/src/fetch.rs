@@ -1,13 +1,13 @@
 //! Documents: manifests and configurations, whole and verified.
 
-use homeostat_image::Digest;
+use homeostat_image::{Digest, Platform};
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
 
 use crate::manifest::{self, Blob, DOCUMENT_LIMIT, Kind, Layer};
 use crate::reference::Version;
 use crate::repository::Repository;
 use crate::retry::Attempts;
-use crate::{Platform, RegistryError, failure};
+use crate::{RegistryError, failure};
 
 /// An image as a registry has it.
 #[derive(Debug)]

@@ -1,13 +1,12 @@
-//! Images from registries: a client of the OCI distribution specification, for pulls.
+//! Images from and to registries: a client of the OCI distribution specification.
 //!
-//! - [`Registries`]: brings an image into an [`ImageStore`](homeostat_image::ImageStore).
+//! - [`Registries`]: brings an image into an [`ImageStore`](homeostat_image::ImageStore), or sends one of it.
 //! - [`RegistryConfig`], [`HostConfig`], [`Patience`]: mirrors, certificates, plain HTTP; when to try again.
-//! - [`Platform`]: which image of an index is for this host.
 //!
 //! A pull resolves a reference to a manifest ([`fetch`]), sees whether there is room ([`room`]), and brings the layers
 //! that are not here, several at once: each is sent on from the network ([`feed`]) to the thread that writes, verifies
-//! and unpacks it, and gone on with after a break. Requests log in where that is asked for and follow redirects
-//! ([`repository`], [`login`]).
+//! and unpacks it, and gone on with after a break. A push ([`push`]) sends what the registry does not have ([`upload`]),
+//! then the manifest. Requests log in where that is asked for and follow redirects ([`repository`], [`login`]).
 
 mod arriving;
 mod challenge;
@@ -20,8 +19,8 @@ mod feed;
 mod fetch;
 mod login;
 mod manifest;
-mod platform;
 mod pull;
+mod push;
 mod reference;
 mod repository;
 mod retry;
@@ -29,8 +28,10 @@ mod room;
 mod source;
 mod telling;
 mod turns;
+mod upload;
 
 pub use config::{HostConfig, Patience, RegistryConfig};
 pub use error::RegistryError;
-pub use platform::Platform;
+pub use homeostat_image::Platform;
 pub use pull::Registries;
+pub use reference::check_name;

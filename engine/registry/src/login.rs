@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use crate::challenge::Challenge;
 use crate::endpoint::host_of;
-use crate::repository::Repository;
+use crate::repository::{Access, Repository};
 use crate::{RegistryError, failure};
 
 /// How large the answer of a token server may be.
@@ -91,15 +91,29 @@ impl Repository {
         }
     }
 
+    /// What a token is to allow. A push asks for all that it needs at once, whatever the first request was for.
+    fn scope(&self, challenge: &Challenge) -> String {
+        let asked = challenge.parameters.get("scope").map(String::as_str);
+        match self.access {
+            Access::Pull => asked.map_or_else(|| format!("repository:{}:pull", self.name), str::to_owned),
+            Access::Push => {
+                let own = format!("repository:{}:", self.name);
+                // That a layer is taken from another repository needs a word on that one.
+                let others = asked.into_iter().flat_map(str::split_whitespace);
+                let others = others.filter(|scope| !scope.starts_with(&own)).map(|scope| format!(" {scope}"));
+                format!("{own}pull,push{}", others.collect::<String>())
+            }
+        }
+    }
+
     fn token_request(
         &self,
         mut realm: Url,
         challenge: &Challenge,
         credentials: Option<Credentials>,
     ) -> Result<RequestBuilder, RegistryError> {
-        let scope = || format!("repository:{}:pull", self.name);
         let mut fields = BTreeMap::new();
-        fields.insert("scope", challenge.parameters.get("scope").cloned().unwrap_or_else(scope));
+        fields.insert("scope", self.scope(challenge));
         fields.extend(challenge.parameters.get("service").map(|service| ("service", service.clone())));
         let client = self.clients.of(&host_of(&realm), &realm)?;
         match credentials.map(|credentials| credentials.login) {

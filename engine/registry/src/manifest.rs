@@ -1,10 +1,10 @@
 //! Manifests and indexes, which nobody vouches for.
 
-use homeostat_image::Digest;
+use homeostat_image::{Digest, Platform};
 use oci_spec::image::{Descriptor, ImageConfiguration, ImageIndex, ImageManifest, MediaType};
 use serde::Deserialize;
 
-use crate::{Platform, RegistryError};
+use crate::RegistryError;
 
 /// The media types that are asked for, as `Accept` has them.
 pub(crate) const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
-use homeostat_image::{Digest, ImageStore, Limits, PulledImage, StoreError};
-use homeostat_reconciler::ports::Progress;
+use homeostat_image::{Digest, ImageStore, Limits, Platform, PulledImage, StoreError};
+use homeostat_reconciler::ports::{Progress, ProgressStep};
 use tokio::sync::mpsc;
 
 use crate::arriving::Arriving;
@@ -15,10 +15,10 @@ use crate::reference::Reference;
 use crate::source::Source;
 use crate::telling::Telling;
 use crate::turns::Turns;
-use crate::{Platform, RegistryConfig, RegistryError, room};
+use crate::{RegistryConfig, RegistryError, room};
 
 /// How many layers are brought at once, as Docker does.
-const AT_ONCE: usize = 3;
+pub(crate) const AT_ONCE: usize = 3;
 
 /// How many pieces may wait between the network and the disk.
 const PIECES_AHEAD: usize = 64;
@@ -29,10 +29,10 @@ const SMALL_LAYER: u64 = 1 << 30;
 /// How many times larger than its blob a layer may become. Programs have 3, logs 20; more than 1000 is what gzip can.
 const RATIO: u64 = 200;
 
-/// Pulls images from registries.
+/// Pulls images from registries, and pushes them there.
 #[derive(Debug)]
 pub struct Registries {
-    config: Arc<RegistryConfig>,
+    pub(crate) config: Arc<RegistryConfig>,
     platform: Platform,
     turns: Turns,
 }
@@ -72,7 +72,8 @@ impl Registries {
         room::ensure(store, &missing)?;
         let total = missing.len();
         let layers = stream::iter(missing.into_iter().enumerate()).map(|(number, layer)| {
-            progress.step(number + 1, total, layer.blob.digest.as_str());
+            let text = layer.blob.digest.to_string();
+            progress.step(&ProgressStep { number: number + 1, total, stage: None, text });
             self.layer(store, &source, layer, progress)
         });
         layers.buffer_unordered(AT_ONCE).try_collect::<Vec<()>>().await?;
@@ -178,7 +179,7 @@ fn commit(store: &ImageStore, found: &Found, reference: &str) -> Result<Digest, 
 }
 
 /// Runs what may block apart from the tasks of the runtime.
-async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, RegistryError> + Send + 'static,
 ) -> Result<T, RegistryError> {
     tokio::task::spawn_blocking(work).await.map_err(|_| RegistryError::Panicked)?

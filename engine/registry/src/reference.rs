@@ -62,6 +62,20 @@ impl Reference {
     }
 }
 
+/// Whether a text can be the name of an image, with a tag.
+///
+/// # Errors
+/// When it is no reference, or one with a digest: an image gets that from what it is.
+pub fn check_name(text: &str) -> Result<(), RegistryError> {
+    match Reference::parse(text)?.version {
+        Version::Tag(_) => Ok(()),
+        Version::Digest(_) => Err(RegistryError::InvalidReference {
+            reference: text.to_owned(),
+            reason: "a name that is given has a tag, and no digest",
+        }),
+    }
+}
+
 /// As the distribution specification's "Pulling manifests" has it, but for runs of separators, which nobody is hurt by.
 fn is_path_component(text: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();

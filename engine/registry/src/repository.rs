@@ -25,10 +25,25 @@ pub(crate) struct Repository {
     authorization: Mutex<Option<HeaderValue>>,
     /// Held while it is being asked for, so that one asks for all.
     logging_in: tokio::sync::Mutex<()>,
+    /// What is done with it: other tokens are given out for pushes.
+    pub(crate) access: Access,
+}
+
+/// What a repository is used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    Pull,
+    Push,
 }
 
 impl Repository {
-    pub(crate) fn new(endpoint: Endpoint, name: String, clients: Arc<Clients>, patience: Patience) -> Self {
+    pub(crate) fn new(
+        endpoint: Endpoint,
+        name: String,
+        clients: Arc<Clients>,
+        patience: Patience,
+        access: Access,
+    ) -> Self {
         Self {
             endpoint,
             name,
@@ -36,6 +51,7 @@ impl Repository {
             patience,
             authorization: Mutex::default(),
             logging_in: tokio::sync::Mutex::default(),
+            access,
         }
     }
 
@@ -93,9 +109,18 @@ impl Repository {
         Err(RegistryError::protocol(self.host(), format!("it redirects more than {REDIRECTS} times")))
     }
 
+    /// What a host is called in configurations and messages.
+    pub(crate) fn name_of(&self, url: &Url) -> String {
+        if self.is_own(url) { self.host().to_owned() } else { host_of(url) }
+    }
+
+    /// Whether it is the registry itself: credentials are shown to nobody else.
+    pub(crate) fn is_own(&self, url: &Url) -> bool {
+        url.origin() == self.endpoint.base.origin()
+    }
+
     async fn send(&self, url: &Url, headers: HeaderMap) -> Result<Response, RegistryError> {
-        let host = host_of(url);
-        let name = if url.origin() == self.endpoint.base.origin() { self.host() } else { &host };
+        let name = &self.name_of(url);
         let request = self.clients.of(name, url)?.get(url.clone()).headers(headers);
         match tokio::time::timeout(self.patience.silence, request.send()).await {
             Ok(answer) => answer.map_err(|error| failure::of_request(error, name)),
@@ -103,7 +128,8 @@ impl Repository {
         }
     }
 
-    fn redirected(&self, from: &Url, response: &Response) -> Result<Url, RegistryError> {
+    /// Where an answer says to go on.
+    pub(crate) fn redirected(&self, from: &Url, response: &Response) -> Result<Url, RegistryError> {
         let location = response.headers().get(LOCATION).and_then(|location| location.to_str().ok());
         let to = location.and_then(|location| from.join(location).ok());
         match to {
@@ -119,7 +145,11 @@ impl Repository {
     }
 
     /// Gets what the registry asks for. `shown` is what it was not content with.
-    async fn log_in(&self, response: &Response, shown: Option<HeaderValue>) -> Result<(), RegistryError> {
+    pub(crate) async fn log_in(
+        &self,
+        response: &Response,
+        shown: Option<HeaderValue>,
+    ) -> Result<(), RegistryError> {
         let challenges: Vec<Challenge> = response
             .headers()
             .get_all(WWW_AUTHENTICATE)
@@ -146,11 +176,11 @@ impl Repository {
         Ok(())
     }
 
-    fn authorization(&self) -> Option<HeaderValue> {
+    pub(crate) fn authorization(&self) -> Option<HeaderValue> {
         self.authorization.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn url(&self, path: &str) -> Result<Url, RegistryError> {
+    pub(crate) fn url(&self, path: &str) -> Result<Url, RegistryError> {
         self.endpoint.base.join(&format!("{}/{path}", self.name)).map_err(|source| RegistryError::Config {
             what: format!("the URL of {}", self.name),
             source: source.into(),

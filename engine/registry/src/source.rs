@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use homeostat_image::Platform;
 use homeostat_reconciler::chain;
 use tokio::sync::mpsc::Sender;
 
@@ -11,8 +12,8 @@ use crate::endpoint::endpoints;
 use crate::fetch::Found;
 use crate::manifest::Blob;
 use crate::reference::{Reference, Version};
-use crate::repository::Repository;
-use crate::{Platform, RegistryConfig, RegistryError};
+use crate::repository::{Access, Repository};
+use crate::{RegistryConfig, RegistryError};
 
 /// The repositories that may have an image.
 #[derive(Debug)]
@@ -25,7 +26,8 @@ impl Source {
         let clients = Arc::new(Clients::new(Arc::clone(config)));
         let endpoints = endpoints(config, &asked.registry)?;
         let repositories = endpoints.into_iter().map(|endpoint| {
-            Repository::new(endpoint, asked.repository.clone(), Arc::clone(&clients), config.patience)
+            let name = asked.repository.clone();
+            Repository::new(endpoint, name, Arc::clone(&clients), config.patience, Access::Pull)
         });
         Ok(Self { repositories: repositories.collect() })
     }

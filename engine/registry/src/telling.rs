@@ -21,9 +21,10 @@ impl<'a> Telling<'a> {
     }
 
     pub(crate) fn say(&self, what: &str) {
-        self.progress.output(&format!("{}: {what}", self.name));
+        self.progress.output(None, &format!("{}: {what}", self.name));
     }
 
+    /// So much of it has come, or is gone.
     pub(crate) fn arrived(&self, bytes: u64) {
         let tenth = bytes.saturating_mul(10) / self.size.max(1);
         if self.tenth.swap(tenth, Ordering::Relaxed) != tenth {

@@ -13,8 +13,8 @@ use homeostat_spec::{LogRotation, Network, Resources, Volume};
 
 use super::{Chaos, Fault, FaultTime, Operation, World};
 use crate::ports::{
-    BuildRequest, Clock, ContainerRequest, Engine, EngineEvent, EngineInfo, ExecOutcome, ExecRequest,
-    LogLine, LogQuery, Progress, PruneRequest, Pruned, Usage,
+    BuildRequest, Clock, ContainerRequest, DiskUsage, Engine, EngineEvent, EngineInfo, ExecOutcome,
+    ExecRequest, LogLine, LogQuery, Progress, ProgressStep, PruneRequest, Pruned, Usage,
 };
 use crate::{ContainerState, ErrorKind, ForeignContainer, Observed, PortError, ResourceKey};
 
@@ -306,7 +306,7 @@ impl Engine for FakeEngine {
         request: &BuildRequest,
         progress: &dyn Progress,
     ) -> Result<String, PortError> {
-        progress.step(1, 1, "FROM scratch");
+        progress.step(&ProgressStep { number: 1, total: 1, stage: None, text: "FROM scratch".to_owned() });
         let bring = |world: &mut World| world.bring_image(&request.reference);
         self.call(Operation::BuildImage, request.reference.clone(), bring).await
     }
@@ -320,7 +320,15 @@ impl Engine for FakeEngine {
     }
 
     async fn prune(&self, request: &PruneRequest) -> Result<Pruned, PortError> {
+        // Its disk always has room, so that there is nothing to look at.
+        if request.room.is_some() {
+            return Ok(Pruned::default());
+        }
         self.call(Operation::Prune, String::new(), |world| Ok(world.prune(request))).await
+    }
+
+    async fn disk_usage(&self) -> Result<DiskUsage, PortError> {
+        self.call(Operation::DiskUsage, String::new(), |world| Ok(world.disk_usage())).await
     }
 
     async fn create_volume(&self, key: &ResourceKey, _volume: &Volume) -> Result<(), PortError> {

@@ -13,6 +13,7 @@ pub enum Operation {
     PullImage,
     RemoveImage,
     Prune,
+    DiskUsage,
     CreateVolume,
     RemoveVolume,
     CreateNetwork,

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use homeostat_spec::PruneKind;
 
 use super::World;
-use crate::ports::{PruneRequest, Pruned, PrunedItem};
+use crate::ContainerState;
+use crate::ports::{DiskUsage, PruneRequest, Pruned, PrunedItem};
 
 impl World {
     /// Removes what the request takes: exited containers, then the images and volumes that none of the others uses.
@@ -19,6 +20,21 @@ impl World {
             *self = left;
         }
         Pruned::of(items)
+    }
+
+    /// What there is. Only images take anything here.
+    pub fn disk_usage(&self) -> DiskUsage {
+        let (mut usage, observed) = (DiskUsage::default(), self.observe());
+        for image in observed.images.values() {
+            let is_used = observed.containers.values().any(|container| container.image_id == image.id);
+            usage.images.add(is_used, image.size);
+        }
+        for container in observed.containers.values() {
+            let is_alive = matches!(container.state, ContainerState::Running | ContainerState::Paused);
+            usage.containers.add(is_alive, 0);
+        }
+        usage.volumes.count = observed.volumes.len() as u64;
+        usage
     }
 
     fn prune_containers(&mut self, request: &PruneRequest) -> Vec<PrunedItem> {
@@ -37,7 +53,7 @@ impl World {
         let mut items = Vec::new();
         for (reference, image) in self.observe().images {
             let needed = self.needed_at(&reference);
-            if let Some(age) = request.takes_image(Some(&reference), &BTreeMap::new(), needed)
+            if let Some(age) = request.takes_image(&image.id, Some(&reference), &BTreeMap::new(), needed)
                 && self.remove_image(&reference).is_ok()
             {
                 items.push(PrunedItem::new(PruneKind::Image, reference, image.size, age));

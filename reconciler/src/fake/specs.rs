@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use homeostat_spec::{
     App, Build, Container, ContainerConfig, ContainerImage, DesiredState, HealthCheck, Name, Network, Probe,
-    Protocol, PublishedPort, RestartPolicy, SourcePath, StopPolicy, Volume,
+    Protocol, PublishedPort, PullPolicy, RestartPolicy, SourcePath, StopPolicy, Volume,
 };
 
 use crate::{Desired, ResourceKey};
@@ -65,6 +65,7 @@ pub fn container(image: &str) -> Container {
         depends_on: BTreeMap::new(),
         health: None,
         stop: StopPolicy { signal: None, grace: Duration::from_secs(10) },
+        pull: PullPolicy::Missing,
         adopt: None,
     }
 }
@@ -93,6 +94,8 @@ pub fn health() -> HealthCheck {
 /// The build of a context with this digest.
 pub fn build(digest: &str) -> Build {
     Build {
+        secrets: BTreeMap::new(),
+        ssh: BTreeMap::new(),
         context: SourcePath { path: "web".to_owned(), digest: digest.to_owned() },
         dockerfile: "Dockerfile".to_owned(),
         args: BTreeMap::new(),

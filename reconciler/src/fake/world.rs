@@ -194,7 +194,8 @@ impl World {
         let own = || format!("sha256:{reference}");
         let id = self.image_ids.get(reference).cloned().unwrap_or_else(own);
         self.needed.insert(reference.to_owned(), self.now);
-        self.observed.images.insert(reference.to_owned(), ObservedImage { id: id.clone(), size: 1 << 20 });
+        let image = ObservedImage { id: id.clone(), size: 1 << 20, digest: None };
+        self.observed.images.insert(reference.to_owned(), image);
         Ok(id)
     }
 

@@ -16,6 +16,7 @@ mod subject;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use homeostat_spec::PullPolicy;
 use jiff::Timestamp;
 
 use self::graph::{Graph, Node};
@@ -56,6 +57,8 @@ struct Planner<'a> {
     graph: Graph,
     waiting: Vec<Waiting>,
     /// By reference.
+    pull_policies: BTreeMap<String, PullPolicy>,
+    /// By reference.
     images: BTreeMap<String, Need>,
     /// By digest.
     files: BTreeMap<String, Need>,
@@ -85,6 +88,7 @@ impl<'a> Planner<'a> {
             now,
             graph: Graph::default(),
             waiting: Vec::new(),
+            pull_policies: desired.pull_policies(),
             images: BTreeMap::new(),
             files: BTreeMap::new(),
             volumes: BTreeMap::new(),

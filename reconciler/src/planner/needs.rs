@@ -1,10 +1,10 @@
 //! What containers need before they are created: images, files of the source, volumes.
 
-use homeostat_spec::{App, Container, Image, MountSource, NetworkMode};
+use homeostat_spec::{App, Container, Image, MountSource, NetworkMode, PullPolicy};
 
 use super::{Node, Planner};
 use crate::desired::{declared_reference, image_reference};
-use crate::{Action, Cause, ResourceId, ResourceKey, ResourceKind};
+use crate::{Action, Cause, ResourceId, ResourceKey, ResourceKind, WaitReason};
 
 /// Where something stands that containers need.
 #[derive(Debug, Clone)]
@@ -60,9 +60,28 @@ impl Planner<'_> {
             return;
         }
         let here = self.observed.image(&reference).is_some();
+        let is_asked = self.record.asked.get(&reference) == Some(&self.desired.revision);
+        let resource = ResourceId::Image(reference.clone());
         let action = Action::PullImage { reference: reference.clone() };
-        let need = self.provide(ResourceId::Image(reference.clone()), here, action);
+        let need = match self.pull_policies.get(&reference) {
+            Some(PullPolicy::Never) if !here => {
+                self.wait(resource.clone(), WaitReason::NeverPulled, None);
+                Need::Missing(resource)
+            }
+            Some(PullPolicy::Always) if here && !is_asked => self.ask_for_newer(resource, action),
+            _ => self.provide(resource, here, action),
+        };
         self.images.insert(reference, need);
+    }
+
+    /// An image that is here is asked for again. As long as that fails, it goes on with what is here.
+    fn ask_for_newer(&mut self, resource: ResourceId, action: Action) -> Need {
+        let Some(failure) = self.failure(&resource) else {
+            return Need::Made(self.graph.add(resource, action, Cause::Newer, []));
+        };
+        let reason = WaitReason::NotAsked { message: failure.message.clone() };
+        self.wait(resource, reason, Some(failure.retry_at));
+        Need::Here
     }
 
     fn provide_files(&mut self, app: &App) {

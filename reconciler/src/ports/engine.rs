@@ -6,12 +6,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
-use homeostat_spec::{ContainerConfig, LogRotation, Network, Resources, Volume};
+use homeostat_spec::{ContainerConfig, LogRotation, Network, Resources, Secret, Volume};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{PruneRequest, Pruned};
-use crate::{ForeignContainer, Observed, PortError, ResourceKey};
+use super::{
+    ArchiveToLoad, Checked, DiskUsage, ImageDetails, ImageRemoval, LoadedImage, PruneRequest, Pruned,
+    SaveRequest, SavedArchive, StoredImage,
+};
+use crate::{ErrorKind, ForeignContainer, Observed, PortError, ResourceKey};
 
 /// Runs containers.
 ///
@@ -70,9 +73,64 @@ pub trait Engine: Send + Sync {
     /// Removes a reference, and the image with what only it uses when no other reference or container needs it.
     async fn remove_image(&self, reference: &str) -> Result<(), PortError>;
 
+    /// Every image that is here, also those without a name and those that are not homeostat's.
+    async fn images(&self) -> Result<Vec<StoredImage>, PortError> {
+        Err(not_by_hand())
+    }
+
+    /// Everything about an image, by one of its references, one of its digests, its id, or the beginning of that.
+    /// Fails when there is none, or more than one.
+    async fn inspect_image(&self, _name: &str) -> Result<ImageDetails, PortError> {
+        Err(not_by_hand())
+    }
+
+    /// Gives an image, named as for [`inspect_image`](Engine::inspect_image), one more reference, and takes that from
+    /// the image that has it.
+    async fn tag_image(&self, _name: &str, _reference: &str) -> Result<(), PortError> {
+        Err(not_by_hand())
+    }
+
+    /// Takes a reference away, and with the last one the image itself; by its id, the image with its only reference.
+    /// Unlike [`remove_image`](Engine::remove_image) this is for people: it fails when there is no such image, when a
+    /// container would lose the image it was created from, and when an id stands for several references.
+    async fn delete_image(&self, _name: &str) -> Result<ImageRemoval, PortError> {
+        Err(not_by_hand())
+    }
+
+    /// Sends an image to the registry that its reference names. Returns the digest that it has there. What is there
+    /// already is not sent again.
+    async fn push_image(&self, _reference: &str, _progress: &dyn Progress) -> Result<String, PortError> {
+        Err(not_by_hand())
+    }
+
+    /// Writes images as an archive that other engines read, as a stream. Fails before it begins when an image is not
+    /// here; what goes wrong later is the stream's last item.
+    async fn save_images(&self, _request: &SaveRequest) -> Result<SavedArchive, PortError> {
+        Err(not_by_hand())
+    }
+
+    /// Takes in the images of an archive, of this engine or another, compressed or not. All of them are here when this
+    /// returns, under the names that they have in the archive, which other images lose; none after an error.
+    async fn load_images(&self, _archive: ArchiveToLoad) -> Result<Vec<LoadedImage>, PortError> {
+        Err(not_by_hand())
+    }
+
     /// Removes what nobody needs, as the request says. What turns out to be in use meanwhile, or cannot be removed,
     /// stays. Repeated, it finds nothing more. Fails when it cannot be told what is needed: nothing is removed then.
     async fn prune(&self, request: &PruneRequest) -> Result<Pruned, PortError>;
+
+    /// What there is on the engine's disk. It is counted file by file, which takes its time.
+    async fn disk_usage(&self) -> Result<DiskUsage, PortError>;
+
+    /// Compares what is on disk with what it should be. With `repair`, what can be mended is mended, and what cannot is
+    /// removed so that it is pulled or built again; volumes and what containers have written are never touched. Damage
+    /// is no error, but a finding. An engine whose files are not homeostat's refuses.
+    async fn check(&self, repair: bool) -> Result<Checked, PortError> {
+        let _ = repair;
+        let message = format!("{} keeps its files itself: homeostat cannot check them", self.info().name);
+        let hint = "only what the embedded engine keeps can be checked";
+        Err(PortError::new(ErrorKind::User, message).with_hint(hint))
+    }
 
     /// Creates a volume, or takes over the one that is not homeostat's and that [`Volume::adopt`] means.
     async fn create_volume(&self, key: &ResourceKey, volume: &Volume) -> Result<(), PortError>;
@@ -129,6 +187,11 @@ pub trait Engine: Send + Sync {
     async fn usage(&self) -> Result<BTreeMap<ResourceKey, Usage>, PortError>;
 }
 
+/// What an engine says that has no images to be handled by hand, as one in memory.
+fn not_by_hand() -> PortError {
+    PortError::new(ErrorKind::User, "this engine does not handle images by hand")
+}
+
 /// Which engine this is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EngineInfo {
@@ -162,16 +225,48 @@ pub struct BuildRequest {
     pub target: Option<String>,
     /// Ignore the build cache.
     pub no_cache: bool,
+    /// What `RUN --mount=type=secret` shows, by id. It reaches neither the image nor anything else that stays.
+    #[serde(default)]
+    pub secrets: BTreeMap<String, Secret>,
+    /// Sockets of agents for SSH keys on this host, by id.
+    #[serde(default)]
+    pub ssh: BTreeMap<String, PathBuf>,
 }
 
-/// Is told how a build or pull goes on. Never fails and never blocks.
+/// Is told how a build or pull goes on. Never fails and never blocks. Several steps of a build may go on at a time.
 pub trait Progress: Send + Sync {
-    /// A step began: `number` of `total`, and the instruction's text.
-    fn step(&self, number: usize, total: usize, text: &str);
-    /// The step's result was taken from the cache.
-    fn cached(&self);
-    /// A line of output of the current step.
-    fn output(&self, line: &str);
+    /// A step began.
+    fn step(&self, step: &ProgressStep);
+    /// The result of the step with this number was taken from the cache.
+    fn cached(&self, step: usize);
+    /// The cache did not know the step with this number, and why, where the engine says so: it is done.
+    fn missed(&self, step: usize, cause: &str);
+    /// A line of output: of the step with this number, or of the whole when it is none's.
+    fn output(&self, step: Option<usize>, line: &str);
+}
+
+/// A step of a build, or of a pull.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProgressStep {
+    /// From 1. The same instruction of the same file has the same number in every build of the same target.
+    pub number: usize,
+    /// Of so many.
+    pub total: usize,
+    /// The stage that it is part of, where there are several.
+    pub stage: Option<String>,
+    /// The instruction.
+    pub text: String,
+}
+
+impl std::fmt::Display for ProgressStep {
+    /// `[2/5 STAGE] INSTRUCTION`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "[{}/{}", self.number, self.total)?;
+        if let Some(stage) = &self.stage {
+            write!(f, " {stage}")?;
+        }
+        write!(f, "] {}", self.text)
+    }
 }
 
 /// Creates one container.

@@ -1,15 +1,25 @@
 //! The ports: what the loop needs from the world. Each has real and fake implementations.
 
+mod check;
 mod clock;
+mod disk;
 mod engine;
+mod image;
 mod prune;
 mod source;
 mod store;
 
+pub use check::{CheckFinding, CheckKind, Checked};
 pub use clock::Clock;
+pub use disk::{DiskSpace, DiskUsage, Taken};
 pub use engine::{
     BuildRequest, ContainerRequest, Engine, EngineEvent, EngineInfo, ExecOutcome, ExecRequest, LogLine,
-    LogQuery, LogStream, Progress, Usage,
+    LogQuery, LogStream, Progress, ProgressStep, Usage,
+};
+pub use homeostat_spec::Secret;
+pub use image::{
+    ArchiveFormat, ArchiveToLoad, HistoryStep, ImageDetails, ImageRemoval, LoadedImage, SaveRequest,
+    SavedArchive, StoredImage,
 };
 pub use prune::{Keep, PruneRequest, Pruned, PrunedItem};
 pub use source::{Snapshot, Source};

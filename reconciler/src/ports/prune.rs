@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use homeostat_spec::{Name, PruneKind, PruneRule};
+use homeostat_spec::{DiskRule, Name, PruneKind, PruneRule};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +21,9 @@ pub struct PruneRequest {
     pub volumes: BTreeSet<ResourceKey>,
     /// What homeostat does not own may be removed too: exited containers, unused images, anonymous volumes, build cache.
     pub others: bool,
+    /// Where an engine keeps images on a disk of this host by itself: if that is this full, unused images and build
+    /// cache go too whatever the rules say, the longest unneeded first, until there is room. What stays, stays.
+    pub room: Option<DiskRule>,
     /// The time that ages are counted up to.
     pub now: Timestamp,
     /// Change nothing.
@@ -36,6 +39,8 @@ pub struct Keep {
     pub containers: BTreeSet<ResourceKey>,
     /// References of images.
     pub images: BTreeSet<String>,
+    /// Ids of images: what containers had before, to go back to.
+    pub image_ids: BTreeSet<String>,
 }
 
 impl Keep {
@@ -79,11 +84,12 @@ impl PruneRequest {
     /// For how long nobody has needed an image that no container uses under this reference, if it is to be removed.
     pub fn takes_image(
         &self,
+        id: &str,
         reference: Option<&str>,
         labels: &BTreeMap<String, String>,
         needed: Timestamp,
     ) -> Option<Duration> {
-        if reference.is_some_and(|reference| self.keep.image(reference)) {
+        if self.keep.image_ids.contains(id) || reference.is_some_and(|reference| self.keep.image(reference)) {
             return None;
         }
         self.takes(PruneKind::Image, reference, labels, needed)
@@ -106,6 +112,9 @@ impl PruneRequest {
 pub struct Pruned {
     /// Everything, by kind and name.
     pub items: Vec<PrunedItem>,
+    /// So full, in hundredths, is the disk still where room was asked for and could not be made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub still_full: Option<u8>,
 }
 
 /// Something that was, or would be, removed.
@@ -132,7 +141,7 @@ impl Pruned {
     /// These, in order.
     pub fn of(mut items: Vec<PrunedItem>) -> Self {
         items.sort();
-        Self { items }
+        Self { items, still_full: None }
     }
 
     /// Bytes freed on disk in all.

@@ -94,13 +94,15 @@ pub enum EventKind {
     Source,
     /// What nobody needed any more was removed.
     Pruned,
+    /// A volume is gone that homeostat has not removed, and its content with it.
+    Lost,
     /// The agent started, stopped or lost its store.
     Agent,
 }
 
 impl EventKind {
     /// Every kind.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Revision,
         Self::Applied,
         Self::Failed,
@@ -108,6 +110,7 @@ impl EventKind {
         Self::Health,
         Self::Source,
         Self::Pruned,
+        Self::Lost,
         Self::Agent,
     ];
 }

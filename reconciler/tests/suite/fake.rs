@@ -12,16 +12,17 @@ use homeostat_reconciler::fake::specs::{container, key};
 use homeostat_reconciler::fake::{
     Behaviour, Chaos, FakeClock, FakeEngine, Fault, FaultTime, Operation, Random,
 };
-use homeostat_reconciler::ports::{ContainerRequest, Engine, EngineEvent, Progress};
+use homeostat_reconciler::ports::{ContainerRequest, Engine, EngineEvent, Progress, ProgressStep};
 use homeostat_reconciler::{ContainerState, ErrorKind};
 use jiff::Timestamp;
 
 struct Quiet;
 
 impl Progress for Quiet {
-    fn step(&self, _number: usize, _total: usize, _text: &str) {}
-    fn cached(&self) {}
-    fn output(&self, _line: &str) {}
+    fn step(&self, _step: &ProgressStep) {}
+    fn cached(&self, _step: usize) {}
+    fn missed(&self, _step: usize, _cause: &str) {}
+    fn output(&self, _step: Option<usize>, _line: &str) {}
 }
 
 fn run<T>(future: impl Future<Output = T>) -> T {

@@ -10,6 +10,7 @@ mod lint;
 mod plan;
 mod properties;
 mod prune;
+mod pull;
 mod record;
 mod status;
 mod support;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::support::Loop;
 use homeostat_reconciler::fake::World;
 use homeostat_reconciler::fake::specs::{app, app_with, build, container, desired, key, name, volume};
 use homeostat_reconciler::ports::{PruneRequest, PrunedItem};
@@ -23,7 +24,7 @@ fn later(hours: i64) -> Timestamp {
 /// Everything that is an hour old.
 fn all_kinds() -> PrunePolicy {
     let rules = PruneKind::ALL.map(|kind| (kind, PruneRule::older_than(HOUR)));
-    PrunePolicy { interval: None, rules: rules.into() }
+    PrunePolicy { rules: rules.into(), ..PrunePolicy::default() }
 }
 
 fn request(desired: &Desired, record: &Record, now: Timestamp) -> PruneRequest {
@@ -172,7 +173,11 @@ fn a_host_wins_over_its_source() {
     wanted.prune.rules.insert(PruneKind::Image, PruneRule::older_than(24 * HOUR));
     let filter = Some(vec![PruneFilter::Dangling]);
     let rule = PruneRule { older_than: None, filter: filter.clone() };
-    let policy = PrunePolicy { interval: Some(HOUR), rules: [(PruneKind::Image, rule)].into() };
+    let policy = PrunePolicy {
+        interval: Some(HOUR),
+        rules: [(PruneKind::Image, rule)].into(),
+        ..PrunePolicy::default()
+    };
     let both = prune_policy(&wanted, &HostPrune { others: false, policy });
     assert_eq!(both.interval(), HOUR);
     assert_eq!(both.rules[&PruneKind::Image], PruneRule { older_than: Some(24 * HOUR), filter });
@@ -186,4 +191,30 @@ fn without_a_policy_a_prune_by_hand_leaves_containers_and_volumes() {
         prune_request(&prune_by_hand(), false, &desired([app("web")]), &not_retained(), world.now());
     let expected = [(PruneKind::Image, "just:now"), (PruneKind::Image, "old:1")];
     assert_eq!(names(&world.prune(&request).items), expected);
+}
+
+#[test]
+fn what_it_takes_to_go_back_is_kept_until_the_next_change() {
+    let mut agent = Loop::new(desired([app_with("web", [("web", container("web:1"))])]));
+    agent.settle();
+    let kept = |agent: &Loop| -> Vec<String> {
+        let request = prune_request(&all_kinds(), false, &agent.desired, &agent.record, agent.world.now());
+        request.keep.image_ids.into_iter().collect()
+    };
+    let change = |agent: &mut Loop, revision: &str, image: Option<&str>| {
+        let app = image.map(|image| app_with("web", [("web", container(image))]));
+        agent.desired = app.map_or_else(|| desired([app_with("other", [])]), |app| desired([app]));
+        revision.clone_into(&mut agent.desired.revision);
+        agent.settle();
+    };
+    change(&mut agent, "r2", Some("web:2"));
+    assert_eq!(kept(&agent), ["sha256:web:1", "sha256:web:2"]);
+    change(&mut agent, "r3", Some("web:2"));
+    assert_eq!(kept(&agent), ["sha256:web:1", "sha256:web:2"], "its image is the same");
+    change(&mut agent, "r4", Some("web:3"));
+    assert_eq!(kept(&agent), ["sha256:web:2", "sha256:web:3"]);
+    change(&mut agent, "r5", None);
+    assert_eq!(kept(&agent), ["sha256:web:2", "sha256:web:3"], "this revision has removed it");
+    change(&mut agent, "r6", None);
+    assert_eq!(kept(&agent), Vec::<String>::new());
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use homeostat_reconciler::fake::World;
-use homeostat_reconciler::fake::specs::{app_with, container, desired, health, key};
+use homeostat_reconciler::fake::specs::{app_with, container, desired, health, key, volume};
 use homeostat_reconciler::ports::EventKind;
 use homeostat_reconciler::{
     Desired, ErrorKind, HealthStatus, PortError, ProbeOutcome, Record, ResourceId, Stall, plan,
@@ -130,6 +130,10 @@ fn what_is_gone_is_forgotten() {
     world.remove_container(&key("web/web")).unwrap();
     world.remove_image("nginx").unwrap();
     record.observe(&Desired::default(), &world.observe(), after(1));
+    assert_eq!(record, Record { images: record.images.clone(), ..Record::default() });
+    // Going back may take its image until there is a further revision.
+    let next = Desired { revision: "r3".to_owned(), ..Desired::default() };
+    record.observe(&next, &world.observe(), after(2));
     assert_eq!(record, Record::default());
 }
 
@@ -279,4 +283,22 @@ fn a_failure_at_a_container_that_is_gone_does_not_hold_up_the_next_one() {
     let plan = plan(&desired, &world.observe(), &record, after(60));
     let verbs: Vec<_> = plan.steps.iter().map(|step| step.action.verb()).collect();
     assert_eq!(verbs, ["create", "start"]);
+}
+
+#[test]
+fn a_declared_volume_that_is_gone_is_told_once_and_one_that_nobody_declares_is_not() {
+    let mut web = app_with("web", []);
+    web.volumes.insert("data".parse().unwrap(), volume(true));
+    let desired = desired([web]);
+    let mut world = World::at(start());
+    let mut record = Record::default();
+    assert!(record.observe(&desired, &world.observe(), start()).is_empty(), "it was never there");
+    world.create_volume(&key("web/data"));
+    assert!(record.observe(&desired, &world.observe(), start()).is_empty());
+    let events = record.observe(&desired, &World::at(start()).observe(), after(1));
+    assert_eq!((events[0].kind, events[0].resource.as_ref()), (EventKind::Lost, Some(&key("web/data"))));
+    assert!(record.observe(&desired, &World::at(start()).observe(), after(2)).is_empty());
+    // Gone is also what was removed because it is no longer declared.
+    record.observe(&desired, &world.observe(), after(3));
+    assert!(record.observe(&Desired::default(), &World::at(start()).observe(), after(4)).is_empty());
 }

@@ -39,6 +39,8 @@ fn the_report_has_the_form_that_scripts_rely_on() {
                 "containers": [{
                     "name": "web",
                     "image": "nginx",
+                    "image_id": "sha256:nginx",
+                    "image_digest": null,
                     "desired": "running",
                     "actual": "running",
                     "health": "none",

@@ -6,10 +6,10 @@ use serde::Deserialize;
 use super::{AdoptValue, LogTable, ResourcesTable, StopTable};
 use crate::scalar::{
     AddedCapability, ArgumentName, ContainerPath, ContextPath, DockerfilePath, DroppedCapability,
-    EnvironmentName, Hostname, HttpEndpoint, ImageReference, Interval, Keyed, LabelKey, List, NetworkName,
-    StartPeriod, Subnet, TcpEndpoint, Text, Timeout, User, VolumeMount,
+    EnvironmentName, HostPath, Hostname, HttpEndpoint, ImageReference, Interval, Keyed, LabelKey, List,
+    NetworkName, SecretId, StartPeriod, Subnet, TcpEndpoint, Text, Timeout, User, VolumeMount,
 };
-use crate::{DependencyCondition, DesiredState, Name, PublishedPort, RestartPolicy};
+use crate::{DependencyCondition, DesiredState, Name, PublishedPort, PullPolicy, RestartPolicy};
 
 /// One app of Homeostat, named after the file. `${NAME}` in any string value is replaced by
 /// the variable of that name, `$${` is a literal `${`.
@@ -62,6 +62,13 @@ pub(crate) struct BuildTable {
     /// The stage to stop at. Default: the last one.
     #[schemars(length(min = 1, max = 128))]
     pub(crate) target: Option<String>,
+    /// Secrets for `RUN --mount=type=secret`: ids, and absolute paths of files of this host.
+    #[serde(default)]
+    pub(crate) secrets: Keyed<SecretId, Text<HostPath>>,
+    /// Agents for SSH keys for `RUN --mount=type=ssh`: ids (usually `default`), and absolute paths of their sockets on
+    /// this host.
+    #[serde(default)]
+    pub(crate) ssh: Keyed<SecretId, Text<HostPath>>,
 }
 
 /// One container.
@@ -73,6 +80,8 @@ pub(crate) struct ContainerTable {
     pub(crate) image: String,
     /// The state the container is wanted in. Default: `running`.
     pub(crate) state: Option<DesiredState>,
+    /// When the image is pulled: `missing`, `always` or `never`. Default: `missing`.
+    pub(crate) pull: Option<PullPolicy>,
     /// Replaces the image's `ENTRYPOINT`. A plain string is run by `/bin/sh -c`.
     pub(crate) entrypoint: Option<Command>,
     /// Replaces the image's `CMD`. A plain string is run by `/bin/sh -c`.

@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::scalar::{Age, ImageFilter, List, PruneInterval, ResourceFilter, Text};
-use crate::{HostPrune, PruneFilter, PruneKind, PrunePolicy, PruneRule};
+use crate::scalar::{Age, Fill, ImageFilter, List, PruneInterval, ResourceFilter, Text};
+use crate::{DiskRule, HostPrune, PruneFilter, PruneKind, PrunePolicy, PruneRule};
 
 /// What is removed by itself once nobody needs it. A kind without a table is left alone.
 #[derive(Default, Deserialize, JsonSchema)]
@@ -12,6 +12,8 @@ use crate::{HostPrune, PruneFilter, PruneKind, PrunePolicy, PruneRule};
 pub(crate) struct PruneTable {
     /// Time between two prunes. Default: `24h`.
     pub(crate) interval: Option<Text<PruneInterval>>,
+    /// How full the disk with the images may get until those that nobody needs are removed, whatever their age.
+    pub(crate) disk: DiskTable,
     /// Exited containers that no spec declares.
     pub(crate) containers: Option<ResourceRuleTable>,
     /// Images that no container uses and no spec declares.
@@ -30,11 +32,22 @@ pub(crate) struct PruneTable {
 pub(crate) struct HostPruneTable {
     others: bool,
     interval: Option<Text<PruneInterval>>,
+    disk: DiskTable,
     containers: Option<ResourceRuleTable>,
     images: Option<ImageRuleTable>,
     volumes: Option<ResourceRuleTable>,
     build_cache: Option<AgeRuleTable>,
     logs: Option<AgeRuleTable>,
+}
+
+/// How full the disk may get.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct DiskTable {
+    /// From this on room is made; `100%` is never. Default: `85%`.
+    start: Option<Text<Fill>>,
+    /// Until no more than this is in use. Default: `80%`.
+    stop: Option<Text<Fill>>,
 }
 
 /// Which images are removed.
@@ -77,16 +90,20 @@ impl From<PruneTable> for PrunePolicy {
         Self {
             interval: table.interval.map(|interval| interval.0.0),
             rules: rules.into_iter().filter_map(|(kind, rule)| Some((kind, rule?))).collect(),
+            disk: DiskRule {
+                start: table.disk.start.map(|fill| fill.0.0),
+                stop: table.disk.stop.map(|fill| fill.0.0),
+            },
         }
     }
 }
 
 impl From<HostPruneTable> for HostPrune {
     fn from(table: HostPruneTable) -> Self {
-        let HostPruneTable { others, interval, containers, images, volumes, build_cache, logs } = table;
+        let HostPruneTable { others, interval, disk, containers, images, volumes, build_cache, logs } = table;
         Self {
             others,
-            policy: PruneTable { interval, containers, images, volumes, build_cache, logs }.into(),
+            policy: PruneTable { interval, disk, containers, images, volumes, build_cache, logs }.into(),
         }
     }
 }

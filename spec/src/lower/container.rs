@@ -30,18 +30,31 @@ impl Lowering<'_> {
 
     fn container(&mut self, name: &Name, table: &ContainerTable) -> Option<Container> {
         let image = self.container_image(name.as_str(), &table.image);
+        self.pull_policy(name.as_str(), table);
         let config = self.config(name.as_str(), table);
         let defaults = &self.policy.defaults;
         Some(Container {
             state: table.state.unwrap_or(DesiredState::Running),
             restart: table.restart.or(defaults.restart).unwrap_or(RestartPolicy::Always),
             stop: stop(&table.stop, &defaults.stop),
+            pull: table.pull.unwrap_or_default(),
             depends_on: self.depends_on(name.as_str()),
             health: self.health(name.as_str(), table, &config.network),
             config,
             image: image?,
             adopt: table.adopt.as_ref().and_then(AdoptValue::adopt),
         })
+    }
+
+    /// An image that is built is no registry's.
+    fn pull_policy(&mut self, name: &str, table: &ContainerTable) {
+        let image = self.file.image.as_written().get(table.image.as_str());
+        if table.pull.is_some() && image.is_some_and(|image| image.build.is_some()) {
+            let problem =
+                Problem::new(format!("`pull` is for images of registries, and `{}` is built", table.image))
+                    .hint("leave `pull` out: an image is built again when its context changes");
+            self.document.error_at(&["container", name, "pull"], problem);
+        }
     }
 
     fn config(&mut self, name: &str, table: &ContainerTable) -> ContainerConfig {

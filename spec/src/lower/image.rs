@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Lowering;
 use crate::file::BuildTable;
 use crate::problem::Problem;
+use crate::scalar::{HostPath, Keyed, SecretId, Text};
 use crate::{Build, ContainerImage, EntryKind, Image, Name, SourcePath};
 
 impl Lowering<'_> {
@@ -35,7 +36,18 @@ impl Lowering<'_> {
         }
         self.dockerfile(name, &context.path, dockerfile)?;
         let args = table.args.as_written().clone();
-        Some(Build { context, dockerfile: dockerfile.to_owned(), args, target: table.target.clone() })
+        let paths = |table: &Keyed<SecretId, Text<HostPath>>| {
+            let paths = table.as_written().iter();
+            paths.map(|(id, path)| (id.clone(), path.0.0.clone())).collect()
+        };
+        Some(Build {
+            context,
+            dockerfile: dockerfile.to_owned(),
+            args,
+            target: table.target.clone(),
+            secrets: paths(&table.secrets),
+            ssh: paths(&table.ssh),
+        })
     }
 
     /// The Dockerfile has to be there and be a file.

@@ -56,6 +56,23 @@ impl Scalar for VariableName {
     }
 }
 
+/// Id of a secret or an SSH agent of a build.
+pub(crate) struct SecretId;
+
+impl Scalar for SecretId {
+    const FORMAT: &'static str = "secret-id";
+    const EXAMPLES: &'static [&'static str] = &["npm-token"];
+
+    fn parse(text: &str) -> Result<Self, Problem> {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+        if !text.is_empty() && text.len() <= LONGEST && text.chars().all(allowed) {
+            return Ok(Self);
+        }
+        Err(Problem::new(format!("{text:?} is no id of a secret"))
+            .hint("it has letters, digits, `_`, `-` and `.`"))
+    }
+}
+
 fn check_variable_name(text: &str, what: &str) -> Result<(), Problem> {
     if text.len() <= LONGEST && is_variable_name(text) {
         return Ok(());

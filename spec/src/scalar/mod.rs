@@ -6,6 +6,7 @@
 mod capability;
 mod duration;
 mod endpoint;
+mod fill;
 mod filter;
 mod foreign;
 mod hostname;
@@ -27,12 +28,13 @@ pub use size::{format_cpus, format_size};
 pub(crate) use capability::{AddedCapability, DroppedCapability};
 pub(crate) use duration::{Age, Grace, Interval, PruneInterval, StartPeriod, Timeout};
 pub(crate) use endpoint::{HttpEndpoint, TcpEndpoint};
+pub(crate) use fill::Fill;
 pub(crate) use filter::{ImageFilter, ResourceFilter};
 pub(crate) use foreign::ForeignName;
 pub(crate) use hostname::Hostname;
-pub(crate) use key::{ArgumentName, EnvironmentName, LabelKey, VariableName};
+pub(crate) use key::{ArgumentName, EnvironmentName, LabelKey, SecretId, VariableName};
 pub(crate) use name::NetworkName;
-pub(crate) use path::{ContainerPath, ContextPath, DockerfilePath};
+pub(crate) use path::{ContainerPath, ContextPath, DockerfilePath, HostPath};
 pub(crate) use reference::ImageReference;
 pub(crate) use signal::Signal;
 pub(crate) use size::{Bytes, LogSize, MemoryLimit};
@@ -55,9 +57,11 @@ const FORMATS: &[(&str, Check)] = &[
     entry::<ContainerPath>(),
     entry::<ContextPath>(),
     entry::<DockerfilePath>(),
+    entry::<HostPath>(),
     entry::<ImageReference>(),
     entry::<MemoryLimit>(),
     entry::<LogSize>(),
+    entry::<Fill>(),
     entry::<Grace>(),
     entry::<Interval>(),
     entry::<Timeout>(),
@@ -79,6 +83,7 @@ const FORMATS: &[(&str, Check)] = &[
     entry::<ArgumentName>(),
     entry::<VariableName>(),
     entry::<LabelKey>(),
+    entry::<SecretId>(),
 ];
 
 const fn entry<T: Scalar>() -> (&'static str, Check) {

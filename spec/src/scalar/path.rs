@@ -102,3 +102,15 @@ impl Scalar for DockerfilePath {
         Ok(Self(path))
     }
 }
+
+/// An absolute path of this host.
+pub(crate) struct HostPath(pub(crate) String);
+
+impl Scalar for HostPath {
+    const FORMAT: &'static str = "host-path";
+    const EXAMPLES: &'static [&'static str] = &["/etc/homeostat/npm-token"];
+
+    fn parse(text: &str) -> Result<Self, Problem> {
+        parse_absolute(text, "a path of this host").map(Self)
+    }
+}

@@ -48,7 +48,20 @@ const LOG_OPTIONS: Gap = Gap {
     symptom: "log: LogRotation { max_size: 10485760, max_files: 3 } }\n right:",
 };
 
-const DOCKER_20: &[Gap] = &[LOG_OPTIONS];
+/// What Docker's classic builder does not do, as the engine refuses it.
+const fn takes_buildkit(case: &'static str) -> Gap {
+    Gap { case, reason: "Docker builds with BuildKit from release 23 on", symptom: "which takes BuildKit" }
+}
+
+const DOCKER_20: &[Gap] = &[
+    LOG_OPTIONS,
+    takes_buildkit("a_cache_is_mounted_from_step_to_step"),
+    takes_buildkit("the_context_is_mounted_for_a_step"),
+    takes_buildkit("memory_is_mounted_for_a_step"),
+    takes_buildkit("a_here_document_is_run_and_copied"),
+    takes_buildkit("a_file_is_copied_with_link"),
+    takes_buildkit("a_file_is_copied_with_a_mode"),
+];
 
 const DOCKER_26: &[Gap] = &[LOG_OPTIONS];
 
@@ -82,6 +95,12 @@ const LINES_BEFORE: Gap = Gap {
     symptom: "lines have times in whole seconds",
 };
 
+const BUILD_CACHE: Gap = Gap {
+    case: "build_cache_is_foreseen_with_its_sizes",
+    reason: "Podman has no build cache: its builds leave images without a name, which go by the rule of images",
+    symptom: "builds have left nothing",
+};
+
 const PODMAN_4: &[Gap] = &[
     LOG_OPTIONS,
     Gap {
@@ -94,21 +113,38 @@ const PODMAN_4: &[Gap] = &[
         reason: "Podman's Docker API has no update of containers before 5.1; the planner makes a new container",
         symptom: "limits of container case/kept cannot be changed: the engine says: Not Found",
     },
+    Gap {
+        case: "a_here_document_is_run_and_copied",
+        reason: "its Buildah takes the lines of a here-document for instructions",
+        symptom: "Unknown instruction: \"SET\"",
+    },
+    Gap {
+        case: "a_file_is_copied_with_link",
+        reason: "its Buildah does not know COPY --link",
+        symptom: "COPY only supports the --chmod",
+    },
     OUT_OF_MEMORY,
     BOUNDED_LOG,
     LAST_NAME,
     TIMES_OF_LINES,
     LINES_BEFORE,
+    BUILD_CACHE,
 ];
 
 const FEWER_CAPABILITIES: &str = "Podman 5.4 gives containers fewer capabilities than Docker by default: NET_RAW, which ping needs, is not among them";
 
 const PODMAN_5: &[Gap] = &[
     LOG_OPTIONS,
+    Gap {
+        case: "a_file_is_copied_with_link",
+        reason: "its Buildah does not know COPY --link",
+        symptom: "COPY --link is not supported",
+    },
     BOUNDED_LOG,
     LAST_NAME,
     TIMES_OF_LINES,
     LINES_BEFORE,
+    BUILD_CACHE,
     Gap {
         case: "a_container_without_network_has_only_loopback",
         reason: FEWER_CAPABILITIES,

@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use homeostat_reconciler::ports::{Engine, Progress};
+use homeostat_reconciler::ports::{Engine, Progress, ProgressStep};
 
 use crate::world::expect;
 use crate::{World, image_log, key};
@@ -16,13 +16,14 @@ struct Told {
 }
 
 impl Progress for Told {
-    fn step(&self, _number: usize, _total: usize, text: &str) {
-        self.steps.lock().unwrap().push(text.to_owned());
+    fn step(&self, step: &ProgressStep) {
+        self.steps.lock().unwrap().push(step.text.clone());
     }
-    fn cached(&self) {
+    fn cached(&self, _step: usize) {
         *self.cached.lock().unwrap() += 1;
     }
-    fn output(&self, line: &str) {
+    fn missed(&self, _step: usize, _cause: &str) {}
+    fn output(&self, _step: Option<usize>, line: &str) {
         self.output.lock().unwrap().push(line.to_owned());
     }
 }

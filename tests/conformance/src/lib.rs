@@ -9,8 +9,10 @@
 #![expect(clippy::unwrap_used, reason = "a broken promise panics, and the test that runs the case fails")]
 #![expect(clippy::missing_panics_doc, reason = "every case panics when its promise is broken")]
 
+pub mod builds;
 mod credentials;
 pub mod crowd;
+pub mod disk;
 pub mod events;
 pub mod exec;
 pub mod exits;
@@ -21,20 +23,24 @@ pub mod logs;
 pub mod mounts;
 pub mod names;
 pub mod networks;
+mod others;
 pub mod ports;
 pub mod process;
 pub mod prune;
+pub mod prune_others;
 pub mod pulls;
 pub mod refusals;
 pub mod states;
 pub mod stop;
+pub mod transfers;
 mod world;
 
 pub use credentials::look_for_credentials_in;
 pub use gaps::{Gap, UnderTest, gaps, hold_to};
+pub use others::Others;
 pub use world::World;
 pub use world::{
-    APP, PATIENCE, config, create, image_log, key, log_lines, observe, run, run_to_end, shell, state,
+    APP, PATIENCE, Silent, config, create, image_log, key, log_lines, observe, run, run_to_end, shell, state,
     wait_exited, wait_for_log,
 };
 
@@ -43,8 +49,15 @@ pub use world::{
 macro_rules! every_case {
     ($callback:ident) => {
         $callback! {
+            builds::a_cache_is_mounted_from_step_to_step,
+            builds::the_context_is_mounted_for_a_step,
+            builds::memory_is_mounted_for_a_step,
+            builds::a_here_document_is_run_and_copied,
+            builds::a_file_is_copied_with_link,
+            builds::a_file_is_copied_with_a_mode,
             crowd::many_containers_come_and_go_at_once,
             crowd::many_commands_run_in_one_container_at_once,
+            disk::what_is_on_the_disk_is_counted_and_measured,
             events::an_exit_is_told_as_an_event,
             exec::a_command_gives_its_code_and_output,
             exec::a_command_has_the_containers_environment_and_directory,
@@ -109,6 +122,7 @@ macro_rules! every_case {
             process::dropped_capabilities_are_gone,
             process::the_process_told_is_the_first_of_the_container,
             prune::an_unused_image_goes_and_one_that_is_used_or_kept_stays,
+            prune::an_image_to_go_back_to_stays,
             prune::an_image_that_was_used_until_now_is_not_old,
             prune::a_filter_keeps_images_by_name_and_label,
             prune::a_dangling_image_goes_without_those_that_have_names,
@@ -116,9 +130,17 @@ macro_rules! every_case {
             prune::a_prune_leaves_everything_of_a_broken_app,
             prune::a_volume_goes_only_if_it_may_and_nobody_uses_it,
             prune::a_prune_without_rules_removes_nothing,
+            prune_others::what_others_made_goes_only_where_that_is_allowed,
+            prune_others::what_others_made_goes_by_age_and_filter,
+            prune_others::a_name_that_others_gave_stays_with_its_image,
+            prune_others::build_cache_is_foreseen_with_its_sizes,
+            prune_others::an_image_stays_under_the_name_that_is_wanted,
+            prune_others::an_image_that_is_wanted_by_its_digest_stays,
             pulls::a_pulled_image_is_run_by_its_tag,
             pulls::a_digest_names_one_image_whatever_its_tag_is,
             pulls::a_tag_that_has_moved_is_pulled_again,
+            pulls::the_digest_at_the_registry_is_observed,
+            pulls::a_tag_beside_a_digest_means_nothing,
             pulls::a_pull_can_be_repeated,
             pulls::an_image_is_pulled_twice_at_once,
             pulls::a_pull_tells_its_progress,
@@ -128,6 +150,7 @@ macro_rules! every_case {
             pulls::a_registry_lets_in_only_with_the_right_credentials,
             pulls::a_registrys_credential_helper_is_asked,
             pulls::the_credential_store_is_asked,
+            pulls::a_build_logs_in_for_what_it_begins_with,
             refusals::an_image_that_is_not_here_is_refused,
             refusals::a_missing_host_path_is_refused,
             refusals::an_unknown_user_is_refused,
@@ -148,6 +171,12 @@ macro_rules! every_case {
             stop::a_given_signal_wins_over_the_images,
             stop::a_paused_container_is_stopped,
             stop::no_process_of_a_stopped_container_is_left,
+            transfers::an_image_is_listed_under_all_its_names,
+            transfers::a_name_can_be_given_moved_and_taken,
+            transfers::an_image_in_use_is_not_removed_by_hand,
+            transfers::a_saved_image_is_loaded_again,
+            transfers::what_is_no_archive_is_not_loaded,
+            transfers::a_pushed_image_is_pulled_again,
         }
     };
 }

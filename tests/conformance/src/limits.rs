@@ -6,15 +6,29 @@ use homeostat_reconciler::ports::Engine;
 use homeostat_spec::Resources;
 
 use crate::world::expect;
-use crate::{PATIENCE, World, observe, run, run_to_end, shell, wait_for_log};
+use crate::{PATIENCE, World, observe, run, run_to_end, shell, wait_exited, wait_for_log};
+
+/// How much later than an end its cause may be known.
+const A_MOMENT: Duration = Duration::from_secs(5);
+/// Time between two looks.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// A container that the kernel killed for its memory is told apart from one that somebody killed.
 pub async fn a_container_out_of_memory_is_told_so(engine: &dyn Engine, world: &World) {
     let mut asked = shell("exec tail /dev/zero");
     asked.resources.memory = Some(16 << 20);
-    let (status, _) = run_to_end(engine, world, "greedy", asked).await;
+    let key = run(engine, world, "greedy", asked).await;
+    let mut status = wait_exited(engine, &key).await;
     assert_eq!(status.code, Some(137));
-    assert!(status.oom_killed, "{status:?}");
+    // Docker may hear of the end first and of its cause a moment later.
+    let told = async {
+        while !status.oom_killed {
+            tokio::time::sleep(LOOK_AGAIN).await;
+            status = wait_exited(engine, &key).await;
+        }
+    };
+    let told = tokio::time::timeout(A_MOMENT, told).await;
+    assert!(told.is_ok(), "{status:?}");
 }
 
 /// More processes than allowed cannot be started.

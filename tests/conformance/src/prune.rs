@@ -10,10 +10,10 @@ use jiff::{SignedDuration, Timestamp};
 use crate::world::expect;
 use crate::{World, config, create, image_log, key, run, run_to_end, shell};
 
-const HOUR: Duration = Duration::from_hours(1);
+pub(crate) const HOUR: Duration = Duration::from_hours(1);
 
 /// Asks for what nobody has needed for an hour, of these kinds, as if it were some hours later.
-fn after(hours: i64, kinds: &[PruneKind]) -> PruneRequest {
+pub(crate) fn after(hours: i64, kinds: &[PruneKind]) -> PruneRequest {
     PruneRequest {
         rules: kinds.iter().map(|kind| (*kind, PruneRule::older_than(HOUR))).collect(),
         now: Timestamp::now() + SignedDuration::from_hours(hours),
@@ -21,12 +21,12 @@ fn after(hours: i64, kinds: &[PruneKind]) -> PruneRequest {
     }
 }
 
-fn names(pruned: &Pruned, kind: PruneKind) -> Vec<&str> {
+pub(crate) fn names(pruned: &Pruned, kind: PruneKind) -> Vec<&str> {
     pruned.items.iter().filter(|item| item.kind == kind).map(|item| item.name.as_str()).collect()
 }
 
 /// The references of images; some engines have each once more by its digest.
-async fn images(engine: &dyn Engine) -> Vec<String> {
+pub(crate) async fn images(engine: &dyn Engine) -> Vec<String> {
     let images = expect(engine.observe().await).images;
     images.into_keys().filter(|name| !name.contains('@')).collect()
 }
@@ -56,6 +56,20 @@ pub async fn an_unused_image_goes_and_one_that_is_used_or_kept_stays(engine: &dy
     assert_eq!(images(engine).await, [world.base.clone(), kept]);
     assert_eq!(expect(engine.prune(&request).await), Pruned::default(), "it is gone");
     expect(engine.start_container(&key("user")).await);
+}
+
+/// What it takes to go back stays, also without a name.
+pub async fn an_image_to_go_back_to_stays(engine: &dyn Engine, world: &World) {
+    let reference = world.image(engine, "built", "RUN echo first > /file").await;
+    let first = expect(engine.observe().await).images[&reference].id.clone();
+    world.image(engine, "built", "RUN echo second > /file").await;
+    let second = expect(engine.observe().await).images[&reference].id.clone();
+    let mut request = after(2, &[PruneKind::Image]);
+    request.keep.images.insert(world.base.clone());
+    request.keep.image_ids.extend([first.clone(), second]);
+    assert_eq!(expect(engine.prune(&request).await), Pruned::default());
+    request.keep.image_ids.remove(&first);
+    assert_eq!(names(&expect(engine.prune(&request).await), PruneKind::Image), [first.as_str()]);
 }
 
 /// An image counts as needed until the last container that used it is removed, and is young then.

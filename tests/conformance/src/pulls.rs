@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 
 use homeostat_daemons::{PASSWORD, Registry, USER};
-use homeostat_reconciler::ports::{Engine, Progress};
+use homeostat_reconciler::ports::{Engine, Progress, ProgressStep};
 use homeostat_reconciler::{ContainerState, chain};
 use serde_json::json;
 
@@ -15,11 +15,12 @@ use crate::{World, config, image_log, key, log_lines, state, wait_for_log};
 struct Told(Mutex<Vec<String>>);
 
 impl Progress for Told {
-    fn step(&self, _number: usize, _total: usize, text: &str) {
-        self.output(text);
+    fn step(&self, step: &ProgressStep) {
+        self.output(None, &step.text);
     }
-    fn cached(&self) {}
-    fn output(&self, line: &str) {
+    fn cached(&self, _step: usize) {}
+    fn missed(&self, _step: usize, _cause: &str) {}
+    fn output(&self, _step: Option<usize>, line: &str) {
         self.0.lock().unwrap().push(line.to_owned());
     }
 }
@@ -102,6 +103,32 @@ pub async fn a_tag_that_has_moved_is_pulled_again(engine: &dyn Engine, world: &W
     assert_eq!(version(engine, world, "reader", &reference).await, ["second"]);
     assert_eq!(state(engine, &runs).await, ContainerState::Running);
     assert_eq!(log_lines(engine, &runs).await, ["first"]);
+}
+
+/// What the registry calls an image is observed of its tag, and moves with that.
+pub async fn the_digest_at_the_registry_is_observed(engine: &dyn Engine, world: &World) {
+    let registry = registry(world);
+    let reference = format!("{}/app:1", registry.address());
+    for version in ["first", "second"] {
+        let digest = registry.push("app", "1", version);
+        pull(engine, &reference).await;
+        let images = expect(engine.observe().await).images;
+        assert_eq!(images[&reference].digest.as_ref(), Some(&digest), "{images:?}");
+    }
+    let images = expect(engine.observe().await).images;
+    assert_eq!(images[&world.base].digest, None, "no registry has it");
+}
+
+/// A reference with a tag and a digest means the digest, and is found by both.
+pub async fn a_tag_beside_a_digest_means_nothing(engine: &dyn Engine, world: &World) {
+    let registry = registry(world);
+    let digest = registry.push("app", "1", "first");
+    registry.push("app", "1", "second");
+    let reference = format!("{}/app:1@{digest}", registry.address());
+    let id = pull(engine, &reference).await;
+    let observed = expect(engine.observe().await);
+    assert_eq!(observed.image(&reference).map(|image| &image.id), Some(&id), "{:?}", observed.images);
+    assert_eq!(version(engine, world, "reader", &reference).await, ["first"]);
 }
 
 /// The same pull twice gives the same image, and loads no layer again.
@@ -214,4 +241,17 @@ pub async fn the_credential_store_is_asked(engine: &dyn Engine, world: &World) {
     let reference = format!("{}/app:1", open.address());
     pull(engine, &reference).await;
     assert_eq!(version(engine, world, "reader", &reference).await, ["for everybody"]);
+}
+
+/// A build logs in for the image that it begins with, and says what the registry says if it cannot.
+pub async fn a_build_logs_in_for_what_it_begins_with(engine: &dyn Engine, world: &World) {
+    let (registry, reference) = with_password(world);
+    let context =
+        world.context("upon", &format!("FROM {reference}\nRUN echo ' and built upon' >> /version\n"));
+    let request = world.build_request("localhost/upon:1", &context);
+    let why = chain(&engine.build_image(&request, &Silent).await.unwrap_err());
+    assert_not_let_in(&why);
+    world.configure_docker(&json!({"auths": {registry.address(): {"auth": "dXNlcjpzZWNyZXQ="}}}));
+    expect(engine.build_image(&request, &Silent).await);
+    assert_eq!(version(engine, world, "reader", "localhost/upon:1").await, ["kept from most and built upon"]);
 }

@@ -6,9 +6,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use homeostat_reconciler::ports::{BuildRequest, ContainerRequest, Engine, LogLine, LogQuery, Progress};
+use homeostat_reconciler::ports::{
+    BuildRequest, ContainerRequest, Engine, LogLine, LogQuery, Progress, ProgressStep,
+};
 use homeostat_reconciler::{ContainerState, ExitStatus, ObservedContainer, PortError, ResourceKey, chain};
 use homeostat_spec::{ContainerConfig, NetworkMode};
+
+use crate::Others;
 
 /// The app of every case's resources.
 pub const APP: &str = "case";
@@ -27,12 +31,15 @@ pub struct World {
     pub base: String,
     /// An empty directory of the host for what the case needs.
     pub directory: PathBuf,
+    /// Somebody else who uses the same engine, where one serves others too.
+    pub others: Option<Others>,
 }
 
 impl World {
     /// Builds the base image from the host's static busybox, at the path given.
     pub async fn prepare(engine: &dyn Engine, busybox: &Path, directory: &Path) -> Self {
-        let world = Self { base: "localhost/base:1".to_owned(), directory: directory.to_owned() };
+        let world =
+            Self { base: "localhost/base:1".to_owned(), directory: directory.to_owned(), others: None };
         let context = world.context("base", BASE);
         fs_err::copy(busybox, context.join("busybox")).unwrap();
         world.build(engine, &world.base, &context).await.unwrap();
@@ -69,6 +76,8 @@ impl World {
             args: BTreeMap::new(),
             target: None,
             no_cache: false,
+            secrets: BTreeMap::new(),
+            ssh: BTreeMap::new(),
         }
     }
 
@@ -108,12 +117,14 @@ CMD ["sleep", "infinity"]
 "#;
 
 /// Is not interested in how a build goes on.
-pub(crate) struct Silent;
+#[derive(Debug)]
+pub struct Silent;
 
 impl Progress for Silent {
-    fn step(&self, _number: usize, _total: usize, _text: &str) {}
-    fn cached(&self) {}
-    fn output(&self, _line: &str) {}
+    fn step(&self, _step: &ProgressStep) {}
+    fn cached(&self, _step: usize) {}
+    fn missed(&self, _step: usize, _cause: &str) {}
+    fn output(&self, _step: Option<usize>, _line: &str) {}
 }
 
 /// The key of a container, volume or network of the case.

@@ -89,6 +89,12 @@ impl Daemon {
         self.start();
     }
 
+    /// Everything that it has is lost, as with a disk that was replaced. It must not run.
+    pub fn lose_everything(&self) {
+        assert!(self.process.is_none(), "it runs");
+        fs_err::remove_dir_all(self.directory.join("data")).unwrap();
+    }
+
     /// From now on it hangs: connections are taken by the kernel, and never answered.
     pub fn freeze(&self) {
         self.signal(Signal::SIGSTOP);

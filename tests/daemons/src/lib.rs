@@ -15,6 +15,7 @@ mod podman;
 mod proxy;
 mod registry;
 mod release;
+mod rootless;
 
 pub use certificates::Certificates;
 pub use docker::Docker;

@@ -20,6 +20,8 @@ pub enum Fault {
     Refuse,
     /// Hands it on, and then answers with `500 Internal Server Error` if it was to change something.
     ForgetAnswers,
+    /// Tells, of the versions of the API that the daemon speaks, one that is too old for everybody.
+    SpeakOldVersion,
     /// Hands it on after so long.
     Delay(Duration),
 }

@@ -39,8 +39,18 @@ impl Host {
 
     /// A host with a Docker Engine of its own that homeostat drives. Containers outlive the daemon.
     pub fn with_docker() -> Self {
+        Self::with_docker_of(&Release::Host)
+    }
+
+    /// As [`with_docker`](Self::with_docker), with one whose containers end with it.
+    pub fn with_docker_that_takes_its_containers_with_it() -> Self {
+        Self::with(|directory| Some(("docker", Box::new(Docker::start(directory)))))
+    }
+
+    /// As [`with_docker`](Self::with_docker), with the Docker Engine of a release.
+    pub fn with_docker_of(release: &Release) -> Self {
         Self::with(|directory| {
-            Some(("docker", Box::new(Docker::start_with_live_restore(&Release::Host, directory))))
+            Some(("docker", Box::new(Docker::start_with_live_restore(release, directory))))
         })
     }
 
@@ -54,7 +64,22 @@ impl Host {
 
     /// A host with a Podman of its own that homeostat drives.
     pub fn with_podman() -> Self {
-        Self::with(|directory| Some(("podman", Box::new(Podman::start(directory)))))
+        Self::with_podman_of(&Release::Host)
+    }
+
+    /// As [`with_podman`](Self::with_podman), with the Podman of a release.
+    pub fn with_podman_of(release: &Release) -> Self {
+        Self::with(|directory| Some(("podman", Box::new(Podman::start_of(release, directory)))))
+    }
+
+    /// A host with a Docker Engine of a user without rights. `None`, and a word on why, where that cannot be had.
+    pub fn with_rootless_docker() -> Option<Self> {
+        Self::try_with(|directory| Some(("docker", Box::new(Docker::start_rootless(directory)?))))
+    }
+
+    /// A host with a Podman of a user without rights. `None`, and a word on why, where that cannot be had.
+    pub fn with_rootless_podman() -> Option<Self> {
+        Self::try_with(|directory| Some(("podman", Box::new(Podman::start_rootless(directory)?))))
     }
 
     /// A host with a Docker Engine of its own that homeostat drives at `127.0.0.1:2375`, as if it were elsewhere.
@@ -89,6 +114,12 @@ impl Host {
         let leaks = Leaks::new(directory.path());
         let daemon = start(&directory.path().join("daemon"));
         Self { daemon, proxy: None, variables: Vec::new(), leaks, directory }
+    }
+
+    /// A host with this engine, if it can be had.
+    fn try_with(start: impl FnOnce(&Path) -> Option<Engine>) -> Option<Self> {
+        let host = Self::with(start);
+        host.daemon.is_some().then_some(host)
     }
 
     /// The daemon of a host that has one.

@@ -159,3 +159,36 @@ fn what_changes_while_events_are_lost_is_seen() {
     }
     assert_eq!(containers(&host), 3);
 }
+
+#[test]
+fn an_engine_that_speaks_too_old_a_version_is_waited_for_and_what_runs_is_left_alone() {
+    let host = Host::with_docker_behind_a_proxy();
+    busybox_image(&host);
+    host.write("one.toml", &sleeper(""));
+    let agent = Agent::start(&host, host.source().to_str().unwrap(), &["--listen", "127.0.0.1:9464"]);
+    agent.wait_converged();
+    let pid = host.pid("one/main");
+    // As after a downgrade: it was away for a moment, and is an older one since.
+    host.proxy().set(Fault::SpeakOldVersion);
+    host.proxy().cut();
+    let needed = "the engine has version 1.24 of the API, and 1.41 is needed";
+    wait_until("the status says which version is needed", || {
+        host.status()["engine_error"].to_string().contains(needed)
+    });
+    let ready = run("curl", &["-sS", "http://127.0.0.1:9464/readyz"]);
+    assert!(ready.contains(needed) && ready.contains("Docker 20.10"), "{ready}");
+    assert_eq!(host.container("one/main")["actual"], "running", "it is not taken for gone");
+    host.write("two.toml", &sleeper(""));
+    host.proxy().take_requests();
+    let mut asked = Vec::new();
+    wait_until("it is asked again", || {
+        asked.extend(host.proxy().take_requests());
+        count(&asked, &["/version"]) >= 3
+    });
+    assert_eq!(count(&asked, &["/version"]), asked.len(), "nothing else is asked: {asked:?}");
+    assert_eq!(containers(&host), 1);
+    host.proxy().set(Fault::None);
+    agent.wait_running("two/main");
+    agent.wait_converged();
+    assert_eq!(host.pid("one/main"), pid);
+}

@@ -43,6 +43,57 @@ fn converges_from_a_registry(host: &Host) {
     tells(host, "second");
 }
 
+/// With `pull = "always"` each apply asks, a tag that has moved replaces its container, and without the registry what is
+/// here goes on. An image that is never pulled has to be there.
+fn follows_a_tag(host: &Host) {
+    let mut registry = Registry::start(&host.path("registry"));
+    let first = registry.push("team/app", "1", "first");
+    let reference = format!("{}/team/app:1", registry.address());
+    host.write("app.toml", &format!("{}pull = \"always\"\n", app(&reference)));
+    host.apply().expect_code(0);
+    let digest = || host.container("app/main")["image_digest"].clone();
+    assert_eq!(digest(), *first);
+    let pid = host.pid("app/main");
+    host.plan().expect_code(0);
+    host.apply().expect_code(0);
+    assert_eq!(host.pid("app/main"), pid, "it means the same");
+
+    let second = registry.push("team/app", "1", "second");
+    host.apply().expect_code(0);
+    let moved = host.pid("app/main");
+    assert_ne!(moved, pid);
+    tells(host, "second");
+    assert_eq!(digest(), *second);
+    let status = host.homeostat(&["status"]).expect_code(0).stdout;
+    assert!(status.contains(&second["sha256:".len()..][..12]), "{status}");
+
+    registry.stop();
+    let told = host.apply().expect_code(0).stdout;
+    assert!(told.contains("is used as it is here"), "{told}");
+    assert_eq!(host.pid("app/main"), moved);
+
+    let absent = format!("{}/team/other:1", registry.address());
+    host.write("app.toml", &format!("{}pull = \"never\"\n", app(&absent)));
+    let plan = host.plan().expect_code(2).stdout;
+    assert!(plan.contains(&absent) && plan.contains("is never pulled"), "{plan}");
+    assert_eq!(host.pid("app/main"), moved, "what runs goes on");
+}
+
+#[test]
+fn a_tag_is_followed_where_the_spec_asks_for_it_over_docker() {
+    follows_a_tag(&Host::with_docker());
+}
+
+#[test]
+fn a_tag_is_followed_where_the_spec_asks_for_it_over_podman() {
+    follows_a_tag(&Host::with_podman());
+}
+
+#[test]
+fn a_tag_is_followed_where_the_spec_asks_for_it_by_the_embedded_engine() {
+    follows_a_tag(&Host::new());
+}
+
 #[test]
 fn an_image_of_a_registry_is_pulled_once_and_run_over_docker() {
     converges_from_a_registry(&Host::with_docker());

@@ -59,7 +59,7 @@ fn what_takes_an_engine_on_this_host_is_refused_in_the_plan_and_the_rest_is_not(
     for reason in [
         "it runs elsewhere, and /srv is a path of this host (volumes)",
         "it runs elsewhere, and page is a file of the source (volumes)",
-        "it runs elsewhere, where this host cannot reach containers (health; a command can be run there)",
+        "its containers cannot be reached from this host (health; a command can be run there)",
     ] {
         assert!(plan.contains(reason), "{reason} in\n{plan}");
     }

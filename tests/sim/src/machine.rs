@@ -10,7 +10,7 @@ use homeostat::files::SourceFiles;
 use homeostat::view::View;
 use homeostat::watcher::Watcher;
 use homeostat_reconciler::fake::FakeEngine;
-use homeostat_reconciler::ports::{Event, Progress};
+use homeostat_reconciler::ports::{Event, Progress, ProgressStep};
 use homeostat_reconciler::{PortError, ResourceKey, Step, lint};
 use homeostat_spec::{Container, DesiredState, HostPrune, Node, SpecFile, compile};
 use tokio::sync::{mpsc, watch};
@@ -185,9 +185,11 @@ impl Watcher for Silence {
 }
 
 impl Progress for Silence {
-    fn step(&self, _: usize, _: usize, _: &str) {}
+    fn step(&self, _: &ProgressStep) {}
 
-    fn cached(&self) {}
+    fn cached(&self, _: usize) {}
 
-    fn output(&self, _: &str) {}
+    fn missed(&self, _: usize, _: &str) {}
+
+    fn output(&self, _: Option<usize>, _: &str) {}
 }

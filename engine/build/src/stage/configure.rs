@@ -70,13 +70,13 @@ impl StageBuild<'_> {
             }
             Command::OnBuild(trigger) => {
                 self.state.docker.on_build.get_or_insert_default().push(trigger.clone());
-                self.build.note_cached();
+                self.build.note_cached(self.number);
                 return Ok(());
             }
             Command::Run(_) | Command::Copy(_) | Command::Add(_) | Command::Workdir(_) => text.to_owned(),
         };
         let mut key = Key::new("configuration", &self.state.layers);
-        key.add(&created_by);
+        key.add("what it says with its variables put in", &created_by);
         self.step(key, created_by, |_| Ok(None))
     }
 

@@ -5,7 +5,9 @@ use homeostat_image::Layer;
 
 use super::StageBuild;
 use crate::StepError;
-use crate::copy::{Content, Destination, Item, Selecting, Selection, Tree, add_to_key, place, select};
+use crate::copy::{
+    Content, Destination, Item, Selecting, Selection, Tree, add_to_key, ensure_room, place, select,
+};
 use crate::key::Key;
 use crate::mounts::{View, Workspace};
 use crate::owner;
@@ -17,7 +19,8 @@ impl StageBuild<'_> {
             None => self.copy_from(copy, name, &self.build.context),
             Some(from) => {
                 let view = View::new(self.build.store, &self.layers_of(from)?)?;
-                let tree = Tree { root: view.root()?, ignore: Ignore::default(), keep_owner: true };
+                let title = format!("file of {from}:");
+                let tree = Tree { root: view.root()?, ignore: Ignore::default(), title, keep_owner: true };
                 self.copy_from(copy, name, &tree)
             }
         }
@@ -51,11 +54,12 @@ impl StageBuild<'_> {
             return Err(StepError::NoDirectory { destination: words.destination });
         }
         let mut key = Key::new(if copy.link { "COPY --link" } else { "COPY" }, &self.state.layers);
-        key.add(&words.destination);
-        key.add(words.chown.as_deref().unwrap_or_default());
-        key.add(words.mode.map_or_else(String::new, |mode| format!("{mode:o}")));
+        key.add("the destination", &words.destination);
+        key.add("the owner", words.chown.as_deref().unwrap_or_default());
+        key.add("the mode", words.mode.map_or_else(String::new, |mode| format!("{mode:o}")));
         add_to_key(&mut key, tree, &selections)?;
         self.step(key, words.shown(name), |stage| {
+            ensure_room(stage.build.store, &selections)?;
             let layers = &stage.state.layers;
             let make = if copy.link { Workspace::alone } else { Workspace::new };
             let workspace = make(stage.build.store, layers)?;

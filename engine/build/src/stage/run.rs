@@ -7,10 +7,12 @@ use homeostat_dockerfile::{Run, RunCommand};
 use homeostat_files::{Permissions, Root};
 use homeostat_image::{ImageStore, Layer};
 
+use super::held::Held;
 use super::mounts::Prepared;
 use super::{StageBuild, make_directory};
 use crate::configuration::DEFAULT_PATH;
 use crate::key::Key;
+use crate::masks::Masks;
 use crate::mounts::Workspace;
 use crate::owner::{self, User};
 use crate::stubs::Stubs;
@@ -33,14 +35,19 @@ impl StageBuild<'_> {
         let args = self.arguments(&run.command);
         let mounts = self.prepare_mounts(run)?;
         let mut key = Key::new("RUN", &self.state.layers);
-        key.add_all(args.iter());
+        key.add_all("the command", &args);
         if let RunCommand::Script(text) = &run.command {
-            key.add(text);
+            key.add("the text", text);
         }
-        key.add_all(self.environment().iter());
-        key.add(self.state.user());
-        key.add(self.state.directory());
-        key.add(if run.network { "network" } else { "" });
+        for (name, value) in self.scope.arguments() {
+            key.add(format!("build argument {name}"), value);
+        }
+        for (name, value) in self.scope.environment() {
+            key.add(format!("variable {name}"), value);
+        }
+        key.add("the user", self.state.user());
+        key.add("the working directory", self.state.directory());
+        key.add("the network", if run.network { "network" } else { "" });
         for mount in &mounts {
             mount.add_to_key(&mut key);
         }
@@ -78,7 +85,7 @@ impl StageBuild<'_> {
         args: Vec<String>,
         mounts: &[Prepared],
     ) -> Result<Option<Layer>, StepError> {
-        let (mounts, _views) = self.mount_all(mounts)?;
+        let held = self.hold(mounts)?;
         let workspace = Workspace::new(self.build.store, &self.state.layers)?;
         let stubs = {
             let root = workspace.root()?;
@@ -88,7 +95,7 @@ impl StageBuild<'_> {
             if let RunCommand::Script(text) = &run.command {
                 write_script(&root, text)?;
             }
-            self.run_command(&RunStep { mounts, ..self.prepared(run, args, user, &workspace) })?;
+            self.run_command(&self.prepared(run, args, user, &workspace, &held))?;
             if matches!(run.command, RunCommand::Script(_)) {
                 root.remove(SCRIPT)?;
             }
@@ -98,14 +105,23 @@ impl StageBuild<'_> {
         self.commit(workspace, |upper| stubs.remove_traces(upper))
     }
 
-    fn prepared(&self, run: &Run, args: Vec<String>, user: User, workspace: &Workspace) -> RunStep {
+    fn prepared(
+        &self,
+        run: &Run,
+        args: Vec<String>,
+        user: User,
+        workspace: &Workspace,
+        held: &Held,
+    ) -> RunStep {
         let mut env = self.environment();
+        env.extend(held.places.iter().map(|(name, value)| format!("{name}={value}")));
         env.extend(self.scope.proxies().map(|(name, value)| format!("{name}={value}")));
         for (name, value) in [("PATH", DEFAULT_PATH), ("HOME", &user.home)] {
             if self.scope.get(name).is_none() {
                 env.push(format!("{name}={value}"));
             }
         }
+        env.retain(|line| !line.split_once('=').is_some_and(|(name, _)| held.variables.contains_key(name)));
         RunStep {
             rootfs: workspace.path().to_owned(),
             args,
@@ -115,14 +131,17 @@ impl StageBuild<'_> {
             gid: user.gid,
             groups: user.groups,
             network: run.network,
-            mounts: Vec::new(),
+            mounts: held.mounts.clone(),
+            secrets: held.variables.clone(),
         }
     }
 
     fn run_command(&self, step: &RunStep) -> Result<(), StepError> {
+        let masks = Masks::new(self.build.options.secrets.values());
         let mut last = VecDeque::new();
-        let code = self.build.runner.run(step, &mut |stream, line| {
-            self.build.reporter.output(stream, line);
+        let code = self.build.runner.run(step, &self.build.cancel, &mut |stream, line| {
+            let line = &*masks.cover(line);
+            self.build.reporter.output(self.number, stream, line);
             if last.len() == LINES_LIMIT {
                 last.pop_front();
             }

@@ -3,7 +3,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use fs_err as fs;
-use homeostat_build::{RunError, RunStep, StepRunner, Stream, build};
+use homeostat_build::{Cancel, RunError, RunStep, StepRunner, Stream, build};
 use homeostat_image::ImageStore;
 use homeostat_reconciler::ErrorKind;
 use nix::mount::MsFlags;
@@ -29,10 +29,12 @@ fn a_full_disk_is_said_leaves_nothing_and_is_survived() {
     std::thread::spawn(|| {
         let host = with_small_disk(12);
         host.write("big", &"x".repeat(20 << 20));
-        for file in ["FROM base\nCOPY big /\n", "FROM base\nRUN seq 1 10000000 > /big\n"] {
+        // What is copied is counted before, what a command writes is not.
+        let (copied, written) = ("FROM base\nCOPY big /\n", "FROM base\nRUN seq 1 10000000 > /big\n");
+        for (file, hint) in [(copied, "make room"), (written, "full")] {
             let (text, error) = host.failure(file);
             assert_eq!(error.kind(), ErrorKind::Transient, "{text}");
-            assert!(error.hint().unwrap().contains("full"), "{text}");
+            assert!(error.hint().unwrap().contains(hint), "{text}");
         }
         host.build("FROM base\nRUN echo a > /a\n").unwrap();
         let disk = host.store.directory().parent().unwrap().to_owned();
@@ -50,7 +52,7 @@ const CHILD: &str = "HOMEOSTAT_TEST_BUILD";
 struct Hanging<'a>(&'a Path);
 
 impl StepRunner for Hanging<'_> {
-    fn run(&self, step: &RunStep, _: &mut dyn FnMut(Stream, &str)) -> Result<i32, RunError> {
+    fn run(&self, step: &RunStep, _: &Cancel, _: &mut dyn FnMut(Stream, &str)) -> Result<i32, RunError> {
         fs::write(step.rootfs.join("half"), "done")?;
         fs::write(self.0, "")?;
         loop {
@@ -68,7 +70,7 @@ fn a_killed_build_leaves_no_mount_and_the_next_one_works() {
     host.write("Dockerfile", "FROM base\nRUN one\n");
     let directory = host.store.directory().to_owned();
     let place = host.outside("");
-    let Host { options, log, place: kept, store } = host;
+    let Host { options, log, cancel, place: kept, store } = host;
     // One process at a time has it.
     drop(store);
     let mut child = Command::new(std::env::current_exe().unwrap())
@@ -86,7 +88,7 @@ fn a_killed_build_leaves_no_mount_and_the_next_one_works() {
     assert!(!mounts.contains(directory.to_str().unwrap()), "{mounts}");
     child.kill().unwrap();
     child.wait().unwrap();
-    let host = Host { place: kept, store: ImageStore::open(directory).unwrap(), options, log };
+    let host = Host { place: kept, store: ImageStore::open(directory).unwrap(), options, log, cancel };
     host.build("FROM base\nRUN echo b > /b\n").unwrap();
     assert_eq!(host.read("b"), "b\n");
 }
@@ -98,5 +100,5 @@ fn build_and_hang(place: &Path) {
     let host = Host::at(within, &unused);
     let store = ImageStore::open(place.join("store")).unwrap();
     let options = homeostat_build::BuildOptions { context: place.join("context"), ..host.options.clone() };
-    let _ = build(&store, &options, &Hanging(&place.join("running")), &Log::default());
+    let _ = build(&store, &options, &Hanging(&place.join("running")), &Log::default(), &Cancel::default());
 }

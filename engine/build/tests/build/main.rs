@@ -6,6 +6,8 @@ mod cache;
 mod configuration;
 mod copy;
 mod faults;
+mod parallel;
 mod run;
+mod secrets;
 mod stages;
 mod support;

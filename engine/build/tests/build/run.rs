@@ -12,11 +12,13 @@ fn a_command_changes_the_image_and_its_output_is_reported() {
     assert_eq!(
         host.log.take(),
         [
-            "1/3 FROM base",
-            "cached",
-            "2/3 RUN echo hello && echo x > /made",
-            "Stdout: hello",
-            "3/3 RUN rm /made && echo y > /other",
+            "[1/3] FROM base",
+            "1: cached",
+            "[2/3] RUN echo hello && echo x > /made",
+            "2: missed: not in the cache",
+            "2: Stdout: hello",
+            "[3/3] RUN rm /made && echo y > /other",
+            "3: missed: not in the cache",
         ]
     );
     assert_eq!(host.image().layers.len(), 3);
@@ -53,9 +55,9 @@ fn a_command_sees_environment_arguments_user_and_directory() {
     .unwrap();
     let log = host.log.take();
     for line in ["GIVEN=g", "DEFAULT=d", "FROM_BASE=later", "A=a b", "HTTP_PROXY=p", "HOME=/srv", "/srv/x"] {
-        assert!(log.contains(&format!("Stdout: {line}")), "{line}: {log:?}");
+        assert!(log.contains(&format!("8: Stdout: {line}")), "{line}: {log:?}");
     }
-    assert!(log.iter().any(|line| line.starts_with("Stdout: uid=33") && line.contains("40")), "{log:?}");
+    assert!(log.iter().any(|line| line.starts_with("8: Stdout: uid=33") && line.contains("40")), "{log:?}");
     let config = format!("{:?}", host.image().config);
     assert!(!config.contains("HTTP_PROXY") && !config.contains("GIVEN=g"), "{config}");
 }

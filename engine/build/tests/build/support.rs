@@ -2,15 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::Mutex;
 
 use fs_err as fs;
 use homeostat_build::{
-    BuildError, BuildOptions, BuildOutcome, Reporter, RunError, RunStep, StepRunner, Stream, build,
+    BuildError, BuildOptions, BuildOutcome, Cancel, Reporter, RunError, RunStep, StepRunner, Stream, build,
 };
 use homeostat_image::{Image, ImageStore};
+use homeostat_reconciler::ports::ProgressStep;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 
 /// The programs of the base image.
 const PROGRAMS: [&str; 13] =
@@ -22,6 +26,7 @@ pub(crate) struct Host {
     pub(crate) store: ImageStore,
     pub(crate) options: BuildOptions,
     pub(crate) log: Log,
+    pub(crate) cancel: Cancel,
 }
 
 /// What a reporter was told.
@@ -40,16 +45,20 @@ impl Log {
 }
 
 impl Reporter for Log {
-    fn step(&self, number: usize, total: usize, text: &str) {
-        self.add(format!("{number}/{total} {text}"));
+    fn step(&self, step: &ProgressStep) {
+        self.add(step.to_string());
     }
 
-    fn cached(&self) {
-        self.add("cached".to_owned());
+    fn cached(&self, step: usize) {
+        self.add(format!("{step}: cached"));
     }
 
-    fn output(&self, stream: Stream, line: &str) {
-        self.add(format!("{stream:?}: {line}"));
+    fn missed(&self, step: usize, cause: &str) {
+        self.add(format!("{step}: missed: {cause}"));
+    }
+
+    fn output(&self, step: usize, stream: Stream, line: &str) {
+        self.add(format!("{step}: {stream:?}: {line}"));
     }
 
     fn warning(&self, message: &str) {
@@ -75,11 +84,13 @@ impl Host {
             args: BTreeMap::new(),
             target: None,
             reference: "result".to_owned(),
+            secrets: BTreeMap::new(),
+            ssh: BTreeMap::new(),
             no_cache: false,
             source_date_epoch: None,
         };
         let store = ImageStore::open(store).unwrap();
-        Self { place, store, options, log: Log::default() }
+        Self { place, store, options, log: Log::default(), cancel: Cancel::default() }
     }
 
     /// With an image `base` that has a shell and users.
@@ -115,7 +126,7 @@ impl Host {
     /// Builds this Dockerfile under the name `result`.
     pub(crate) fn build(&self, dockerfile: &str) -> Result<BuildOutcome, BuildError> {
         self.write("Dockerfile", dockerfile);
-        let outcome = build(&self.store, &self.options, &Chroot, &self.log);
+        let outcome = build(&self.store, &self.options, &Chroot, &self.log, &self.cancel);
         self.assert_no_leftovers();
         outcome
     }
@@ -170,7 +181,7 @@ impl Host {
         paths
     }
 
-    fn assert_no_leftovers(&self) {
+    pub(crate) fn assert_no_leftovers(&self) {
         for directory in ["staging", "ingest"] {
             let left: Vec<_> = fs::read_dir(self.store.directory().join(directory)).unwrap().collect();
             assert!(left.is_empty(), "{directory}: {left:?}");
@@ -194,7 +205,12 @@ fn list(top: &Path, directory: &Path, paths: &mut Vec<String>) {
 pub(crate) struct Chroot;
 
 impl StepRunner for Chroot {
-    fn run(&self, step: &RunStep, output: &mut dyn FnMut(Stream, &str)) -> Result<i32, RunError> {
+    fn run(
+        &self,
+        step: &RunStep,
+        cancel: &Cancel,
+        output: &mut dyn FnMut(Stream, &str),
+    ) -> Result<i32, RunError> {
         for directory in ["proc", "sys", "dev", "etc"] {
             let _ = fs::create_dir(step.rootfs.join(directory));
         }
@@ -204,7 +220,7 @@ impl StepRunner for Chroot {
             }
         }
         let groups: Vec<String> = step.groups.iter().map(u32::to_string).collect();
-        let result = Command::new("/usr/sbin/chroot")
+        let child = Command::new("/usr/sbin/chroot")
             .arg(format!("--userspec={}:{}", step.uid, step.gid))
             .arg(format!("--groups={}", groups.join(",")))
             .arg(&step.rootfs)
@@ -212,7 +228,18 @@ impl StepRunner for Chroot {
             .args(&step.args)
             .env_clear()
             .envs(step.env.iter().filter_map(|line| line.split_once('=')))
-            .output()?;
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .spawn()?;
+        let group = Pid::from_raw(child.id().cast_signed());
+        let watching = cancel.watch(move || {
+            // It may have ended by itself.
+            let _ = killpg(group, Signal::SIGKILL);
+        });
+        let result = child.wait_with_output()?;
+        drop(watching);
         for (stream, bytes) in [(Stream::Stdout, &result.stdout), (Stream::Stderr, &result.stderr)] {
             String::from_utf8_lossy(bytes).lines().for_each(|line| output(stream, line));
         }

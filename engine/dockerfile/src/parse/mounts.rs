@@ -2,7 +2,7 @@
 
 use super::shortened;
 use crate::Problem;
-use crate::file::{Mount, MountKind};
+use crate::file::{Mount, MountKind, Sharing};
 
 /// Reads the flag's value: `type=bind,target=/x,...`.
 pub(super) fn mount(text: &str) -> Result<Mount, Problem> {
@@ -21,6 +21,8 @@ pub(super) fn mount(text: &str) -> Result<Mount, Problem> {
         from: None,
         source: None,
         read_only: kind == MountKind::Bind,
+        size: None,
+        sharing: Sharing::default(),
         id: None,
         uid: 0,
         gid: 0,
@@ -30,6 +32,9 @@ pub(super) fn mount(text: &str) -> Result<Mount, Problem> {
     };
     for (key, value) in &fields {
         mount.set(key, *value, text)?;
+    }
+    if kind == MountKind::Secret && mount.id.is_none() && mount.target.is_none() {
+        return Err(wrong(text, "id=name"));
     }
     if mount.target.is_none() && !matches!(kind, MountKind::Secret | MountKind::Ssh) {
         return Err(wrong(text, "target=/path"));
@@ -56,13 +61,17 @@ impl Mount {
             ("uid", Cache | Secret | Ssh) => self.uid = number(&needed()?, 10, text)?,
             ("gid", Cache | Secret | Ssh) => self.gid = number(&needed()?, 10, text)?,
             ("mode", Cache | Secret | Ssh) => self.mode = Some(number(&needed()?, 8, text)?),
-            // One command at a time uses a cache, which fits all of them.
-            ("sharing", Cache) => match needed()?.as_str() {
-                "shared" | "private" | "locked" => {}
-                _ => return Err(wrong(text, "sharing=shared, private or locked")),
-            },
-            // What a command may keep in memory is limited by the host's memory.
-            ("size", Tmpfs) => drop(needed()?),
+            ("sharing", Cache) => {
+                self.sharing = match needed()?.as_str() {
+                    "shared" => Sharing::Shared,
+                    "private" => Sharing::Private,
+                    "locked" => Sharing::Locked,
+                    _ => return Err(wrong(text, "sharing=shared, private or locked")),
+                };
+            }
+            ("size", Tmpfs) => {
+                self.size = Some(size(&needed()?).ok_or_else(|| wrong(text, "size=64m"))?);
+            }
             _ => return Err(wrong(text, "only keys that this type of mount has")),
         }
         Ok(())
@@ -86,6 +95,16 @@ fn switch(value: Option<&str>, text: &str) -> Result<bool, Problem> {
 
 fn number(value: &str, radix: u32, text: &str) -> Result<u32, Problem> {
     u32::from_str_radix(value, radix).map_err(|_| wrong(text, "numbers"))
+}
+
+/// A number of bytes, as Docker writes it: `1024`, `64m`, `2 GiB`; always by powers of 1024.
+fn size(text: &str) -> Option<u64> {
+    let lower = text.to_ascii_lowercase();
+    let plain = lower.strip_suffix('b').map_or(&*lower, |text| text.strip_suffix('i').unwrap_or(text));
+    let units = [("k", 10), ("m", 20), ("g", 30), ("t", 40), ("p", 50)];
+    let unit = units.into_iter().find_map(|(unit, shift)| Some((plain.strip_suffix(unit)?, shift)));
+    let (number, shift) = unit.unwrap_or((plain, 0));
+    number.trim_end().parse::<u64>().ok()?.checked_mul(1 << shift)
 }
 
 fn wrong(value: &str, usage: &'static str) -> Problem {

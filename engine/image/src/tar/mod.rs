@@ -1,10 +1,12 @@
 //! Layers as tar archives: POSIX.1-2017 pax interchange format, with the GNU long names that Docker once wrote.
 
+mod files;
 mod header;
 mod pax;
 mod read;
 mod write;
 
+pub(crate) use files::FileWriter;
 pub(crate) use header::is_header;
 pub(crate) use read::{Item, Kind, Reader};
 pub(crate) use write::write_tree;

@@ -139,30 +139,44 @@ impl<W: Write> Writer<W> {
     }
 
     fn header(&mut self, header: &Header, xattrs: &[(Vec<u8>, Vec<u8>)]) -> Result<(), LayerError> {
-        let records = records(header, xattrs);
-        if !records.is_empty() {
-            let extension = Header {
-                path: b"PaxHeaders/0".to_vec(),
-                kind: b'x',
-                mode: 0o644,
-                size: records.len() as u64,
-                ..Header::default()
-            };
-            self.put(&extension.encode())?;
-            self.put(&records)?;
-            self.pad(records.len() as u64)?;
-        }
-        self.put(&header.encode())
+        write_header(&mut self.output, header, xattrs).map_err(LayerError::Write)
     }
 
     fn pad(&mut self, size: u64) -> Result<(), LayerError> {
-        let used = usize::try_from(size % BLOCK as u64).unwrap_or(0);
-        if used == 0 { Ok(()) } else { self.put(&[0; BLOCK][used..]) }
+        write_padding(&mut self.output, size).map_err(LayerError::Write)
     }
 
     fn put(&mut self, bytes: &[u8]) -> Result<(), LayerError> {
         self.output.write_all(bytes).map_err(LayerError::Write)
     }
+}
+
+/// A header, and before it the pax records for what it has no room for.
+pub(super) fn write_header(
+    output: &mut impl Write,
+    header: &Header,
+    xattrs: &[(Vec<u8>, Vec<u8>)],
+) -> io::Result<()> {
+    let records = records(header, xattrs);
+    if !records.is_empty() {
+        let extension = Header {
+            path: b"PaxHeaders/0".to_vec(),
+            kind: b'x',
+            mode: 0o644,
+            size: records.len() as u64,
+            ..Header::default()
+        };
+        output.write_all(&extension.encode())?;
+        output.write_all(&records)?;
+        write_padding(output, records.len() as u64)?;
+    }
+    output.write_all(&header.encode())
+}
+
+/// What fills the last block of a content of this size.
+pub(super) fn write_padding(output: &mut impl Write, size: u64) -> io::Result<()> {
+    let used = usize::try_from(size % BLOCK as u64).unwrap_or(0);
+    if used == 0 { Ok(()) } else { output.write_all(&[0; BLOCK][used..]) }
 }
 
 /// The pax records for what the header has no room for, and the extended attributes.

@@ -1,7 +1,7 @@
 //! The build cache: never more than what is really there.
 
 use fs_err as fs;
-use homeostat_image::CacheEntry;
+use homeostat_image::{CacheEntry, Sharing};
 
 use crate::support::Place;
 
@@ -50,11 +50,16 @@ fn a_directory_is_kept_for_builds_and_pruned_by_its_last_use() {
     let place = Place::new();
     let store = place.store();
     let mode = homeostat_files::Permissions::root(0o711);
-    let (path, is_new) = store.cache_directory("/root/.cache", mode).unwrap();
-    assert!(is_new);
+    let mount = |name: &str| store.cache_mount(name, Sharing::Shared, mode, &|| false).unwrap().unwrap();
+    let path = {
+        let mount = mount("/root/.cache");
+        assert!(mount.is_new);
+        mount.path.clone()
+    };
     fs_err::write(path.join("kept"), "content").unwrap();
-    assert_eq!(store.cache_directory("/root/.cache", mode).unwrap(), (path.clone(), false));
-    assert_ne!(store.cache_directory("other", mode).unwrap().0, path);
+    let again = mount("/root/.cache");
+    assert_eq!((&again.path, again.is_new), (&path, false));
+    assert_ne!(mount("other").path, path);
     let hour = std::time::Duration::from_hours(1);
     let prune = |later: std::time::Duration, dry_run| {
         let now = jiff::Timestamp::now() + later;
@@ -64,7 +69,7 @@ fn a_directory_is_kept_for_builds_and_pruned_by_its_last_use() {
     assert_eq!(prune(hour * 2, true), 2);
     assert!(path.join("kept").exists());
     let lease = store.lease();
-    store.cache_directory("other", mode).unwrap();
+    drop(mount("other"));
     assert_eq!(prune(hour * 2, false), 1);
     assert!(!path.exists());
     drop(lease);

@@ -1,7 +1,7 @@
 //! Damage: found, and mended from what is left.
 
 use fs_err as fs;
-use homeostat_image::{Limits, Problem};
+use homeostat_image::{CacheEntry, Digest, Finding, Limits, Problem};
 
 use crate::archive::Archive;
 use crate::snapshot::snapshot;
@@ -23,7 +23,7 @@ fn a_sound_store_has_no_findings() {
     let place = Place::new();
     place.image("content", "app");
     let report = place.store().check(false).unwrap();
-    assert_eq!((report.images, report.layers, report.findings.len()), (1, 1, 0));
+    assert_eq!((report.images, report.layers, report.blobs, report.findings.len()), (1, 1, 3, 0));
 }
 
 #[test]
@@ -63,7 +63,10 @@ fn a_layers_blob_is_restored_from_its_files() {
             Some(bytes) => fs::write(place.blob(&layer.digest), bytes).unwrap(),
             None => fs::remove_file(place.blob(&layer.digest)).unwrap(),
         }
-        assert_found_and_mended(&place, &Problem::Blob { diff_id: layer.diff_id.clone() });
+        assert_found_and_mended(
+            &place,
+            &Problem::Blob { digest: layer.digest.clone(), diff_id: layer.diff_id.clone() },
+        );
     }
 }
 
@@ -135,4 +138,122 @@ fn a_store_with_no_index_left_starts_anew_and_keeps_its_layers_for_the_cache() {
     assert!(place.store().find("app").unwrap().is_none());
     assert_eq!(place.count("layers"), 1);
     assert_eq!(place.image("content", "app"), id);
+}
+
+#[test]
+fn a_document_that_nobody_can_read_any_more_is_removed() {
+    let place = Place::new();
+    place.image("content", "app");
+    let stray = place.path("blobs/sha256").join("a".repeat(64));
+    fs::write(&stray, "what its name does not say").unwrap();
+    let digest = format!("sha256:{}", "a".repeat(64)).parse().unwrap();
+    assert_found_and_mended(&place, &Problem::StrayBlob { digest });
+    assert!(!stray.exists());
+}
+
+#[test]
+fn an_entry_of_the_build_cache_that_cannot_be_used_is_removed() {
+    let mut place = Place::new();
+    place.image("content", "app");
+    let layer = place.layer("of a step");
+    let entry = CacheEntry { layer: Some(layer.clone()), created: jiff::Timestamp::UNIX_EPOCH };
+    for key in ["whole", "damaged"] {
+        place.store().cache_put(key, &entry).unwrap();
+    }
+    place.store().settle().unwrap();
+    let file = place.path("cache").join(Digest::of(b"damaged").hex());
+    fs::write(&file, "torn").unwrap();
+    assert_found_and_mended(&place, &Problem::Cache { key: Digest::of(b"damaged").hex().to_owned() });
+    assert_eq!((place.count("cache"), place.store().cache_get("whole")), (1, Some(entry)));
+    // A start of the store does likewise, also with those whose layer is gone.
+    let directory = place.unpacked(&layer);
+    place.reopen_after(|_| {
+        fs::write(&file, "torn").unwrap();
+        fs::remove_dir_all(directory.parent().unwrap()).unwrap();
+    });
+    assert_eq!(place.count("cache"), 0);
+}
+
+#[test]
+fn an_index_that_is_not_the_one_in_use_is_written_anew() {
+    let place = Place::new();
+    place.image("content", "app");
+    for file in ["index.json", "index.backup"] {
+        let whole = fs::read(place.path(file)).unwrap();
+        for damage in [None, Some(&b"{}"[..]), Some(&whole[..whole.len() / 2])] {
+            match damage {
+                Some(text) => fs::write(place.path(file), text).unwrap(),
+                None => fs::remove_file(place.path(file)).unwrap(),
+            }
+            let reason = "the index on disk, or its copy, is not the one in use".to_owned();
+            assert_found_and_mended(&place, &Problem::Index { reason });
+            assert_eq!(fs::read(place.path(file)).unwrap(), whole);
+        }
+    }
+}
+
+#[test]
+fn a_check_tells_of_an_index_that_was_damaged_before() {
+    let mut place = Place::new();
+    place.image("content", "app");
+    place.reopen_after(|store| fs::write(store.join("index.json"), "torn").unwrap());
+    let reason = "it was damaged when the store was opened, and lies in index.json.damaged".to_owned();
+    assert_found_and_mended(&place, &Problem::Index { reason });
+    assert!(!place.path("index.json.damaged").exists());
+}
+
+#[test]
+fn index_and_copy_are_the_same_again_after_a_cut_between_the_two() {
+    let mut place = Place::new();
+    let id = place.image("content", "app");
+    let before = fs::read(place.path("index.json")).unwrap();
+    place.store().tag("app", "other").unwrap();
+    place.reopen_after(|store| fs::write(store.join("index.json"), &before).unwrap());
+    assert!(place.store().find("other").unwrap().is_none());
+    assert!(place.store().check(false).unwrap().findings.is_empty());
+    place.reopen_after(|store| fs::remove_file(store.join("index.json")).unwrap());
+    assert_eq!(place.store().find("app").unwrap().unwrap().id, id);
+    assert!(place.path("index.json").exists());
+}
+
+#[test]
+fn a_layer_of_ones_own_that_is_damaged_with_its_archive_is_lost() {
+    let place = Place::new();
+    place.image("content", "app");
+    let layer = place.store().find("app").unwrap().unwrap().layers[0].clone();
+    fs::write(place.unpacked(&layer).join("file"), "contenT").unwrap();
+    fs::write(place.blob(&layer.digest), "gone").unwrap();
+    assert!(!place.store().check(false).unwrap().is_sound());
+    assert!(place.store().check(true).unwrap().is_sound());
+    assert!(place.store().find("app").unwrap().is_none());
+    // Of somebody else's, nobody can say that its files are not those of its archive.
+    let archive = Archive::default().file("z", "last").file("a", "first").end();
+    let foreign = place.store().import_layer(&archive[..], Limits::default()).unwrap();
+    let layers = std::slice::from_ref(&foreign);
+    place.store().commit_image(configuration(&[]), layers, Some("foreign")).unwrap();
+    fs::write(place.blob(&foreign.digest), "gone").unwrap();
+    let report = place.store().check(true).unwrap();
+    let problem = Problem::Blob { digest: foreign.digest.clone(), diff_id: foreign.diff_id };
+    assert_eq!(report.findings, [Finding { problem, repaired: false }]);
+    assert!(place.store().find("foreign").unwrap().is_some());
+}
+
+#[test]
+fn files_that_a_layer_has_more_or_less_or_otherwise_are_damage() {
+    let place = Place::new();
+    place.image("content", "app");
+    let layer = place.store().find("app").unwrap().unwrap().layers[0].clone();
+    let damages: [fn(&std::path::Path); 4] = [
+        |diff| fs::write(diff.join("more"), "").unwrap(),
+        |diff| fs::remove_file(diff.join("file")).unwrap(),
+        |diff| fs::write(diff.join("file"), "contenT").unwrap(),
+        |diff| {
+            fs::set_permissions(diff.join("file"), std::os::unix::fs::PermissionsExt::from_mode(0o4755))
+                .unwrap();
+        },
+    ];
+    for damage in damages {
+        damage(&place.unpacked(&layer));
+        assert_found_and_mended(&place, &Problem::Layer { diff_id: layer.diff_id.clone() });
+    }
 }

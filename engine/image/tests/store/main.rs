@@ -13,3 +13,4 @@ mod overlays;
 mod prune;
 mod snapshot;
 mod support;
+mod transfer;

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use fs_err as fs;
+use homeostat_spec::Secret;
 use libcontainer::workload::{Executor, ExecutorError, ExecutorSetEnvsError, ExecutorValidationError};
 use nix::errno::Errno;
 use nix::sys::prctl::set_pdeathsig;
@@ -32,6 +33,8 @@ pub(crate) const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:
 pub(crate) struct Program {
     channel: Rc<OwnedFd>,
     narrowing: Rc<Narrowing>,
+    /// Variables that the specification, which lies on the disk, does not have.
+    variables: Rc<Vec<String>>,
 }
 
 /// What is given up last of all, immediately before the program begins.
@@ -46,8 +49,8 @@ pub(crate) struct Narrowing {
 }
 
 impl Program {
-    pub(crate) fn new(channel: OwnedFd, narrowing: Narrowing) -> Self {
-        Self { channel: Rc::new(channel), narrowing: Rc::new(narrowing) }
+    pub(crate) fn new(channel: OwnedFd, narrowing: Narrowing, variables: Vec<String>) -> Self {
+        Self { channel: Rc::new(channel), narrowing: Rc::new(narrowing), variables: Rc::new(variables) }
     }
 
     fn tell(&self, failure: &Failure) {
@@ -60,7 +63,8 @@ impl Program {
     }
 
     fn run(&self, spec: &Spec) -> Result<(), Failure> {
-        let (args, env) = words(spec)?;
+        let (args, mut env) = words(spec)?;
+        env.extend(self.variables.iter().cloned());
         let path = find(&args[0], &env)?;
         let arguments = strings(&args)?;
         let environment = strings(&env)?;
@@ -114,6 +118,18 @@ pub(crate) fn environment(
         }
     }
     Ok(env.into_iter().map(|(name, value)| format!("{name}={value}")).collect())
+}
+
+/// Secrets as `NAME=VALUE`.
+pub(crate) fn secret_variables(secrets: &BTreeMap<String, Secret>) -> Result<Vec<String>, Failure> {
+    let variable = |(name, secret): (&String, &Secret)| {
+        let value = std::str::from_utf8(secret.bytes()).ok().filter(|value| !value.contains('\0'));
+        match value {
+            Some(value) if !name.is_empty() && !name.contains(['=', '\0']) => Ok(format!("{name}={value}")),
+            _ => Err(Failure::invalid(format!("the secret for {name:?} cannot be an environment variable"))),
+        }
+    };
+    secrets.iter().map(variable).collect()
 }
 
 fn words(spec: &Spec) -> Result<(Vec<String>, Vec<String>), Failure> {

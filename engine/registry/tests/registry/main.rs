@@ -12,5 +12,7 @@ mod login;
 mod mirrors;
 mod place;
 mod pulls;
+mod pushes;
 mod real;
+mod receiver;
 mod refusals;

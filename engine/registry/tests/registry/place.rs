@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use homeostat_image::{Digest, ImageStore};
-use homeostat_reconciler::ports::Progress;
+use homeostat_reconciler::ports::{Progress, ProgressStep};
 use homeostat_registry::{Patience, Platform, Registries, RegistryConfig, RegistryError};
 
 use crate::fake::Fake;
@@ -24,13 +24,15 @@ pub(crate) struct Place {
 pub(crate) struct Told(pub(crate) Mutex<Vec<String>>);
 
 impl Progress for Told {
-    fn step(&self, number: usize, total: usize, text: &str) {
-        self.0.lock().unwrap().push(format!("{number}/{total} {text}"));
+    fn step(&self, step: &ProgressStep) {
+        self.0.lock().unwrap().push(step.to_string());
     }
 
-    fn cached(&self) {}
+    fn cached(&self, _step: usize) {}
 
-    fn output(&self, line: &str) {
+    fn missed(&self, _step: usize, _cause: &str) {}
+
+    fn output(&self, _step: Option<usize>, line: &str) {
         self.0.lock().unwrap().push(line.to_owned());
     }
 }

@@ -120,7 +120,7 @@ fn it_is_told_how_a_pull_gets_on() {
     let told = Told::default();
     run(place.registries().pull(place.store(), &format!("{}/app:1", fake.host()), &told)).unwrap();
     let told = told.0.into_inner().unwrap();
-    assert_eq!(told[0], format!("1/1 {}", layer.digest));
+    assert_eq!(told[0], format!("[1/1] {}", layer.digest));
     let name = &layer.digest.hex()[..12];
     assert!(
         told.contains(&format!("{name}: 100 % of 1 MiB")) && told.contains(&format!("{name}: done")),

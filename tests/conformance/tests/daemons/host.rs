@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 use std::pin::Pin;
 
-use homeostat_conformance::{UnderTest, World, hold_to, look_for_credentials_in};
+use homeostat_conformance::{Others, UnderTest, World, hold_to, look_for_credentials_in};
 use homeostat_daemons::{Daemon, Docker, Podman, Release};
 use homeostat_docker::{Docker as Engine, DockerConfig, Flavour};
 use homeostat_reconciler::ports;
@@ -69,6 +69,11 @@ async fn hold(name: &str, case: Case, engine: UnderTest, config: &DockerConfig, 
     let docker = Engine::open(config).unwrap();
     let world = directory.join(WORLD);
     fs_err::create_dir(&world).unwrap();
-    let world = World::prepare(&docker, Path::new(BUSYBOX), &world).await;
+    let mut world = World::prepare(&docker, Path::new(BUSYBOX), &world).await;
+    world.others = config
+        .endpoint
+        .as_deref()
+        .and_then(|it| it.strip_prefix("unix://"))
+        .map(|socket| Others::at(Path::new(socket)));
     hold_to(engine, name, case(&docker, &world)).await;
 }

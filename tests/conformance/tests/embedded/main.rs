@@ -8,6 +8,7 @@ mod kills;
 mod leaks;
 mod own;
 mod prune;
+mod room;
 
 use homeostat_conformance::every_case;
 

@@ -357,7 +357,7 @@ fn no_container_can_write_to_the_program_of_its_monitor() {
 }
 
 /// Gives this process, before it has other threads, mounts that nobody else sees.
-fn leave_mount_namespace() {
+pub(crate) fn leave_mount_namespace() {
     nix::sched::unshare(CloneFlags::CLONE_NEWNS).unwrap();
     let none = None::<&str>;
     nix::mount::mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).unwrap();

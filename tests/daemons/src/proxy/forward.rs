@@ -48,7 +48,10 @@ async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Answe
             tokio::time::sleep(time).await;
             forward(request, &shared).await
         }
-        Fault::None | Fault::ForgetAnswers => forward(request, &shared).await,
+        Fault::SpeakOldVersion if request.uri().path().ends_with("/version") => {
+            Ok(with_old_version(forward(request, &shared).await?).await?)
+        }
+        Fault::None | Fault::ForgetAnswers | Fault::SpeakOldVersion => forward(request, &shared).await,
     }
 }
 
@@ -71,6 +74,17 @@ fn refusal() -> Answer {
     *answer.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
     answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     answer
+}
+
+/// The answer of a Docker Engine of 2016.
+async fn with_old_version(answer: Answer) -> Result<Answer, Failure> {
+    let (mut parts, body) = answer.into_parts();
+    let mut told: serde_json::Value = serde_json::from_slice(&body.collect().await?.to_bytes())?;
+    told["ApiVersion"] = "1.24".into();
+    told["MinAPIVersion"] = "1.12".into();
+    parts.headers.remove(header::CONTENT_LENGTH);
+    let body = Full::new(Bytes::from(told.to_string())).map_err(|never| match never {}).boxed();
+    Ok(Response::from_parts(parts, body))
 }
 
 /// Asks the daemon, on a connection for this request alone.

@@ -20,18 +20,28 @@ const APPLETS: [&str; 4] = ["sh", "cat", "sleep", "httpd"];
 
 /// Adds the parts of an image of two layers, busybox and a file `/version`, and returns its manifest.
 pub(super) fn busybox(store: &Store, version: &str) -> Vec<u8> {
-    let layers = [programs(), archive(|tar| file(tar, "version", 0o644, version.as_bytes()))];
+    of_layers(store, &[programs(), archive(|tar| file(tar, "version", 0o644, version.as_bytes()))])
+}
+
+/// Adds the parts of an image of these layers, tar archives, and returns its manifest.
+pub(super) fn of_layers(store: &Store, layers: &[Vec<u8>]) -> Vec<u8> {
+    let diff_ids: Vec<String> = layers.iter().map(|layer| digest(layer)).collect();
+    let history: Vec<Value> =
+        (1..=layers.len()).map(|number| json!({"created_by": format!("layer {number}")})).collect();
     let configuration = json!({
         "architecture": if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" },
         "os": "linux",
         "config": {"Env": ["PATH=/bin"], "Cmd": ["sleep", "infinity"]},
-        "rootfs": {"type": "layers", "diff_ids": layers.each_ref().map(|layer| digest(layer))},
+        // Buildah counts on it.
+        "history": history,
+        "rootfs": {"type": "layers", "diff_ids": diff_ids},
     });
-    let layers = layers.map(|layer| {
+    let packed = |layer: &Vec<u8>| {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-        encoder.write_all(&layer).unwrap();
+        encoder.write_all(layer).unwrap();
         described(store, LAYER, &encoder.finish().unwrap())
-    });
+    };
+    let layers: Vec<Value> = layers.iter().map(packed).collect();
     let manifest = json!({
         "schemaVersion": 2,
         "mediaType": MANIFEST,

@@ -92,6 +92,13 @@ impl Registry {
         store.tag(tag, &manifest)
     }
 
+    /// As [`push`](Self::push), an image of these layers, tar archives.
+    pub fn push_layers(&self, repository: &str, tag: &str, layers: &[Vec<u8>]) -> String {
+        let store = Store::new(&self.directory.join("data"), repository);
+        let manifest = image::of_layers(&store, layers);
+        store.tag(tag, &manifest)
+    }
+
     /// What it has logged: among others a line for every request.
     pub fn logs(&self) -> String {
         self.daemon.logs()

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use homeostat_embedded::{Embedded, EmbeddedConfig, RegistryConfig};
 use homeostat_reconciler::chain;
-use homeostat_reconciler::ports::{BuildRequest, Engine as _, Progress};
+use homeostat_reconciler::ports::{BuildRequest, Engine as _, Progress, ProgressStep};
 use tokio::runtime::Runtime;
 
 use crate::case::{self, BASE, Case, Outcome};
@@ -69,13 +69,16 @@ fn request(context: &Path, dockerfile: &str, reference: &str) -> BuildRequest {
         args: BTreeMap::new(),
         target: None,
         no_cache: false,
+        secrets: BTreeMap::new(),
+        ssh: BTreeMap::new(),
     }
 }
 
 struct Silent;
 
 impl Progress for Silent {
-    fn step(&self, _number: usize, _total: usize, _text: &str) {}
-    fn cached(&self) {}
-    fn output(&self, _line: &str) {}
+    fn step(&self, _step: &ProgressStep) {}
+    fn cached(&self, _step: usize) {}
+    fn missed(&self, _step: usize, _cause: &str) {}
+    fn output(&self, _step: Option<usize>, _line: &str) {}
 }

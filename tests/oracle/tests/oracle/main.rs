@@ -1,4 +1,4 @@
-//! Docker as the oracle of builds: each case is built by homeostat and by the `BuildKit` of Docker 26.1, and what comes
+//! Docker as the oracle of builds: each case is built by homeostat and by the BuildKit of Docker 26.1, and what comes
 //! of it must be the same: every path with its type, mode, owner, time, links, attributes and content, and the image's
 //! configuration with its history.
 //!
@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed, as it should")]
 
 mod archives;
+mod caches;
 mod case;
 mod cases;
 mod compare;
@@ -18,9 +19,11 @@ mod ignores;
 mod image;
 mod tree;
 
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+use caches::CacheCase;
 use case::{Case, Outcome};
 use docker::Docker;
 use homeostat::Homeostat;
@@ -31,6 +34,9 @@ const AT_ONCE: usize = 4;
 
 /// As many cases as there must be at least, of the Dockerfile and of .dockerignore.
 const CASES: (usize, usize) = (150, 200);
+
+/// Builds a case from a context, under a tag.
+type Build<'a> = dyn Fn(&Path, &str, &Case) -> Outcome + 'a;
 
 #[test]
 fn homeostat_builds_what_docker_builds() {
@@ -47,7 +53,6 @@ fn homeostat_builds_what_docker_builds() {
     let wanted = std::env::var("HOMEOSTAT_ORACLE_CASE").unwrap_or_default();
     let cases: Vec<Case> =
         dockerfiles.into_iter().chain(ignores).filter(|case| case.name.contains(&wanted)).collect();
-    assert!(!cases.is_empty(), "no case has `{wanted}` in its name");
     assert_names_are_unique(&cases);
 
     let place = tempfile::tempdir().unwrap();
@@ -65,8 +70,26 @@ fn homeostat_builds_what_docker_builds() {
         let actual: Vec<Outcome> = cases.iter().enumerate().map(build).collect();
         (expected.join().unwrap(), actual)
     });
-    let saved = docker.save(&built(&expected));
+    let caches: Vec<CacheCase> =
+        caches::all().into_iter().filter(|case| case.first.name.contains(&wanted)).collect();
+    let mut tags = built(&expected);
+    for (number, case) in caches.iter().enumerate() {
+        let by_docker = |context: &Path, tag: &str, case: &Case| docker.build(context, tag, case);
+        let here = |context: &Path, tag: &str, case: &Case| homeostat.build(context, tag, case);
+        for (side, build) in [("docker", &by_docker as &Build), ("homeostat", &here)] {
+            let directory = place.path().join("caches").join(side);
+            fs_err::create_dir_all(&directory).unwrap();
+            case.build(number, &directory, build).unwrap();
+        }
+        tags.extend(CacheCase::tags(number));
+    }
+    let saved = docker.save(&tags);
     let mut failures = Vec::new();
+    for (number, case) in caches.iter().enumerate() {
+        let by_docker = |tag: &str| image::saved(&saved, tag);
+        let here = |tag: &str| homeostat.image(tag);
+        failures.extend(case.verdict(number, [&by_docker, &here]));
+    }
     for (number, case) in cases.iter().enumerate() {
         let tag = case::tag(number);
         let images = || (image::saved(&saved, &tag), homeostat.image(&tag));
@@ -76,7 +99,7 @@ fn homeostat_builds_what_docker_builds() {
     }
     println!(
         "{} cases in {:.1} s, {} of them differ",
-        cases.len(),
+        cases.len() + caches.len(),
         begin.elapsed().as_secs_f64(),
         failures.len()
     );
@@ -89,7 +112,7 @@ fn homeostat_builds_what_docker_builds() {
     );
 }
 
-fn by_docker(docker: &Docker, cases: &[Case], place: &std::path::Path) -> Vec<Outcome> {
+fn by_docker(docker: &Docker, cases: &[Case], place: &Path) -> Vec<Outcome> {
     let next = AtomicUsize::new(0);
     let mut outcomes: Vec<(usize, Outcome)> = std::thread::scope(|scope| {
         let work = || {

@@ -30,7 +30,7 @@ impl Platform {
 
     /// How well an image for this architecture and variant runs here, 0 best; `None` when not at all. Processors run
     /// what was made for their elders.
-    pub(crate) fn rank(&self, architecture: &str, variant: Option<&str>) -> Option<usize> {
+    pub fn rank(&self, architecture: &str, variant: Option<&str>) -> Option<usize> {
         let runs: &[(&str, &str)] = match self.architecture.as_str() {
             "amd64" => &[("amd64", ""), ("amd64", "v1"), ("386", "")],
             "arm64" => &[("arm64", ""), ("arm64", "v8"), ("arm", "v8"), ("arm", "v7"), ("arm", "v6")],
@@ -49,7 +49,7 @@ impl Platform {
     }
 
     /// [`Platform::rank`] of an entry of an index. One that does not say for what it is comes last.
-    pub(crate) fn rank_offered(&self, offered: Option<&Offered>) -> Option<usize> {
+    pub fn rank_offered(&self, offered: Option<&Offered>) -> Option<usize> {
         let Some(offered) = offered else { return Some(usize::MAX) };
         if offered.os().to_string() != "linux" {
             return None;
