@@ -288,8 +288,8 @@ impl Service {
     pub async fn check(&self, repair: bool) -> Result<Checked, PortError> {
         let checked = self.engine.check(repair).await?;
         // What was removed is missed at once.
-        if let (Some(agent), true) = (&self.agent, repair) {
-            agent.tell(Command::Look).await?;
+        if repair {
+            self.look_again().await?;
         }
         Ok(checked)
     }

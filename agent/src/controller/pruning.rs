@@ -12,15 +12,16 @@ impl Controller {
     /// Begins with a prune if one is due and nothing else is to do.
     pub(super) fn follow_prunes(&mut self) {
         let policy = prune_policy(&self.desired, &self.options.prune);
-        let wanted = !policy.is_empty() && self.options.until == Until::Stopped && !self.going_down;
+        let stays = self.options.until == Until::Stopped && !self.going_down;
         let now = self.now();
+        let wanted = stays && !policy.is_empty();
         self.pruner.follow(wanted.then(|| policy.interval()), self.record.pruned_at, now);
         let is_due = self.pruner.due().is_some_and(|due| due <= Instant::now());
         if is_due && self.may_prune() {
             let others = self.options.prune.others;
             let request = prune_request(&policy, others, &self.desired, &self.record, now);
             self.pruner.start(Occasion::Interval, request);
-        } else if self.options.until == Until::Stopped && self.pruner.may_look() && self.may_prune() {
+        } else if stays && self.pruner.may_look() && self.may_prune() {
             self.pruner.start(Occasion::Disk, room_request(&policy, &self.desired, &self.record, now));
         }
     }

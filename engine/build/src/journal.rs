@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use homeostat_image::ImageStore;
+use homeostat_reconciler::repository;
 use serde::{Deserialize, Serialize};
 
 use crate::key::{LAYERS, Part};
@@ -113,13 +114,4 @@ fn by_name(parts: &[Part]) -> BTreeMap<&str, Vec<&str>> {
         names.entry(&part.name).or_default().push(&part.digest);
     }
     names
-}
-
-/// A reference without its tag or digest.
-fn repository(reference: &str) -> &str {
-    let reference = reference.split('@').next().unwrap_or(reference);
-    match reference.rsplit_once(':') {
-        Some((repository, tag)) if !tag.contains('/') => repository,
-        _ => reference,
-    }
 }

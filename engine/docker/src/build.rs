@@ -6,6 +6,8 @@ mod context;
 mod needs;
 mod protobuf;
 mod session;
+#[cfg(test)]
+mod telling;
 mod trace;
 
 use std::collections::HashMap;

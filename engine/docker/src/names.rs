@@ -89,13 +89,6 @@ pub(crate) fn user_labels(
     users.map(|(label, value)| (label.clone(), value.clone())).collect()
 }
 
-/// A reference that is spelled out without its tag and digest.
-pub(crate) fn repository(reference: &str) -> &str {
-    let name = reference.split_once('@').map_or(reference, |(name, _)| name);
-    let last = name.rfind('/').map_or(0, |slash| slash + 1);
-    name[last..].find(':').map_or(name, |colon| &name[..last + colon])
-}
-
 impl Instance {
     /// The label of images that this homeostat has built.
     pub(crate) fn build_labels(&self) -> HashMap<String, String> {

@@ -8,7 +8,7 @@ use bollard::query_parameters::{ListImagesOptionsBuilder, ListNetworksOptions, L
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use homeostat_reconciler::{
     ContainerState, ForeignContainer, LOCAL_REGISTRY, Observed, ObservedContainer, ObservedImage,
-    ResourceKey, spelled_out,
+    ResourceKey, repository, spelled_out,
 };
 use homeostat_spec::{ContainerConfig, Name, Network};
 
@@ -16,7 +16,6 @@ use crate::cache::List;
 use crate::connection::ANSWER;
 use crate::engine::Inner;
 use crate::failure::Failure;
-use crate::names::repository;
 use crate::read::{ImageDefaults, Seen, image_id};
 use crate::told;
 

@@ -71,10 +71,11 @@ impl Inner {
 
     /// The image with this reference, whether it is spelled out or not, or with this id.
     pub(crate) fn find_image(&self, name: &str) -> Result<Option<Image>, StoreError> {
-        match self.known_reference(name) {
-            Some(reference) => self.images.find(&reference),
-            None => self.images.find(name),
+        // Nearly always it is called as it is kept.
+        if let Some(image) = self.images.find(name)? {
+            return Ok(Some(image));
         }
+        self.known_reference(name).map_or(Ok(None), |reference| self.images.find(&reference))
     }
 
     /// The reference of an image that is here and means the same.
@@ -87,10 +88,11 @@ impl Inner {
 
     /// Every image, each once: it may have been brought here with several manifests.
     pub(crate) fn stored_images(&self) -> Vec<StoredImage> {
+        let registry_digests = self.images.registry_digests();
         let mut images = BTreeMap::<Digest, StoredImage>::new();
         for image in self.images.list() {
             let digest = |reference: &String| {
-                let digest = self.images.registry_digest(reference)?;
+                let digest = registry_digests.get(reference)?;
                 Some(format!("{}@{digest}", repository(reference)))
             };
             let digests: Vec<String> = image.references.iter().filter_map(digest).collect();

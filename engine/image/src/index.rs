@@ -1,6 +1,6 @@
 //! index.json: which images there are, and what they are called.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::path::Path;
 
 use fs_err as fs;
@@ -124,13 +124,12 @@ impl Index {
             .map(|entry| entry.manifest)
     }
 
-    /// What the registry called each image when it was pulled, by the name under which it was.
-    pub(crate) fn registry_digests(&self) -> BTreeMap<String, Digest> {
-        let told = self.0.manifests().iter().filter_map(|line| {
+    /// What the registry called each image when it was pulled, with the name under which it was.
+    pub(crate) fn registry_digests(&self) -> impl Iterator<Item = (String, Digest)> {
+        self.0.manifests().iter().filter_map(|line| {
             let digest = line.annotations().as_ref()?.get(REGISTRY_DIGEST)?.parse().ok()?;
             Some((entry(line)?.reference?, digest))
-        });
-        told.collect()
+        })
     }
 
     /// Gives a manifest a name, taking it from the one that has it. That one stays without a name if it has no other.

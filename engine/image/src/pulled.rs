@@ -84,12 +84,14 @@ impl ImageStore {
 
     /// What the registry had under this name when it was pulled; `None` for what was not.
     pub fn registry_digest(&self, reference: &str) -> Option<Digest> {
-        self.state().index.registry_digests().remove(reference)
+        let state = self.state();
+        let mut digests = state.index.registry_digests();
+        digests.find_map(|(name, digest)| (name == reference).then_some(digest))
     }
 
     /// What the registry had under each name when it was pulled.
     pub fn registry_digests(&self) -> BTreeMap<String, Digest> {
-        self.state().index.registry_digests()
+        self.state().index.registry_digests().collect()
     }
 }
 

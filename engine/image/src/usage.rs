@@ -1,11 +1,11 @@
-//! What the store takes on disk.
+//! What the store takes on disk, and what is free there.
 
 use std::collections::BTreeSet;
 
 use fs_err as fs;
 use homeostat_files::disk_usage;
 
-use crate::cache::CacheEntry;
+use crate::cache::read_entry;
 use crate::garbage::parts;
 use crate::store::by_manifest;
 use crate::{Digest, ImageStore, StoreError};
@@ -48,9 +48,7 @@ impl ImageStore {
         let mut cached = BTreeSet::new();
         for file in fs::read_dir(self.directory().join("cache"))? {
             let path = file?.path();
-            let entry =
-                fs::read(&path).ok().and_then(|text| serde_json::from_slice::<CacheEntry>(&text).ok());
-            let layer = entry.and_then(|entry| entry.layer);
+            let layer = read_entry(&path).and_then(|entry| entry.layer);
             cached.extend(layer.into_iter().flat_map(|layer| [layer.diff_id, layer.digest]));
             usage.cache_entries += 1;
             usage.cache_bytes += fs::metadata(&path).map_or(0, |file| file.len());
@@ -64,6 +62,15 @@ impl ImageStore {
         let of_images = |digest: &&Digest| used.contains(*digest) || unused.contains(*digest);
         usage.cache_bytes += self.sizes(cached.iter().filter(|digest| !of_images(digest)));
         Ok(usage)
+    }
+
+    /// What can still be written to the disk with the store, in bytes, without what the file system keeps for root.
+    ///
+    /// # Errors
+    /// When the disk cannot be asked.
+    pub fn free_space(&self) -> Result<u64, StoreError> {
+        let told = rustix::fs::statvfs(self.directory()).map_err(std::io::Error::from)?;
+        Ok(told.f_bavail.saturating_mul(told.f_frsize))
     }
 
     /// What blobs and layers take on disk.

@@ -93,7 +93,7 @@ pub enum RegistryError {
         message: String,
     },
     /// The registry asks for patience.
-    #[error("{host} allows no more requests for now{}", retry_after.map(|time| format!(": the next in {} seconds", time.as_secs())).unwrap_or_default())]
+    #[error("{host} has had too many requests{}", retry_after.map(|time| format!(": the next in {} seconds", time.as_secs())).unwrap_or_default())]
     TooManyRequests {
         /// Host and port.
         host: String,

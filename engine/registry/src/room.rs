@@ -1,7 +1,5 @@
 //! Whether there is room for an image, before anything of it is downloaded.
 
-use std::io;
-
 use homeostat_image::ImageStore;
 
 use crate::RegistryError;
@@ -20,14 +18,9 @@ pub(crate) fn ensure(store: &ImageStore, missing: &[Layer]) -> Result<(), Regist
         let factor = if layer.is_compressed { UNPACKED } else { 1 };
         unpacked = unpacked.saturating_add(size.saturating_mul(factor));
     }
-    let free = free(store).map_err(homeostat_image::StoreError::Io)?;
+    let free = store.free_space()?;
     if download.saturating_add(unpacked) <= free {
         return Ok(());
     }
     Err(RegistryError::NoRoom { path: store.directory().to_owned(), download, unpacked, free })
-}
-
-fn free(store: &ImageStore) -> io::Result<u64> {
-    let told = rustix::fs::statvfs(store.directory())?;
-    Ok(told.f_bavail.saturating_mul(told.f_frsize))
 }

@@ -10,8 +10,7 @@ use crate::StepError;
 pub(crate) fn ensure_room(store: &ImageStore, selections: &[Selection]) -> Result<(), StepError> {
     let items = selections.iter().flat_map(|selection| &selection.items);
     let needed = items.map(|item| twice(&item.content)).fold(0, u64::saturating_add);
-    let told = rustix::fs::statvfs(store.directory()).map_err(std::io::Error::from)?;
-    let free = told.f_bavail.saturating_mul(told.f_frsize);
+    let free = store.free_space()?;
     if needed <= free {
         return Ok(());
     }

@@ -82,25 +82,8 @@ fn is_own_word(line: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
-
+    use super::super::telling::Told;
     use super::*;
-
-    #[derive(Default)]
-    struct Told(Mutex<Vec<String>>);
-
-    impl Progress for Told {
-        fn step(&self, step: &ProgressStep) {
-            self.0.lock().unwrap().push(step.to_string());
-        }
-        fn cached(&self, _step: usize) {
-            self.0.lock().unwrap().push("cached".to_owned());
-        }
-        fn missed(&self, _step: usize, _cause: &str) {}
-        fn output(&self, _step: Option<usize>, line: &str) {
-            self.0.lock().unwrap().push(format!("> {line}"));
-        }
-    }
 
     #[test]
     fn the_words_of_both_builders_are_understood() {
@@ -117,7 +100,7 @@ mod tests {
             for line in lines {
                 steps.line(line, &told);
             }
-            let told = told.0.into_inner().unwrap();
+            let told = told.lines();
             assert_eq!(told[..2], ["[1/2] FROM a", "[2/2] RUN echo made"]);
             assert_eq!(told.last().unwrap(), last);
             assert_eq!(steps.current.map(|step| step.text).as_deref(), Some("RUN echo made"));

@@ -143,26 +143,9 @@ fn step(name: &str) -> Option<ProgressStep> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
-
     use super::super::protobuf::message_of;
+    use super::super::telling::Told;
     use super::*;
-
-    #[derive(Default)]
-    struct Told(Mutex<Vec<String>>);
-
-    impl Progress for Told {
-        fn step(&self, step: &ProgressStep) {
-            self.0.lock().unwrap().push(step.to_string());
-        }
-        fn cached(&self, _step: usize) {
-            self.0.lock().unwrap().push("cached".to_owned());
-        }
-        fn missed(&self, _step: usize, _cause: &str) {}
-        fn output(&self, _step: Option<usize>, line: &str) {
-            self.0.lock().unwrap().push(format!("> {line}"));
-        }
-    }
 
     fn within(field: u8, message: &[u8]) -> Vec<u8> {
         let mut all = vec![field << 3 | 2, u8::try_from(message.len()).unwrap()];
@@ -183,7 +166,7 @@ mod tests {
         for message in messages {
             trace.take(message, &told);
         }
-        (told.0.into_inner().unwrap(), trace)
+        (told.lines(), trace)
     }
 
     #[test]

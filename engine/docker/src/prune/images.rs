@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use bollard::models::{ContainerSummary, ImageSummary};
 use bollard::query_parameters::{ListImagesOptionsBuilder, RemoveImageOptionsBuilder};
 use homeostat_reconciler::ports::{PruneRequest, PrunedItem};
-use homeostat_reconciler::{LOCAL_REGISTRY, spelled_out};
+use homeostat_reconciler::{LOCAL_REGISTRY, repository, spelled_out};
 use homeostat_spec::PruneKind;
 use jiff::Timestamp;
 
 use super::{Gone, SIZED, told};
 use crate::engine::Inner;
 use crate::failure::Failure;
-use crate::names::{INSTANCE, repository};
+use crate::names::INSTANCE;
 use crate::read::{image_id, time};
 
 impl Inner {

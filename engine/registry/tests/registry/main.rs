@@ -7,6 +7,7 @@ mod breaks;
 mod documents;
 mod fake;
 mod hostile;
+mod http;
 mod image;
 mod login;
 mod mirrors;

@@ -1,21 +1,14 @@
 //! A registry inside the test that takes what it is sent, and goes wrong as it is told.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex};
 
 use homeostat_image::Digest;
 
-/// The head of a request.
-#[derive(Debug, Clone)]
-pub(crate) struct Head {
-    pub(crate) method: String,
-    pub(crate) path: String,
-    /// By lower-case name.
-    pub(crate) headers: HashMap<String, String>,
-}
+use crate::http::{Head, listen, read_head};
 
 /// What goes wrong.
 pub(crate) enum Fault {
@@ -54,15 +47,10 @@ struct Answer {
 
 impl Receiver {
     pub(crate) fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let (address, state) = (listener.local_addr().unwrap(), Arc::<Mutex<State>>::default());
-        let served = Arc::clone(&state);
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let state = Arc::clone(&served);
-                // A client that has heard enough hangs up.
-                std::thread::spawn(move || serve(&stream, &state));
-            }
+        let state = Arc::<Mutex<State>>::default();
+        let address = listen(&state, |stream, state| {
+            // A client that has heard enough hangs up.
+            let _ = serve(stream, state);
         });
         Self { address, state }
     }
@@ -146,21 +134,6 @@ fn serve(stream: &TcpStream, state: &Mutex<State>) -> Option<()> {
     stream.shutdown(std::net::Shutdown::Write).ok()?;
     std::io::copy(&mut reader, &mut std::io::sink()).ok()?;
     Some(())
-}
-
-fn read_head(reader: &mut impl std::io::BufRead) -> Option<Head> {
-    let mut line = String::new();
-    reader.read_line(&mut line).ok()?;
-    let mut words = line.split(' ');
-    let (method, path) = (words.next()?.to_owned(), words.next()?.to_owned());
-    let mut headers = HashMap::new();
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line).ok()?;
-        let Some((name, value)) = line.trim().split_once(':') else { break };
-        headers.insert(name.to_lowercase(), value.trim().to_owned());
-    }
-    Some(Head { method, path, headers })
 }
 
 /// Adds to an upload what has come of it.
