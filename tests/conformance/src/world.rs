@@ -1,7 +1,9 @@
 //! What the cases share: an image, and words for what they do.
 
 use std::collections::BTreeMap;
+use std::fs::Permissions;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -26,7 +28,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// What a case finds on the host beside the engine.
 #[derive(Debug)]
 pub struct World {
-    /// Reference of an image that has busybox with all its applets in `/bin`, a user `worker` (1000:1000, member
+    /// Reference of an image that has busybox with its usual applets in `/bin`, a user `worker` (1000:1000, member
     /// of the group `crew`, 2000) and `/www/index.html`.
     pub base: String,
     /// An empty directory of the host for what the case needs.
@@ -41,7 +43,7 @@ impl World {
         let world =
             Self { base: "localhost/base:1".to_owned(), directory: directory.to_owned(), others: None };
         let context = world.context("base", BASE);
-        fs_err::copy(busybox, context.join("busybox")).unwrap();
+        lay_out_base(&context.join("root"), busybox);
         world.build(engine, &world.base, &context).await.unwrap();
         world
     }
@@ -105,16 +107,31 @@ impl World {
     }
 }
 
-const BASE: &str = r#"FROM scratch
-COPY busybox /bin/busybox
-RUN ["/bin/busybox", "--install", "-s", "/bin"]
-RUN mkdir -p /etc /tmp /www /home/worker && chmod 1777 /tmp \
- && echo 'root:x:0:0:root:/root:/bin/sh' > /etc/passwd \
- && echo 'worker:x:1000:1000::/home/worker:/bin/sh' >> /etc/passwd \
- && printf 'root:x:0:\nworker:x:1000:\ncrew:x:2000:worker\n' > /etc/group \
- && echo hello > /www/index.html
-CMD ["sleep", "infinity"]
-"#;
+/// One layer and no `RUN`: every case builds it.
+const BASE: &str = "FROM scratch\nCOPY root /\nCMD [\"sleep\", \"infinity\"]\n";
+
+/// What is in `/bin`: what cases use of busybox, since every case makes and removes all of these links.
+const APPLETS: &str = "[ awk cat chmod chown cp cut date dd dirname echo env expr false find getent grep groups head \
+                       hostname httpd id ifconfig ip kill ln ls md5sum mkdir mkfifo mknod mktemp mount mv nc \
+                       netstat nslookup od ping printf ps pwd readlink rm rmdir sed seq setsid sh sha256sum sleep \
+                       sort stat sync tail tar tee test timeout touch tr true tty udhcpc umount uname unshare \
+                       usleep wc wget which yes";
+
+/// The files of the base image.
+fn lay_out_base(root: &Path, busybox: &Path) {
+    for directory in ["bin", "etc", "tmp", "www", "home/worker"] {
+        fs_err::create_dir_all(root.join(directory)).unwrap();
+    }
+    fs_err::set_permissions(root.join("tmp"), Permissions::from_mode(0o1777)).unwrap();
+    fs_err::copy(busybox, root.join("bin/busybox")).unwrap();
+    for applet in APPLETS.split_whitespace() {
+        fs_err::os::unix::fs::symlink("/bin/busybox", root.join("bin").join(applet)).unwrap();
+    }
+    let passwd = "root:x:0:0:root:/root:/bin/sh\nworker:x:1000:1000::/home/worker:/bin/sh\n";
+    fs_err::write(root.join("etc/passwd"), passwd).unwrap();
+    fs_err::write(root.join("etc/group"), "root:x:0:\nworker:x:1000:\ncrew:x:2000:worker\n").unwrap();
+    fs_err::write(root.join("www/index.html"), "hello\n").unwrap();
+}
 
 /// Is not interested in how a build goes on.
 #[derive(Debug)]

@@ -2,7 +2,8 @@
 # itself, or because it was killed.
 # usage: keeper DIRECTORY NAME ROOT COMMAND...      run with `bash -c`
 # ROOT is the root file system that COMMAND is of, or empty if it is the host's.
-# Each line `start` on stdin starts COMMAND, logs to DIRECTORY/log and answers with its process id.
+# Orders on stdin: `start` starts COMMAND, logs to DIRECTORY/log and answers with its process id; `lose` takes away
+# all that is in DIRECTORY/data and answers `lost`.
 set -u
 trap '' INT TERM HUP
 
@@ -22,12 +23,23 @@ enter() {
     cd /mnt/root && pivot_root . mnt/host && umount -l /mnt/host || exit 1
 }
 
+# Where there is enough memory, what the daemon keeps is there and costs no disk: it ends with the test.
+keep_in_memory() {
+    if [ "$(awk '/^MemAvailable:/ { print $2 }' /proc/meminfo)" -gt 8000000 ]; then
+        mkdir -p "$directory/data" && mount -t tmpfs -o "mode=711,size=4g" data "$directory/data" || exit 1
+        chown --reference="$directory" "$directory/data"
+    fi
+}
+
 # Within namespaces and control groups of its own: nothing that is mounted or grouped here is seen outside.
 within() {
     local point kind options
     if [ -n "$root" ]; then enter; fi
     # What has a fixed path in /run would be that of every daemon.
     mount -t tmpfs -o mode=755 run /run
+    keep_in_memory
+    # Podman asks Debian's packages for its own parts' versions whenever it is asked for its own: a second of work.
+    if [ -e /usr/bin/dpkg ]; then mount --bind /bin/false /usr/bin/dpkg || exit 1; fi
     while read -r point kind options; do
         umount "$point" && mount -t "$kind" -o "$options" "$kind" "$point" || exit 1
         # Control groups of version 2 have processes in leaves only.
@@ -41,9 +53,14 @@ within() {
         sub(/xattr,/, "", options)
         print $5, $(NF-2), options
     }' /proc/self/mountinfo)
-    while read -r line; do
-        "$@" </dev/null >>"$directory/log" 2>&1 &
-        echo $!
+    while read -r order; do
+        case $order in
+        start)
+            "$@" </dev/null >>"$directory/log" 2>&1 &
+            echo $!
+            ;;
+        lose) find "$directory/data" -mindepth 1 -delete && echo lost ;;
+        esac
     done
 }
 
@@ -63,28 +80,22 @@ join() {
 }
 
 processes() {
-    local hierarchy
-    for hierarchy in $(hierarchies); do
-        find "$hierarchy/$name" -name cgroup.procs -exec cat {} + 2>/dev/null
-    done | sort -u
+    find "${groups[@]}" -name cgroup.procs -exec cat {} + 2>/dev/null | sort -u
 }
 
 # What is frozen dies only once it is thawed.
 end() {
-    local hierarchy left
+    local groups left
+    mapfile -t groups < <(hierarchies | sed "s|$|/$name|")
     for _ in $(seq 500); do
         left=$(processes)
         [ -n "$left" ] || break
-        for hierarchy in $(hierarchies); do
-            find "$hierarchy/$name" -name freezer.state -exec sh -c 'echo THAWED >"$1"' - {} \; 2>/dev/null
-        done
+        echo THAWED | find "${groups[@]}" -name freezer.state -exec tee {} + 2>/dev/null
         # shellcheck disable=SC2086
         kill -KILL $left 2>/dev/null
         sleep 0.01
     done
-    for hierarchy in $(hierarchies); do
-        find "$hierarchy/$name" -depth -type d -exec rmdir {} + 2>/dev/null
-    done
+    find "${groups[@]}" -depth -type d -exec rmdir {} + 2>/dev/null
     rm -rf "$directory"
 }
 

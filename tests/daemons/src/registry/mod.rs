@@ -21,6 +21,9 @@ pub const PASSWORD: &str = "secret";
 /// [`USER`] and the bcrypt hash of [`PASSWORD`], with the least cost: a registry takes no other hash.
 const HTPASSWD: &str = "user:$2b$04$e/yDUsMsix1ZPZX3hmGnEegqE/yxWlN7Sfn/rkboxvVpT7glQjL3a\n";
 
+/// Where it keeps what it has, in its directory: tests put images there.
+const CONTENT: &str = "content";
+
 /// A `docker-registry` on a port of loopback, in the network namespace of the thread that starts it.
 #[derive(Debug)]
 pub struct Registry {
@@ -59,7 +62,7 @@ impl Registry {
     fn start_with(directory: &Path, more: &str) -> Self {
         fs_err::create_dir_all(directory).unwrap();
         let address = free_port();
-        let data = directory.join("data");
+        let data = directory.join(CONTENT);
         let configuration = format!(
             "version: 0.1\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp:\n  addr: {address}\n{more}",
             data.display()
@@ -87,14 +90,14 @@ impl Registry {
     /// The image has busybox, with `sh`, `cat`, `sleep` and `httpd` in `/bin`, and a file `/version` with this text; by
     /// itself it sleeps.
     pub fn push(&self, repository: &str, tag: &str, version: &str) -> String {
-        let store = Store::new(&self.directory.join("data"), repository);
+        let store = Store::new(&self.directory.join(CONTENT), repository);
         let manifest = image::busybox(&store, version);
         store.tag(tag, &manifest)
     }
 
     /// As [`push`](Self::push), an image of these layers, tar archives.
     pub fn push_layers(&self, repository: &str, tag: &str, layers: &[Vec<u8>]) -> String {
-        let store = Store::new(&self.directory.join("data"), repository);
+        let store = Store::new(&self.directory.join(CONTENT), repository);
         let manifest = image::of_layers(&store, layers);
         store.tag(tag, &manifest)
     }
