@@ -1,10 +1,13 @@
 //! `homeostat build`.
 
+mod context;
+
 use std::collections::BTreeMap;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::PathBuf;
 
 use clap::Args;
+use context::Context;
 use homeostat_reconciler::ports::BuildRequest;
 use homeostat_reconciler::{ErrorKind, PortError};
 
@@ -17,14 +20,15 @@ use crate::terminal::WorkDisplay;
 
 #[derive(Args)]
 pub(super) struct Build {
-    /// Directory that is the build context
-    context: PathBuf,
+    /// Directory, tar archive or git repository (URL#REFERENCE:DIRECTORY) that is the build context; - is an archive, or a
+    /// Dockerfile alone, from standard input
+    context: String,
     /// Reference that the image gets, as acme/web:1.4
     #[arg(short, long, value_name = "REFERENCE")]
     tag: String,
-    /// Path of the Dockerfile within the context
-    #[arg(short, long, value_name = "PATH", default_value = "Dockerfile")]
-    file: String,
+    /// Path of the Dockerfile within the context [default: Dockerfile]
+    #[arg(short, long, value_name = "PATH")]
+    file: Option<String>,
     /// Value for an ARG of the Dockerfile
     #[arg(long = "build-arg", value_name = "NAME=VALUE", value_parser = parse_argument)]
     arguments: Vec<(String, String)>,
@@ -44,18 +48,29 @@ pub(super) struct Build {
 
 impl Build {
     pub(super) async fn run(self, global: &Resolved) -> Result<u8, CliError> {
-        let context = fs_err::canonicalize(&self.context).map_err(|error| {
-            PortError::new(ErrorKind::User, "the build context cannot be used").caused_by(error)
-        })?;
+        let context = Context::of(&self.context, self.file.clone()).await?;
+        if !context.is_temporary() {
+            return self.build(&context, global).await;
+        }
+        // An interruption does not leave behind what was made for the context.
+        tokio::select! {
+            code = self.build(&context, global) => code,
+            _ = tokio::signal::ctrl_c() => {
+                Err(PortError::new(ErrorKind::User, "the build was interrupted").into())
+            }
+        }
+    }
+
+    async fn build(&self, context: &Context, global: &Resolved) -> Result<u8, CliError> {
         let request = BuildRequest {
-            reference: self.tag,
-            context,
-            dockerfile: self.file,
-            args: self.arguments.into_iter().collect::<BTreeMap<_, _>>(),
-            target: self.target,
+            reference: self.tag.clone(),
+            context: context.directory.clone(),
+            dockerfile: context.dockerfile.clone(),
+            args: self.arguments.iter().cloned().collect::<BTreeMap<_, _>>(),
+            target: self.target.clone(),
             no_cache: self.no_cache,
             secrets: self.secrets.iter().map(SecretSource::read).collect::<Result<_, _>>()?,
-            ssh: self.ssh.into_iter().collect(),
+            ssh: self.ssh.iter().cloned().collect(),
         };
         let mut access = Access::open(global).await?;
         let display = WorkDisplay::new(global.output);

@@ -40,7 +40,10 @@ impl Inner {
         let engine = Arc::clone(engine);
         tokio::task::spawn_blocking(move || {
             let output = io::BufWriter::with_capacity(PIECE, Outgoing(sender.clone()));
-            if let Err(error) = engine.write_archive(&found, request.format, output) {
+            let written = engine.write_archive(&found, request.format, output);
+            // The archive ends for its reader when the last sender goes. From then on the images may be removed.
+            drop(found);
+            if let Err(error) = written {
                 // Where nobody listens any more, nobody is to be told.
                 let _ = sender.blocking_send(Err(error.into()));
             }

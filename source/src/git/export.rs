@@ -45,6 +45,14 @@ pub(super) fn export(
     Ok(staging.commit()?)
 }
 
+/// Writes a whole tree to the destination, or nothing.
+pub(super) fn write_directory(repository: &Repository, root: Oid, destination: &Path) -> Result<(), Failure> {
+    let staging = Staging::new(destination)?;
+    let mut copy = Copy { repository, lister: Lister::default(), bytes: 0 };
+    copy.directory(root, Path::new(""), 0, staging.parent(), staging.name())?;
+    Ok(staging.commit()?)
+}
+
 struct Copy<'a> {
     repository: &'a Repository,
     lister: Lister,

@@ -27,6 +27,18 @@ const LONGEST: Duration = Duration::from_hours(1);
 const NAMED: usize = 5;
 
 const HEADS: &str = "refs/heads/";
+const TAGS: &str = "refs/tags/";
+
+/// What of a repository is wanted.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Wanted<'a> {
+    /// The default branch: that of its `HEAD`.
+    Default,
+    /// A branch.
+    Branch(&'a str),
+    /// A branch, else a tag.
+    Named(&'a str),
+}
 
 /// The repository elsewhere.
 pub(super) struct Remote<'a> {
@@ -41,12 +53,12 @@ impl<'a> Remote<'a> {
         Self { location, credentials, refusal: RefCell::default() }
     }
 
-    /// Brings the head of the branch (the default one when `None`) to `reference`, and gives it. Asks for
+    /// Brings what is wanted to `reference`, and gives it. Asks for
     /// nothing more when it is the known one.
     pub(super) fn fetch(
         &self,
         repository: &Repository,
-        branch: Option<&str>,
+        wanted: Wanted<'_>,
         reference: &str,
         known: Option<Oid>,
     ) -> Result<Oid, Failure> {
@@ -54,7 +66,7 @@ impl<'a> Remote<'a> {
         let mut remote = repository.remote_anonymous(self.location.url()).map_err(failed)?;
         let mut connection =
             remote.connect_auth(Direction::Fetch, Some(self.callbacks()), Some(proxy())).map_err(failed)?;
-        let (head, revision) = self.head(&connection, branch)?;
+        let (head, revision) = self.head(&connection, wanted)?;
         if known == Some(revision) {
             repository.find_commit(revision).and_then(|commit| commit.tree()).map_err(Failure::Mirror)?;
             return Ok(revision);
@@ -70,28 +82,38 @@ impl<'a> Remote<'a> {
         repository.refname_to_id(reference).map_err(Failure::Mirror)
     }
 
-    /// The full name and the commit of the wanted branch.
+    /// The full name and the commit of what is wanted.
     fn head(
         &self,
         connection: &RemoteConnection<'_, '_, '_>,
-        branch: Option<&str>,
+        wanted: Wanted<'_>,
     ) -> Result<(String, Oid), Failure> {
         let heads = connection.list().map_err(|error| while_fetching(error, self.location.url()))?;
-        let wanted = match branch {
-            Some(branch) => format!("{HEADS}{branch}"),
-            None => connection
-                .default_branch()
-                .ok()
-                .and_then(|name| name.as_str().ok().map(str::to_owned))
-                // It becomes part of a refspec, and it is the server that says it.
-                .filter(|name| name.starts_with(HEADS) && Reference::is_valid_name(name))
-                .ok_or_else(|| self.no_default(heads.is_empty()))?,
+        let names = match wanted {
+            Wanted::Branch(name) => vec![format!("{HEADS}{name}")],
+            Wanted::Named(name) => vec![format!("{HEADS}{name}"), format!("{TAGS}{name}")],
+            Wanted::Default => vec![self.default_branch(connection, heads.is_empty())?],
         };
-        if let Some(head) = heads.iter().find(|head| head.name() == wanted) {
-            return Ok((wanted, head.oid()));
+        for name in &names {
+            let find = |name: &str| heads.iter().find(|head| head.name() == name);
+            // An annotated tag is an object of its own, and what it names is told beside it (gitprotocol-pack(5)).
+            if let Some(head) = find(&format!("{name}^{{}}")).or_else(|| find(name)) {
+                return Ok((name.clone(), head.oid()));
+            }
         }
-        let names = heads.iter().filter_map(|head| head.name().strip_prefix(HEADS));
-        Err(self.no_branch(&wanted, &names.collect::<Vec<_>>()).into())
+        let branches = heads.iter().filter_map(|head| head.name().strip_prefix(HEADS));
+        Err(self.no_branch(&names[0], &branches.collect::<Vec<_>>()).into())
+    }
+
+    fn default_branch(
+        &self,
+        connection: &RemoteConnection<'_, '_, '_>,
+        empty: bool,
+    ) -> Result<String, PortError> {
+        let name = connection.default_branch().ok().and_then(|name| name.as_str().ok().map(str::to_owned));
+        // It becomes part of a refspec, and it is the server that says it.
+        name.filter(|name| name.starts_with(HEADS) && Reference::is_valid_name(name))
+            .ok_or_else(|| self.no_default(empty))
     }
 
     fn no_default(&self, empty: bool) -> PortError {

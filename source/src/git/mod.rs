@@ -27,6 +27,7 @@ use homeostat_spec::SourcePath;
 use tracing::warn;
 
 use error::Failure;
+use fetch::Wanted;
 use mirror::Mirror;
 
 pub use credentials::Credentials;
@@ -171,13 +172,25 @@ impl Inner {
         let repository = self.mirror.open()?;
         let known = self.mirror.revision(&repository)?;
         let remote = fetch::Remote::new(&self.location, &self.credentials);
-        let fetched = remote.fetch(&repository, self.branch.as_deref(), self.mirror.reference(), known);
+        let wanted = self.branch.as_deref().map_or(Wanted::Default, Wanted::Branch);
+        let fetched = remote.fetch(&repository, wanted, self.mirror.reference(), known);
         let revision = fetched.map_err(|failure| self.blame(&repository, known, failure))?;
         if self.suspect.swap(false, Ordering::Relaxed) {
             mirror::check(&repository, revision)?;
         }
         self.mirror.compact(&repository, revision);
         snapshot::read(&repository, revision, &self.path)
+    }
+
+    fn fetch_directory(&self, reference: Option<&str>, destination: &Path) -> Result<String, Failure> {
+        let repository = self.mirror.open()?;
+        let branch = self.branch.as_deref().map_or(Wanted::Default, Wanted::Branch);
+        let wanted = reference.map_or(branch, Wanted::Named);
+        let remote = fetch::Remote::new(&self.location, &self.credentials);
+        let revision = remote.fetch(&repository, wanted, self.mirror.reference(), None)?;
+        let root = snapshot::root_of(&repository, revision, &self.path)?;
+        export::write_directory(&repository, root, destination)?;
+        Ok(revision.to_string())
     }
 
     /// A fetch fails strangely where the mirror is broken, and where the server is. Only a look at the mirror tells which.
@@ -213,6 +226,27 @@ impl Inner {
             failure.into_port(self.location.url())
         })
     }
+}
+
+/// Fetches a repository once, and writes the directory [`path`](GitConfig::path) of it out, whole or not at all.
+/// `reference` is a branch or a tag; the [branch](GitConfig::branch) of the configuration counts where it is absent. The mirror is left
+/// behind. Returns the commit.
+///
+/// # Errors
+/// As [`GitSource::new`] and its snapshots; of kind `User` where the repository has no such branch, tag or directory.
+pub async fn fetch_directory(
+    config: GitConfig,
+    reference: Option<&str>,
+    destination: &Path,
+) -> Result<String, PortError> {
+    check_branch(reference)?;
+    let inner = GitSource::new(config)?.inner;
+    let (reference, destination) = (reference.map(str::to_owned), destination.to_owned());
+    blocking(move || {
+        let written = inner.fetch_directory(reference.as_deref(), &destination);
+        written.map_err(|failure| failure.into_port(inner.location.url()))
+    })
+    .await
 }
 
 /// The name of a branch becomes part of a refspec: what git does not take for a name must not get there.

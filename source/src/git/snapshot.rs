@@ -33,7 +33,8 @@ pub(super) fn root(repository: &Repository, revision: &str, path: &str) -> Resul
     root_of(repository, revision, path)
 }
 
-fn root_of(repository: &Repository, revision: Oid, path: &str) -> Result<Oid, Failure> {
+/// The tree that the directory `path` is at a commit, or at the commit that a tag names.
+pub(super) fn root_of(repository: &Repository, revision: Oid, path: &str) -> Result<Oid, Failure> {
     let object = repository.find_object(revision, None).map_err(Failure::Mirror)?;
     let commit = object.peel_to_commit().map_err(|error| match error.code() {
         ErrorCode::InvalidSpec | ErrorCode::Peel => Failure::Port(

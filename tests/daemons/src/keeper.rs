@@ -63,7 +63,9 @@ impl Daemon {
     /// Starts it, and waits until it answers.
     pub fn start(&mut self) {
         assert!(self.process.is_none(), "it runs");
-        let answer = self.order("start");
+        self.orders.as_mut().unwrap().write_all(b"start\n").unwrap();
+        let mut answer = String::new();
+        self.answers.read_line(&mut answer).unwrap();
         let Ok(process) = answer.trim().parse() else { panic!("it does not start:\n{}", self.logs()) };
         self.process = Some(Pid::from_raw(process));
         if let Err(error) = self.endpoint.wait() {
@@ -88,9 +90,9 @@ impl Daemon {
     }
 
     /// Everything that it has is lost, as with a disk that was replaced. It must not run.
-    pub fn lose_everything(&mut self) {
+    pub fn lose_everything(&self) {
         assert!(self.process.is_none(), "it runs");
-        assert_eq!(self.order("lose").trim(), "lost");
+        fs_err::remove_dir_all(self.directory.join("data")).unwrap();
     }
 
     /// From now on it hangs: connections are taken by the kernel, and never answered.
@@ -106,14 +108,6 @@ impl Daemon {
     /// What it has logged.
     pub fn logs(&self) -> String {
         fs_err::read_to_string(self.directory.join("log")).unwrap_or_else(|error| error.to_string())
-    }
-
-    /// Tells the keeper to do something, and gives its answer.
-    fn order(&mut self, order: &str) -> String {
-        self.orders.as_mut().unwrap().write_all(format!("{order}\n").as_bytes()).unwrap();
-        let mut answer = String::new();
-        self.answers.read_line(&mut answer).unwrap();
-        answer
     }
 
     fn signal(&self, signal: Signal) {

@@ -2,8 +2,7 @@
 # itself, or because it was killed.
 # usage: keeper DIRECTORY NAME ROOT COMMAND...      run with `bash -c`
 # ROOT is the root file system that COMMAND is of, or empty if it is the host's.
-# Orders on stdin: `start` starts COMMAND, logs to DIRECTORY/log and answers with its process id; `lose` takes away
-# all that is in DIRECTORY/data and answers `lost`.
+# Each line `start` on stdin starts COMMAND, logs to DIRECTORY/log and answers with its process id.
 set -u
 trap '' INT TERM HUP
 
@@ -23,21 +22,12 @@ enter() {
     cd /mnt/root && pivot_root . mnt/host && umount -l /mnt/host || exit 1
 }
 
-# Where there is enough memory, what the daemon keeps is there and costs no disk: it ends with the test.
-keep_in_memory() {
-    if [ "$(awk '/^MemAvailable:/ { print $2 }' /proc/meminfo)" -gt 8000000 ]; then
-        mkdir -p "$directory/data" && mount -t tmpfs -o "mode=711,size=4g" data "$directory/data" || exit 1
-        chown --reference="$directory" "$directory/data"
-    fi
-}
-
 # Within namespaces and control groups of its own: nothing that is mounted or grouped here is seen outside.
 within() {
     local point kind options
     if [ -n "$root" ]; then enter; fi
     # What has a fixed path in /run would be that of every daemon.
     mount -t tmpfs -o mode=755 run /run
-    keep_in_memory
     # Podman asks Debian's packages for its own parts' versions whenever it is asked for its own: a second of work.
     if [ -e /usr/bin/dpkg ]; then mount --bind /bin/false /usr/bin/dpkg || exit 1; fi
     while read -r point kind options; do
@@ -53,14 +43,9 @@ within() {
         sub(/xattr,/, "", options)
         print $5, $(NF-2), options
     }' /proc/self/mountinfo)
-    while read -r order; do
-        case $order in
-        start)
-            "$@" </dev/null >>"$directory/log" 2>&1 &
-            echo $!
-            ;;
-        lose) find "$directory/data" -mindepth 1 -delete && echo lost ;;
-        esac
+    while read -r line; do
+        "$@" </dev/null >>"$directory/log" 2>&1 &
+        echo $!
     done
 }
 

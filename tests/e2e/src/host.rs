@@ -184,8 +184,8 @@ impl Host {
                 let socket = self.proxy.as_ref().map_or_else(|| daemon.socket(), Proxy::socket);
                 command.arg("--engine-socket").arg(socket);
             }
-            command.envs(self.variables.iter().cloned());
         }
+        command.envs(self.variables.iter().cloned());
         command
     }
 
@@ -200,6 +200,14 @@ impl Host {
     /// Runs `homeostat` with arguments.
     pub fn homeostat(&self, arguments: &[&str]) -> Outcome {
         self.command().args(arguments).output().expect("the binary can be run").into()
+    }
+
+    /// Runs `homeostat` with arguments and this on standard input.
+    pub fn homeostat_reading(&self, arguments: &[&str], input: &[u8]) -> Outcome {
+        let path = self.path("input");
+        fs_err::write(&path, input).expect("a file for standard input");
+        let input = fs_err::File::open(path).expect("it was written").into_parts().0;
+        self.command().args(arguments).stdin(input).output().expect("the binary can be run").into()
     }
 
     /// `homeostat apply` of the source directory.

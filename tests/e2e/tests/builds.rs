@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use homeostat_e2e::{Host, busybox_image, sleeper};
+use homeostat_e2e::{Host, busybox_image, run, sleeper};
 
 /// Stands nowhere but in the file that is the secret.
 const PLANTED: &str = "correct-horse-battery-staple-7f3a";
@@ -56,4 +56,91 @@ fn a_secret_of_a_build_is_used_and_stays_nowhere() {
     assert!(!told.contains(PLANTED));
     let place = secret.parent().unwrap();
     assert_eq!(holders(place), [secret.display().to_string()]);
+}
+
+/// A context in a directory `app` beside others, and the text that its image has in `/said`.
+fn said(host: &Host, text: &str) -> std::path::PathBuf {
+    let place = host.path("contexts");
+    let context = place.join("app");
+    fs_err::create_dir_all(&context).unwrap();
+    fs_err::write(context.join("said"), text).unwrap();
+    fs_err::write(context.join("Dockerfile"), "FROM scratch\nCOPY said /\nENV SAID=1\n").unwrap();
+    place
+}
+
+/// What is in the environment of an image that was built.
+fn environment(host: &Host, image: &str) -> String {
+    let inspected = host.homeostat(&["image", "inspect", image]).expect_code(0);
+    let images: serde_json::Value = serde_json::from_str(&inspected.stdout).unwrap();
+    images[0]["config"]["Env"].to_string()
+}
+
+/// Everything that builds leave in the directory for temporary files.
+fn left_behind(host: &Host) -> Vec<String> {
+    let names = fs_err::read_dir(host.path("temporary")).unwrap();
+    names.map(|name| name.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+fn with_temporary(host: &mut Host) {
+    fs_err::create_dir(host.path("temporary")).unwrap();
+    let place = host.path("temporary").display().to_string();
+    host.set_variable("TMPDIR", &place);
+}
+
+#[test]
+fn an_archive_is_a_context_as_a_file_and_by_a_pipe() {
+    let mut host = Host::new();
+    with_temporary(&mut host);
+    let context = said(&host, "hello").join("app");
+    let archive = host.path("context.tar.gz");
+    let (context, archive) = (context.to_str().unwrap(), archive.to_str().unwrap());
+    run("tar", &["-czf", archive, "-C", context, "."]);
+    host.homeostat(&["build", archive, "-t", "local/file:1"]).expect_code(0);
+    assert!(environment(&host, "local/file:1").contains("SAID=1"));
+    host.homeostat_reading(&["build", "-", "-t", "local/pipe:1"], &fs_err::read(archive).unwrap())
+        .expect_code(0);
+    assert!(environment(&host, "local/pipe:1").contains("SAID=1"));
+    let dockerfile = b"FROM local/pipe:1\nENV ALONE=1\n";
+    host.homeostat_reading(&["build", "-", "-t", "local/alone:1"], dockerfile).expect_code(0);
+    assert!(environment(&host, "local/alone:1").contains("ALONE=1"));
+
+    // What leads out of an archive is refused, and nothing of it is left.
+    run(
+        "tar",
+        &["-cPf", archive, "-C", context, "--transform", "s|^said|../../../../said|", "Dockerfile", "said"],
+    );
+    let refused = host.homeostat(&["build", archive, "-t", "local/out:1"]).expect_code(2);
+    assert!(refused.stderr.contains(".."), "{}", refused.stderr);
+    let unfit = host.path("contexts/app/said");
+    let refused = host.homeostat(&["build", unfit.to_str().unwrap(), "-t", "local/out:1"]).expect_code(2);
+    assert!(refused.stderr.contains("neither a directory nor an archive"), "{}", refused.stderr);
+    assert_eq!(left_behind(&host), Vec::<String>::new());
+}
+
+#[test]
+fn a_directory_of_a_git_repository_is_a_context() {
+    let mut host = Host::new();
+    with_temporary(&mut host);
+    let work = said(&host, "tagged");
+    let git = |arguments: &[&str]| {
+        let identity =
+            ["-c", "user.name=Ann", "-c", "user.email=ann@example.org", "-C", work.to_str().unwrap()];
+        run("git", &[&identity[..], arguments].concat())
+    };
+    git(&["init", "--quiet", "-b", "main"]);
+    git(&["add", "."]);
+    git(&["commit", "--quiet", "-m", "one"]);
+    git(&["tag", "-a", "v1", "-m", "v1"]);
+    fs_err::write(work.join("app/Dockerfile"), "FROM scratch\nCOPY said /\nENV SAID=2\n").unwrap();
+    git(&["commit", "--quiet", "-am", "two"]);
+    let url = format!("file://{}/.git", work.display());
+    for (fragment, told) in [("#:app", "SAID=2"), ("#main:app", "SAID=2"), ("#v1:app", "SAID=1")] {
+        host.homeostat(&["build", &format!("{url}{fragment}"), "-t", "local/git:1"]).expect_code(0);
+        assert!(environment(&host, "local/git:1").contains(told), "{fragment}");
+    }
+    let refused = host.homeostat(&["build", &format!("{url}#v2:app"), "-t", "local/git:1"]).expect_code(2);
+    assert!(refused.stderr.contains("v2") && refused.stderr.contains("main"), "{}", refused.stderr);
+    let refused = host.homeostat(&["build", &format!("{url}#v1:web"), "-t", "local/git:1"]).expect_code(2);
+    assert!(refused.stderr.contains("no directory web"), "{}", refused.stderr);
+    assert_eq!(left_behind(&host), Vec::<String>::new());
 }
