@@ -1,6 +1,6 @@
 //! One build, from the context to an image with a name.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use homeostat_dockerfile::{Command, Dockerfile, Globals, Instruction, Platform, is_proxy_argument};
@@ -17,6 +17,9 @@ use crate::{BuildError, BuildOptions, BuildOutcome, Cancel, Reporter, StepError,
 
 /// The longest text of an instruction in a message, in characters.
 const TEXT_LIMIT: usize = 120;
+
+/// The build argument that says when everything was made.
+pub(crate) const SOURCE_DATE_EPOCH: &str = "SOURCE_DATE_EPOCH";
 
 /// Builds an image and gives it a name, taking that from the image that has it.
 ///
@@ -43,6 +46,7 @@ pub fn build(
     for warning in &file.warnings {
         reporter.warning(&format!("line {}: {}", warning.line, warning.message));
     }
+    let source_date_epoch = source_date_epoch(&options.args)?;
     let platform = Platform::host();
     let globals = Globals::new(&file, &options.args, &platform)
         .map_err(|source| BuildError::Dockerfile { path: options.dockerfile.clone(), source })?;
@@ -69,6 +73,7 @@ pub fn build(
         context,
         globals: &globals,
         running: Running::default(),
+        source_date_epoch,
         platform,
         total,
         cached: AtomicUsize::new(0),
@@ -87,6 +92,7 @@ pub(crate) struct Build<'a> {
     pub(crate) context: Tree,
     pub(crate) globals: &'a Globals,
     pub(crate) running: Running,
+    pub(crate) source_date_epoch: Option<jiff::Timestamp>,
     platform: Platform,
     total: usize,
     cached: AtomicUsize,
@@ -171,6 +177,14 @@ impl Build<'_> {
     }
 }
 
+fn source_date_epoch(arguments: &BTreeMap<String, String>) -> Result<Option<jiff::Timestamp>, BuildError> {
+    let Some(value) = arguments.get(SOURCE_DATE_EPOCH).filter(|value| !value.is_empty()) else {
+        return Ok(None);
+    };
+    let time = value.parse().ok().and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
+    time.map(Some).ok_or_else(|| BuildError::SourceDateEpoch { value: value.clone() })
+}
+
 fn find_image(store: &ImageStore, platform: &Platform, reference: &str) -> Result<Image, StepError> {
     for name in spellings(reference) {
         if let Some(image) = store.find(&name)? {
@@ -235,6 +249,7 @@ fn warn_of_unused_arguments(
             known.extend(arguments.iter().map(|argument| argument.name.clone()));
         }
     }
+    known.insert(SOURCE_DATE_EPOCH.to_owned());
     for name in options.args.keys().filter(|name| !known.contains(*name) && !is_proxy_argument(name)) {
         reporter.warning(&format!("the build argument `{name}` is declared by no ARG"));
     }

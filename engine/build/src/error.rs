@@ -41,6 +41,12 @@ pub enum BuildError {
         /// What is wrong.
         source: IgnoreError,
     },
+    /// The argument `SOURCE_DATE_EPOCH` is no time.
+    #[error("SOURCE_DATE_EPOCH is `{value}`, which is no number of seconds")]
+    SourceDateEpoch {
+        /// The argument's value.
+        value: String,
+    },
     /// The target is no stage.
     #[error("there is no stage `{target}`")]
     NoTarget {
@@ -213,9 +219,11 @@ impl BuildError {
             return ErrorKind::Transient;
         }
         match self {
-            Self::Dockerfile { .. } | Self::Ignore { .. } | Self::NoTarget { .. } | Self::Read { .. } => {
-                ErrorKind::User
-            }
+            Self::Dockerfile { .. }
+            | Self::Ignore { .. }
+            | Self::SourceDateEpoch { .. }
+            | Self::NoTarget { .. }
+            | Self::Read { .. } => ErrorKind::User,
             Self::Step { source, .. } => source.kind(),
             Self::Context(_) | Self::Store(_) | Self::Cancelled => ErrorKind::Transient,
             Self::Isolation(_) => ErrorKind::Config,
@@ -232,6 +240,9 @@ impl BuildError {
             Self::NoTarget { stages, .. } if stages.is_empty() => Some("no stage has a name".to_owned()),
             Self::NoTarget { stages, .. } => Some(format!("there are: {}", stages.join(", "))),
             Self::Step { source, .. } => source.hint(),
+            Self::SourceDateEpoch { .. } => {
+                Some("give the seconds since 1970, as git log -1 --format=%ct says".to_owned())
+            }
             Self::Isolation(_) => Some("builds need the capability CAP_SYS_ADMIN".to_owned()),
             Self::Read { .. } | Self::Context(_) | Self::Ignore { .. } | Self::Store(_) | Self::Cancelled => {
                 None

@@ -13,7 +13,8 @@ pub struct BuildOptions {
     pub context: PathBuf,
     /// Path of the Dockerfile, relative to the context.
     pub dockerfile: String,
-    /// Values for `ARG`.
+    /// Values for `ARG`. `SOURCE_DATE_EPOCH`, declared or not, is the time in seconds that the image says it was made at, instead of
+    /// the real one, and that no file made by a step is newer than: <https://reproducible-builds.org/specs/source-date-epoch/>.
     pub args: BTreeMap<String, String>,
     /// The stage to stop at, by name or number from 0; the last one when absent.
     pub target: Option<String>,
@@ -25,10 +26,6 @@ pub struct BuildOptions {
     pub ssh: BTreeMap<String, PathBuf>,
     /// Run every step, whatever the cache knows.
     pub no_cache: bool,
-    /// The time that the image says it was made at, instead of the real one, and that no file made by a step is newer
-    /// than; see
-    /// <https://reproducible-builds.org/specs/source-date-epoch/>.
-    pub source_date_epoch: Option<jiff::Timestamp>,
 }
 
 /// An image was built.

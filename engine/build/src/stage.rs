@@ -13,7 +13,7 @@ use homeostat_files::{Permissions, Root};
 use homeostat_image::{CacheEntry, Layer};
 
 use crate::StepError;
-use crate::build::Build;
+use crate::build::{Build, SOURCE_DATE_EPOCH};
 use crate::configuration::State;
 use crate::journal::Journal;
 use crate::key::{Key, Part};
@@ -97,7 +97,7 @@ impl<'a> StageBuild<'a> {
     ) -> Result<Option<Layer>, StepError> {
         workspace.commit(|layer| {
             work(layer)?;
-            self.build.options.source_date_epoch.map_or(Ok(()), |limit| limit_times(layer, limit))
+            self.build.source_date_epoch.map_or(Ok(()), |limit| limit_times(layer, limit))
         })
     }
 
@@ -108,13 +108,13 @@ impl<'a> StageBuild<'a> {
         created_by: String,
         work: impl FnOnce(&Self) -> Result<Option<Layer>, StepError>,
     ) -> Result<(), StepError> {
-        if let Some(limit) = self.build.options.source_date_epoch {
-            key.add("SOURCE_DATE_EPOCH", limit.to_string());
+        if let Some(limit) = self.build.source_date_epoch {
+            key.add(SOURCE_DATE_EPOCH, limit.to_string());
         }
         let (key, parts) = key.finish();
         let mut entry = self.result(&key, &parts, work)?;
         self.journal.note(&self.text, parts);
-        if let Some(created) = self.build.options.source_date_epoch {
+        if let Some(created) = self.build.source_date_epoch {
             entry.created = created;
         }
         self.state.take(entry, created_by);

@@ -93,7 +93,6 @@ impl Inner {
             secrets: request.secrets,
             ssh: request.ssh,
             no_cache: request.no_cache,
-            source_date_epoch: None,
         };
         let built = homeostat_build::build(&self.images, &options, &steps, &Telling(told), cancel);
         match built {

@@ -2,6 +2,8 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use fs_err as fs;
 
+use homeostat_reconciler::ErrorKind;
+
 use crate::support::Host;
 
 const FILE: &str =
@@ -23,7 +25,7 @@ fn a_build_that_is_all_cached_gives_the_same_image() {
 fn cached_after(change: impl FnOnce(&mut Host) -> String) -> usize {
     let mut host = Host::with_base();
     // So that a command that does the same makes the same layer.
-    host.options.source_date_epoch = Some(jiff::Timestamp::UNIX_EPOCH);
+    host.options.args.insert("SOURCE_DATE_EPOCH".to_owned(), "0".to_owned());
     host.write("site/index", "1");
     host.build(FILE).unwrap();
     let file = change(&mut host);
@@ -82,9 +84,18 @@ fn ignoring_the_cache_runs_everything() {
 }
 
 #[test]
+fn a_time_that_is_none_is_refused() {
+    let mut host = Host::with_base();
+    host.options.args.insert("SOURCE_DATE_EPOCH".to_owned(), "yesterday".to_owned());
+    let error = host.build("FROM scratch\nENV A=1\n").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::User);
+    assert!(error.to_string().contains("yesterday"), "{error}");
+}
+
+#[test]
 fn a_given_time_makes_images_reproducible_without_the_cache() {
     let mut host = Host::with_base();
-    host.options.source_date_epoch = Some(jiff::Timestamp::UNIX_EPOCH);
+    host.options.args.insert("SOURCE_DATE_EPOCH".to_owned(), "0".to_owned());
     host.options.no_cache = true;
     host.write("site/index", "1");
     let file = "FROM scratch\nCOPY site/index /new/index\nWORKDIR /w/x\nCMD [\"x\"]\n";

@@ -87,7 +87,6 @@ impl Host {
             secrets: BTreeMap::new(),
             ssh: BTreeMap::new(),
             no_cache: false,
-            source_date_epoch: None,
         };
         let store = ImageStore::open(store).unwrap();
         Self { place, store, options, log: Log::default(), cancel: Cancel::default() }
