@@ -20,7 +20,6 @@ mod error;
 mod isolation;
 mod journal;
 mod key;
-mod masks;
 mod memory;
 mod mounts;
 mod options;

@@ -1,8 +1,10 @@
 //! Building images with the engine's own builder.
 
+mod agent;
 mod buildkit;
 mod classic;
 mod context;
+mod grpc;
 mod needs;
 mod protobuf;
 mod session;
@@ -53,24 +55,17 @@ impl Inner {
         progress: &dyn Progress,
     ) -> Result<String, PortError> {
         let about = |failure: Failure| failure.about(format!("image {} cannot be built", request.reference));
-        if !request.secrets.is_empty() || !request.ssh.is_empty() {
-            let message =
-                format!("image {} cannot be built: it needs secrets or an SSH agent", request.reference);
-            return Err(PortError::new(ErrorKind::Config, message)
-                .with_hint("they are not passed on to this engine; the embedded engine has them"));
-        }
         let connection = self.connection().await.map_err(about)?;
+        needs::refuse_what_the_builder_has_not(connection.builder, request)?;
         let options = self.options(request, connection.builder);
         let built = match connection.builder {
             Builder::BuildKit => {
                 let version = connection.api.client_version().to_string();
                 self.build_with_buildkit(&version, options, request, progress).await
             }
-            Builder::Classic => {
-                needs::refuse_what_takes_buildkit(request)?;
+            Builder::Classic | Builder::Buildah => {
                 self.build_with_classic(&connection.api, options, request, progress).await
             }
-            Builder::Buildah => self.build_with_classic(&connection.api, options, request, progress).await,
         };
         built.map_err(|failed| told(request, failed))?;
         self.changed(List::Images);

@@ -5,6 +5,7 @@ mod clock;
 mod disk;
 mod engine;
 mod image;
+mod masks;
 mod prune;
 mod source;
 mod store;
@@ -21,6 +22,7 @@ pub use image::{
     ArchiveFormat, ArchiveToLoad, HistoryStep, ImageDetails, ImageRemoval, LoadedImage, SaveRequest,
     SavedArchive, StoredImage,
 };
+pub use masks::Masks;
 pub use prune::{Keep, PruneRequest, Pruned, PrunedItem};
 pub use source::{Snapshot, Source};
 pub use store::{Event, EventKind, Store, Stored};

@@ -61,6 +61,9 @@ const DOCKER_20: &[Gap] = &[
     takes_buildkit("a_here_document_is_run_and_copied"),
     takes_buildkit("a_file_is_copied_with_link"),
     takes_buildkit("a_file_is_copied_with_a_mode"),
+    takes_buildkit("a_secret_is_seen_by_its_step_alone"),
+    takes_buildkit("a_secret_that_is_required_is_missed_by_its_name"),
+    takes_buildkit("a_step_talks_with_an_agent_for_keys"),
 ];
 
 const DOCKER_26: &[Gap] = &[LOG_OPTIONS];
@@ -101,8 +104,20 @@ const BUILD_CACHE: Gap = Gap {
     symptom: "builds have left nothing",
 };
 
+/// What Podman's API does not take in memory, as the engine refuses it.
+const fn in_the_context(case: &'static str) -> Gap {
+    Gap {
+        case,
+        reason: "Podman's API takes secrets only as files of the context, which would be on its disk, and no agents",
+        symptom: "only as files of the context",
+    }
+}
+
 const PODMAN_4: &[Gap] = &[
     LOG_OPTIONS,
+    in_the_context("a_secret_is_seen_by_its_step_alone"),
+    in_the_context("a_secret_that_is_required_is_missed_by_its_name"),
+    in_the_context("a_step_talks_with_an_agent_for_keys"),
     Gap {
         case: "limits_change_in_place",
         reason: "Podman's Docker API has no update of containers before 5.1; the planner makes a new container",
@@ -135,6 +150,9 @@ const FEWER_CAPABILITIES: &str = "Podman 5.4 gives containers fewer capabilities
 
 const PODMAN_5: &[Gap] = &[
     LOG_OPTIONS,
+    in_the_context("a_secret_is_seen_by_its_step_alone"),
+    in_the_context("a_secret_that_is_required_is_missed_by_its_name"),
+    in_the_context("a_step_talks_with_an_agent_for_keys"),
     Gap {
         case: "a_file_is_copied_with_link",
         reason: "its Buildah does not know COPY --link",

@@ -30,6 +30,7 @@ pub mod prune;
 pub mod prune_others;
 pub mod pulls;
 pub mod refusals;
+pub mod secrets;
 pub mod states;
 pub mod stop;
 pub mod transfers;
@@ -158,6 +159,9 @@ macro_rules! every_case {
             refusals::a_container_created_from_something_else_is_refused,
             refusals::what_does_not_exist_cannot_be_started,
             refusals::a_running_container_cannot_be_removed,
+            secrets::a_secret_is_seen_by_its_step_alone,
+            secrets::a_secret_that_is_required_is_missed_by_its_name,
+            secrets::a_step_talks_with_an_agent_for_keys,
             states::a_created_container_does_not_run,
             states::a_started_container_runs_until_it_is_stopped,
             states::a_paused_container_does_nothing_until_it_is_resumed,

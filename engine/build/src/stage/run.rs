@@ -6,13 +6,13 @@ use std::io::Write as _;
 use homeostat_dockerfile::{Run, RunCommand};
 use homeostat_files::{Permissions, Root};
 use homeostat_image::{ImageStore, Layer};
+use homeostat_reconciler::ports::Masks;
 
 use super::held::Held;
 use super::mounts::Prepared;
 use super::{StageBuild, make_directory};
 use crate::configuration::DEFAULT_PATH;
 use crate::key::Key;
-use crate::masks::Masks;
 use crate::mounts::Workspace;
 use crate::owner::{self, User};
 use crate::stubs::Stubs;

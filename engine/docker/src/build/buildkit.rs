@@ -1,14 +1,14 @@
 //! Builds by BuildKit: Docker's builder from release 23 on.
 //!
 //! The context goes with the request, as to the classic builder; how the build goes on comes back as BuildKit's own
-//! messages. A session beside it gives it the credentials of registries.
+//! messages. A session beside it gives it the credentials of registries, secrets and agents for SSH keys.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bollard::errors::Error;
 use bollard::query_parameters::BuildImageOptions;
 use futures::StreamExt as _;
-use homeostat_reconciler::ports::{BuildRequest, Progress};
+use homeostat_reconciler::ports::{BuildRequest, Masks, Progress};
 use http_body_util::{BodyExt as _, StreamBody};
 use hyper::Request;
 use hyper::body::Frame;
@@ -43,7 +43,7 @@ impl Inner {
         request: &BuildRequest,
         progress: &dyn Progress,
     ) -> Result<(), Failed> {
-        let session = Session::open(&self.endpoint, version).await?;
+        let session = Session::open(&self.endpoint, version, request).await?;
         let failure = |error: Error| Failure::new(error, &self.endpoint);
         let query = serde_urlencoded::to_string(options).map_err(|error| failure(error.into()))?;
         let context = body(request.context.clone(), request.dockerfile.clone());
@@ -52,7 +52,8 @@ impl Inner {
             .body(StreamBody::new(context.map(|chunk| chunk.map(Frame::data))))
             .map_err(|error| failure(error.into()))?;
         let mut answer = send(&self.endpoint, asked).await?.into_body();
-        let mut trace = Trace::default();
+        let masks = Masks::new(request.secrets.values());
+        let mut trace = Trace::new(masks.clone());
         let mut begun = Vec::new();
         while let Some(frame) = answer.frame().await {
             let frame = frame.map_err(|error| failure(error.into()))?;
@@ -63,7 +64,10 @@ impl Inner {
                 let told: Told = serde_json::from_slice(line).unwrap_or_default();
                 if let Some(message) = told.error {
                     let step = trace.failed().map(str::to_owned);
-                    return Err(Failed { step, failure: Failure::Refused { code: 500, message } });
+                    return Err(Failed {
+                        step,
+                        failure: Failure::Refused { code: 500, message: masks.cover(&message).into_owned() },
+                    });
                 }
                 if let (TRACE, Some(Value::String(text))) = (told.id.as_str(), told.aux) {
                     trace.take(&STANDARD.decode(text).unwrap_or_default(), progress);

@@ -1,15 +1,40 @@
-//! What a Dockerfile asks for that takes BuildKit. The classic builder takes some of it for something else, and says of
-//! the rest that it does not know it.
+//! What a build asks for that its builder has not: secrets and agents for SSH keys, which only BuildKit asks for, and
+//! what in a Dockerfile takes BuildKit. The classic builder takes some of that for something else, and says of the rest
+//! that it does not know it.
 
 use homeostat_dockerfile::{Command, Copy, Run, RunCommand, Source};
 use homeostat_reconciler::ports::BuildRequest;
 use homeostat_reconciler::{ErrorKind, PortError};
 
+use crate::connection::Builder;
+
 const HINT: &str = "Docker 23 and newer have BuildKit; before that it is had with `\"features\": { \"buildkit\": true }` in its daemon.json";
+
+/// Refuses what this builder would not do, before anything is sent.
+pub(super) fn refuse_what_the_builder_has_not(
+    builder: Builder,
+    request: &BuildRequest,
+) -> Result<(), PortError> {
+    let has_more = !request.secrets.is_empty() || !request.ssh.is_empty();
+    let (why, hint) = match builder {
+        Builder::Classic if has_more => {
+            ("which takes BuildKit, and this engine does not build with it", HINT)
+        }
+        Builder::Classic => return refuse_what_takes_buildkit(request),
+        Builder::Buildah if has_more => (
+            "which Podman's API takes only as files of the context",
+            "the embedded engine and Docker with BuildKit have them in memory",
+        ),
+        Builder::BuildKit | Builder::Buildah => return Ok(()),
+    };
+    let message =
+        format!("image {} cannot be built: it needs secrets or an SSH agent, {why}", request.reference);
+    Err(PortError::new(ErrorKind::User, message).with_hint(hint))
+}
 
 /// Refuses a build of which the classic builder would make something else, or nothing. What cannot be read here is left
 /// to the engine, which tells what is wrong with it.
-pub(super) fn refuse_what_takes_buildkit(request: &BuildRequest) -> Result<(), PortError> {
+fn refuse_what_takes_buildkit(request: &BuildRequest) -> Result<(), PortError> {
     let BuildRequest { context, dockerfile, reference, .. } = request;
     let text = fs_err::read_to_string(context.join(dockerfile)).unwrap_or_default();
     match beyond_classic(&text) {

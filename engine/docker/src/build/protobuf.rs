@@ -30,22 +30,27 @@ pub(super) fn fields(message: &[u8]) -> impl Iterator<Item = (u64, Value<'_>)> {
     })
 }
 
-/// The text of the last field of that number; empty if there is none, as with every text that is not given.
-pub(super) fn text(message: &[u8], field: u64) -> String {
+/// The bytes of the last field of that number; none if there is no such field, as with all that is not given.
+pub(super) fn bytes(message: &[u8], field: u64) -> &[u8] {
     let found = fields(message).filter_map(|(number, value)| match value {
         Value::Bytes(bytes) if number == field => Some(bytes),
         _ => None,
     });
-    found.last().map(|bytes| String::from_utf8_lossy(bytes).into_owned()).unwrap_or_default()
+    found.last().unwrap_or_default()
 }
 
-/// A message with a text in each of these fields, whose numbers are below 16.
-pub(super) fn message_of(texts: &[(u8, &str)]) -> Vec<u8> {
+/// The text of the last field of that number.
+pub(super) fn text(message: &[u8], field: u64) -> String {
+    String::from_utf8_lossy(bytes(message, field)).into_owned()
+}
+
+/// A message with a text or bytes in each of these fields, whose numbers are below 16.
+pub(super) fn message_of<T: AsRef<[u8]>>(parts: &[(u8, T)]) -> Vec<u8> {
     let mut message = Vec::new();
-    for (field, text) in texts {
+    for (field, part) in parts {
         message.push(field << 3 | 2);
-        push(&mut message, text.len());
-        message.extend(text.as_bytes());
+        push(&mut message, part.as_ref().len());
+        message.extend(part.as_ref());
     }
     message
 }
@@ -88,7 +93,7 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         let long = "x".repeat(300);
-        let message = message_of(&[(1, "user"), (2, &long)]);
+        let message = message_of(&[(1, "user"), (2, long.as_str())]);
         assert_eq!(
             (text(&message, 1), text(&message, 2), text(&message, 3)),
             ("user".into(), long, String::new())

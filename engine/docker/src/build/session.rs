@@ -1,17 +1,20 @@
 //! What BuildKit asks whoever builds: the session beside a build, a small gRPC server on a connection that the engine has
-//! taken over. It asks for credentials of registries, and whether the session still lives; everything else that could be
-//! asked for is sent with the build.
+//! taken over. It asks for credentials of registries, for secrets, for agents for SSH keys, and whether the session still
+//! lives; everything else that could be asked for is sent with the build.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bollard::errors::Error;
 use bytes::Bytes;
-use futures::stream;
 use homeostat_credentials::{Credentials, Login};
-use http_body_util::{BodyExt as _, Empty, Limited, StreamBody};
-use hyper::body::{Frame, Incoming};
-use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue, UPGRADE};
+use homeostat_reconciler::ports::{BuildRequest, Secret};
+use http_body_util::Empty;
+use hyper::body::Incoming;
+use hyper::header::{CONNECTION, HeaderMap, UPGRADE};
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
@@ -19,6 +22,8 @@ use hyper_util::rt::TokioExecutor;
 use jiff::Timestamp;
 use tokio::task::JoinHandle;
 
+use super::agent;
+use super::grpc::{Frames, Messages, Refusal, answer, refuse};
 use super::protobuf::{message_of, text};
 use crate::endpoint::Endpoint;
 use crate::failure::Failure;
@@ -26,22 +31,20 @@ use crate::stream::send;
 
 const HEALTH: &str = "/grpc.health.v1.Health/Check";
 const CREDENTIALS: &str = "/moby.filesync.v1.Auth/Credentials";
+const SECRET: &str = "/moby.buildkit.secrets.v1.Secrets/GetSecret";
+const CHECK_AGENT: &str = "/moby.sshforward.v1.SSH/CheckAgent";
+const FORWARD_AGENT: &str = "/moby.sshforward.v1.SSH/ForwardAgent";
+/// What can be asked for.
+const METHODS: [&str; 5] = [HEALTH, CREDENTIALS, SECRET, CHECK_AGENT, FORWARD_AGENT];
+
 /// `HealthCheckResponse` with the status `SERVING`.
 const SERVING: [u8; 2] = [0x08, 1];
 /// The host at which BuildKit asks Docker's own registry.
 const DOCKER_HUB: &str = "registry-1.docker.io";
-
-/// Where gRPC has its code, and two of them.
-const STATUS: &str = "grpc-status";
-const OK: &str = "0";
-const UNIMPLEMENTED: &str = "12";
-
-/// A question is a name or two.
-const LONGEST_QUESTION: usize = 64 << 10;
-/// Each message has a byte and its length, in four, before it.
-const PREFIX: usize = 5;
-
-type Frames = StreamBody<stream::Iter<std::vec::IntoIter<Result<Frame<Bytes>, Infallible>>>>;
+/// The header that says which agent is to be talked with.
+const AGENT: &str = "buildkit.ssh.id";
+/// The agent of a mount that names none.
+const DEFAULT_AGENT: &str = "default";
 
 /// A session, ended when it is dropped.
 #[derive(Debug)]
@@ -51,25 +54,34 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Opens a session with the engine, at this version of its API.
-    pub(super) async fn open(endpoint: &Endpoint, version: &str) -> Result<Self, Failure> {
+    /// Opens a session beside this build, with the engine at this version of its API.
+    pub(super) async fn open(
+        endpoint: &Endpoint,
+        version: &str,
+        build: &BuildRequest,
+    ) -> Result<Self, Failure> {
         let failure = |error: Error| Failure::new(error, endpoint);
         let id = unique();
-        let request = Request::post(format!("/v{version}/session"))
+        let mut request = Request::post(format!("/v{version}/session"))
             .header(CONNECTION, "Upgrade")
             .header(UPGRADE, "h2c")
             .header("X-Docker-Expose-Session-Uuid", &id)
-            .header("X-Docker-Expose-Session-Name", "homeostat")
-            .header("X-Docker-Expose-Session-Grpc-Method", HEALTH)
-            .header("X-Docker-Expose-Session-Grpc-Method", CREDENTIALS)
-            .body(Empty::<Bytes>::new())
-            .map_err(|error| failure(error.into()))?;
+            .header("X-Docker-Expose-Session-Name", "homeostat");
+        for method in METHODS {
+            request = request.header("X-Docker-Expose-Session-Grpc-Method", method);
+        }
+        let request = request.body(Empty::<Bytes>::new()).map_err(|error| failure(error.into()))?;
         let answer = send(endpoint, request).await?;
         let connection = hyper::upgrade::on(answer).await.map_err(|error| failure(error.into()))?;
+        let offer = Arc::new(Offer { secrets: build.secrets.clone(), ssh: build.ssh.clone() });
+        let service = service_fn(move |request| {
+            let offer = Arc::clone(&offer);
+            async move { Ok::<_, Infallible>(offer.answer_to(request).await) }
+        });
         let task = tokio::spawn(async move {
             let server = http2::Builder::new(TokioExecutor::new());
             // It ends with the build; a build that it fails tells so.
-            let _ = server.serve_connection(connection, service_fn(answer_to)).await;
+            let _ = server.serve_connection(connection, service).await;
         });
         Ok(Self { id, task })
     }
@@ -88,16 +100,45 @@ fn unique() -> String {
     format!("homeostat-{}-{}-{number}", std::process::id(), Timestamp::now().as_nanosecond())
 }
 
-async fn answer_to(request: Request<Incoming>) -> Result<Response<Frames>, Infallible> {
-    let method = request.uri().path().to_owned();
-    let question = Limited::new(request.into_body(), LONGEST_QUESTION).collect().await;
-    let question = question.map(http_body_util::Collected::to_bytes).unwrap_or_default();
-    let message = question.get(PREFIX..).unwrap_or_default();
-    Ok(match method.as_str() {
-        HEALTH => answer(&SERVING),
-        CREDENTIALS => answer(&credentials(text(message, 1)).await),
-        _ => refusal(),
-    })
+/// What one build may have of this host, each by its id.
+struct Offer {
+    secrets: BTreeMap<String, Secret>,
+    ssh: BTreeMap<String, PathBuf>,
+}
+
+impl Offer {
+    async fn answer_to(&self, request: Request<Incoming>) -> Response<Frames> {
+        let (head, body) = request.into_parts();
+        let mut messages = Messages::of(body);
+        if head.uri.path() == FORWARD_AGENT {
+            return match self.ssh.get(&agent_of(&head.headers)) {
+                Some(path) => agent::lead(path, messages).await,
+                None => refuse(Refusal::NotFound),
+            };
+        }
+        let message = messages.next().await.unwrap_or_default();
+        let asked = text(&message, 1);
+        match head.uri.path() {
+            HEALTH => answer(SERVING.to_vec()),
+            CREDENTIALS => answer(credentials(asked).await),
+            SECRET => match self.secrets.get(&asked) {
+                Some(secret) => answer(message_of(&[(1, secret.bytes())])),
+                None => refuse(Refusal::NotFound),
+            },
+            CHECK_AGENT if self.ssh.contains_key(&or_default(asked)) => answer(Vec::new()),
+            // Of an agent that is not there BuildKit says so itself then.
+            _ => refuse(Refusal::Unimplemented),
+        }
+    }
+}
+
+fn agent_of(headers: &HeaderMap) -> String {
+    let id = headers.get(AGENT).and_then(|id| id.to_str().ok());
+    or_default(id.unwrap_or_default().to_owned())
+}
+
+fn or_default(id: String) -> String {
+    if id.is_empty() { DEFAULT_AGENT.to_owned() } else { id }
 }
 
 /// `CredentialsResponse`; an empty one where there are none.
@@ -105,28 +146,8 @@ async fn credentials(host: String) -> Vec<u8> {
     let registry = if host == DOCKER_HUB { "docker.io".to_owned() } else { host };
     let found = tokio::task::spawn_blocking(move || homeostat_credentials::for_registry(&registry)).await;
     match found.ok().flatten().map(|Credentials { login, .. }| login) {
-        Some(Login::Password { username, password }) => message_of(&[(1, &username), (2, &password)]),
-        Some(Login::IdentityToken(token)) => message_of(&[(2, &token)]),
+        Some(Login::Password { username, password }) => message_of(&[(1, username), (2, password)]),
+        Some(Login::IdentityToken(token)) => message_of(&[(2, token)]),
         None => Vec::new(),
     }
-}
-
-fn answer(message: &[u8]) -> Response<Frames> {
-    let length = u32::try_from(message.len()).unwrap_or_default().to_be_bytes();
-    let prefixed = Bytes::from([&[0], &length[..], message].concat());
-    let mut status = HeaderMap::new();
-    status.insert(STATUS, HeaderValue::from_static(OK));
-    response(vec![Ok(Frame::data(prefixed)), Ok(Frame::trailers(status))])
-}
-
-fn refusal() -> Response<Frames> {
-    let mut refusal = response(Vec::new());
-    refusal.headers_mut().insert(STATUS, HeaderValue::from_static(UNIMPLEMENTED));
-    refusal
-}
-
-fn response(frames: Vec<Result<Frame<Bytes>, Infallible>>) -> Response<Frames> {
-    let mut response = Response::new(StreamBody::new(stream::iter(frames)));
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-    response
 }

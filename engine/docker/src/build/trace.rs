@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 
-use homeostat_reconciler::ports::{Progress, ProgressStep};
+use homeostat_reconciler::ports::{Masks, Progress, ProgressStep};
 
 use super::protobuf::{Value, fields, text};
 
 /// Follows a build.
-#[derive(Debug, Default)]
 pub(super) struct Trace {
+    /// What nobody is told.
+    masks: Masks,
     /// What is known of each vertex of the build's graph, by its digest.
     vertices: HashMap<String, Vertex>,
     /// The vertex that was told last.
@@ -36,6 +37,10 @@ impl Vertex {
 }
 
 impl Trace {
+    pub(super) fn new(masks: Masks) -> Self {
+        Self { masks, vertices: HashMap::new(), shown: String::new(), failed: None, tenths: HashMap::new() }
+    }
+
     /// The step at which the build failed.
     pub(super) fn failed(&self) -> Option<&str> {
         self.failed.as_deref()
@@ -58,7 +63,7 @@ impl Trace {
         for digest in ended {
             let vertex = self.vertices.entry(digest).or_default();
             if !vertex.begun.is_empty() {
-                say(vertex.number(), &std::mem::take(&mut vertex.begun), progress);
+                say(vertex.number(), &std::mem::take(&mut vertex.begun), &self.masks, progress);
             }
         }
     }
@@ -106,7 +111,7 @@ impl Trace {
         let number = vertex.number();
         let lines = vertex.begun.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         for line in vertex.begun.drain(..lines).as_slice().split_inclusive(|byte| *byte == b'\n') {
-            say(number, line, progress);
+            say(number, line, &self.masks, progress);
         }
     }
 
@@ -127,8 +132,9 @@ impl Trace {
     }
 }
 
-fn say(step: Option<usize>, line: &[u8], progress: &dyn Progress) {
-    progress.output(step, String::from_utf8_lossy(line).trim_end_matches(['\r', '\n']));
+fn say(step: Option<usize>, line: &[u8], masks: &Masks, progress: &dyn Progress) {
+    let line = String::from_utf8_lossy(line);
+    progress.output(step, &masks.cover(line.trim_end_matches(['\r', '\n'])));
 }
 
 /// `[2/3] COPY page /www/`, or `[base 2/3] COPY page /www/` where there are several stages.
@@ -143,6 +149,8 @@ fn step(name: &str) -> Option<ProgressStep> {
 
 #[cfg(test)]
 mod tests {
+    use homeostat_reconciler::ports::Secret;
+
     use super::super::protobuf::message_of;
     use super::super::telling::Told;
     use super::*;
@@ -162,7 +170,8 @@ mod tests {
     const CACHED: &[u8] = &[4 << 3, 1, 5 << 3 | 2, 0, 6 << 3 | 2, 0];
 
     fn told(messages: &[Vec<u8>]) -> (Vec<String>, Trace) {
-        let (told, mut trace) = (Told::default(), Trace::default());
+        let (told, mut trace) =
+            (Told::default(), Trace::new(Masks::new([Secret::new(b"hunter2".to_vec())].iter())));
         for message in messages {
             trace.take(message, &told);
         }
@@ -177,10 +186,10 @@ mod tests {
             vertex("a", "[2/3] RUN make", BEGUN),
             vertex("x", "[internal] load remote build context", BEGUN),
             log("one\ntw"),
-            log("o\r\nthree"),
+            log("o\r\nthree hunter2"),
             vertex("a", "[2/3] RUN make", ENDED),
         ]);
-        assert_eq!(told, ["[2/3] RUN make", "> one", "> two", "> three"]);
+        assert_eq!(told, ["[2/3] RUN make", "> one", "> two", "> three ***"]);
         assert_eq!(trace.failed(), None);
     }
 

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use homeostat_reconciler::ports::Secret;
+use super::Secret;
 
 /// Shorter lines of a secret are not looked for: they stand anywhere.
 const SHORTEST: usize = 4;
@@ -10,11 +10,13 @@ const SHORTEST: usize = 4;
 /// What stands in the place of a secret.
 const COVER: &str = "***";
 
-/// Lines of secrets, the longest first.
-pub(crate) struct Masks(Vec<String>);
+/// What is to be covered in the output of a build: the lines of its secrets, the longest first.
+#[derive(Clone)]
+pub struct Masks(Vec<String>);
 
 impl Masks {
-    pub(crate) fn new<'a>(secrets: impl Iterator<Item = &'a Secret>) -> Self {
+    /// Those of these secrets.
+    pub fn new<'a>(secrets: impl Iterator<Item = &'a Secret>) -> Self {
         let texts = secrets.filter_map(|secret| std::str::from_utf8(secret.bytes()).ok());
         let lines = texts.flat_map(str::lines).map(str::trim).filter(|line| line.len() >= SHORTEST);
         let mut lines: Vec<String> = lines.map(str::to_owned).collect();
@@ -23,7 +25,7 @@ impl Masks {
     }
 
     /// A line without them.
-    pub(crate) fn cover<'a>(&self, line: &'a str) -> Cow<'a, str> {
+    pub fn cover<'a>(&self, line: &'a str) -> Cow<'a, str> {
         let found = self.0.iter().filter(|mask| line.contains(mask.as_str()));
         found.fold(Cow::Borrowed(line), |line, mask| line.replace(mask.as_str(), COVER).into())
     }
