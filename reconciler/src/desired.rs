@@ -72,6 +72,15 @@ impl Desired {
         policies
     }
 
+    /// The image that the container's app declares for it; `None` where the container names one by its reference.
+    pub(crate) fn declared_image(&self, key: &ResourceKey) -> Option<&Image> {
+        let app = self.apps.get(&key.app)?;
+        match &app.containers.get(&key.name)?.image {
+            ContainerImage::Local(name) => app.images.get(name),
+            ContainerImage::Reference(_) => None,
+        }
+    }
+
     /// The reference of a declared container's image; see [`image_reference`].
     pub fn image_of(&self, key: &ResourceKey) -> Option<String> {
         let app = self.apps.get(&key.app)?;

@@ -148,7 +148,9 @@ impl<'a> Linter<'a> {
 
     fn can_create(&mut self, index: usize, key: &ResourceKey) {
         let declared = self.desired.container(key);
-        let reason = declared.and_then(|container| unsupported(container, &self.observed.abilities));
+        let reason = declared.and_then(|container| {
+            unsupported(container, self.desired.declared_image(key), &self.observed.abilities)
+        });
         self.require(index, reason.is_none(), "the engine cannot do what is declared");
         let adopt = declared.and_then(|container| container.adopt.as_ref());
         let taken = self.plan.steps.iter().filter_map(|step| match &step.action {

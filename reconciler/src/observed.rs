@@ -52,6 +52,8 @@ pub struct Abilities {
     pub host_paths: bool,
     /// Containers can be reached from this host at their addresses.
     pub addresses: bool,
+    /// Gives builds secrets and agents for SSH keys, which reach no disk of it.
+    pub build_secrets: bool,
 }
 
 impl Default for Abilities {
@@ -66,6 +68,7 @@ impl Default for Abilities {
             pause: true,
             host_paths: true,
             addresses: true,
+            build_secrets: true,
         }
     }
 }

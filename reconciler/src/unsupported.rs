@@ -1,17 +1,29 @@
 //! What a spec asks for and an engine cannot do.
 
-use homeostat_spec::{Container, DesiredState, MountSource, Probe};
+use homeostat_spec::{Container, DesiredState, Image, MountSource, Probe};
 
 use crate::Abilities;
 
-/// What of a container the engine cannot do, with the fields of the spec; `None` if it can do all of it.
-pub(crate) fn unsupported(container: &Container, abilities: &Abilities) -> Option<String> {
+/// What of a container and of the image that the app declares for it the engine cannot do, with the fields of the spec;
+/// `None` if it can do all of it.
+pub(crate) fn unsupported(
+    container: &Container,
+    image: Option<&Image>,
+    abilities: &Abilities,
+) -> Option<String> {
     let mut reasons = limits(container, abilities);
     if container.state == DesiredState::Paused && !abilities.pause {
         reasons.push("it cannot pause containers (state)".to_owned());
     }
     if !abilities.host_paths {
         reasons.extend(paths(container));
+    }
+    if let Some(Image::Build(build)) = image
+        && !abilities.build_secrets
+        && !(build.secrets.is_empty() && build.ssh.is_empty())
+    {
+        reasons
+            .push("it builds without secrets and agents for SSH keys (build.secrets, build.ssh)".to_owned());
     }
     let probe = container.health.as_ref().map(|health| &health.probe);
     if !abilities.addresses && matches!(probe, Some(Probe::Http { .. } | Probe::Tcp { .. })) {
@@ -51,7 +63,7 @@ mod tests {
     use homeostat_spec::{Mount, SourcePath};
 
     use super::*;
-    use crate::fake::specs::{container, health, in_state, name};
+    use crate::fake::specs::{build, container, health, in_state, name};
 
     fn able() -> Abilities {
         Abilities::default()
@@ -68,7 +80,7 @@ mod tests {
         let mut container = in_state(DesiredState::Paused, mounting(MountSource::Host("/srv".to_owned())));
         container.health = Some(health());
         container.config.resources.memory = Some(1);
-        assert_eq!(unsupported(&container, &able()), None);
+        assert_eq!(unsupported(&container, None, &able()), None);
     }
 
     #[test]
@@ -82,8 +94,9 @@ mod tests {
             pause: false,
             host_paths: false,
             addresses: false,
+            build_secrets: false,
         };
-        assert_eq!(unsupported(&mounting(MountSource::Volume(name("data"))), &nothing), None);
+        assert_eq!(unsupported(&mounting(MountSource::Volume(name("data"))), None, &nothing), None);
     }
 
     #[test]
@@ -96,18 +109,18 @@ mod tests {
             (Abilities { cpu_limit: false, ..able() }, "resources.cpus"),
             (Abilities { pids_limit: false, ..able() }, "resources.pids"),
         ] {
-            let reason = unsupported(&container, &abilities).unwrap();
+            let reason = unsupported(&container, None, &abilities).unwrap();
             assert!(reason.contains(expected) && !reason.contains(';'), "{reason}");
         }
         let abilities = Abilities { memory_limit: false, pids_limit: false, ..able() };
-        let reason = unsupported(&container, &abilities).unwrap();
+        let reason = unsupported(&container, None, &abilities).unwrap();
         assert!(reason.contains("resources.memory") && reason.contains("resources.pids"), "{reason}");
     }
 
     #[test]
     fn pausing_takes_an_engine_that_can() {
         let paused = in_state(DesiredState::Paused, container("nginx"));
-        let reason = unsupported(&paused, &Abilities { pause: false, ..able() }).unwrap();
+        let reason = unsupported(&paused, None, &Abilities { pause: false, ..able() }).unwrap();
         assert!(reason.contains("pause"), "{reason}");
     }
 
@@ -117,9 +130,9 @@ mod tests {
         let host = mounting(MountSource::Host("/srv".to_owned()));
         let source = SourcePath { path: "conf/app".to_owned(), digest: "c1".to_owned() };
         for (container, expected) in [(host, "/srv"), (mounting(MountSource::Source(source)), "conf/app")] {
-            let reason = unsupported(&container, &remote).unwrap();
+            let reason = unsupported(&container, None, &remote).unwrap();
             assert!(reason.contains(expected), "{reason}");
-            assert_eq!(unsupported(&container, &Abilities { addresses: false, ..able() }), None);
+            assert_eq!(unsupported(&container, None, &Abilities { addresses: false, ..able() }), None);
         }
     }
 
@@ -128,10 +141,22 @@ mod tests {
         let rootless = Abilities { addresses: false, ..able() };
         let mut probed = container("nginx");
         probed.health = Some(health());
-        let reason = unsupported(&probed, &rootless).unwrap();
+        let reason = unsupported(&probed, None, &rootless).unwrap();
         assert!(reason.contains("health"), "{reason}");
-        assert_eq!(unsupported(&probed, &Abilities { host_paths: false, ..able() }), None);
+        assert_eq!(unsupported(&probed, None, &Abilities { host_paths: false, ..able() }), None);
         probed.health.as_mut().unwrap().probe = Probe::Command(vec!["true".to_owned()]);
-        assert_eq!(unsupported(&probed, &rootless), None);
+        assert_eq!(unsupported(&probed, None, &rootless), None);
+    }
+
+    #[test]
+    fn secrets_of_a_build_take_a_builder_that_has_them() {
+        let without = Abilities { build_secrets: false, ..able() };
+        let mut build = build("c1");
+        let app = container("web");
+        assert_eq!(unsupported(&app, Some(&Image::Build(build.clone())), &without), None);
+        build.secrets.insert("npm".to_owned(), "/etc/npm-token".to_owned());
+        let image = Image::Build(build);
+        assert!(unsupported(&app, Some(&image), &without).unwrap().contains("build.secrets"));
+        assert_eq!(unsupported(&app, Some(&image), &able()), None);
     }
 }

@@ -63,14 +63,15 @@ impl Connection {
         }
         let (info, is_rootless) = told::info(&api, endpoint).await?;
         let version = info.server_version.clone().unwrap_or_default();
-        let abilities = Abilities {
-            // Podman's Docker API has no word for it.
-            update_resources: flavour == Flavour::Docker,
-            ..abilities(&info, endpoint.is_local(), is_rootless)
-        };
         let builder = match flavour {
             Flavour::Podman => Builder::Buildah,
             Flavour::Docker => builder(endpoint).await?,
+        };
+        let abilities = Abilities {
+            // Podman's Docker API has no word for it.
+            update_resources: flavour == Flavour::Docker,
+            build_secrets: builder == Builder::BuildKit,
+            ..abilities(&info, endpoint.is_local(), is_rootless)
         };
         Ok(Self { api, version, abilities, builder })
     }

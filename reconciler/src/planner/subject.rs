@@ -92,7 +92,8 @@ impl<'a> Planner<'a> {
         let facts = Facts::new(key, container.restart, actual, self.record, self.now);
         let facts = Facts { awaited, ..facts };
         subject.verdict = verdict(container.state, actual.map(|actual| actual.state), &facts);
-        if let Some(reason) = unsupported(container, &self.observed.abilities) {
+        let image = self.desired.declared_image(key);
+        if let Some(reason) = unsupported(container, image, &self.observed.abilities) {
             subject.course = Course::Keep(WaitReason::Unsupported { reason });
             return subject;
         }

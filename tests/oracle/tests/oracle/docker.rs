@@ -52,7 +52,7 @@ impl Docker {
             .arg(work)
             .arg(&group)
             .process_group(0)
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .spawn()

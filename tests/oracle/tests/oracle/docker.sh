@@ -23,6 +23,8 @@ cd /
 umount -l /run/host
 
 export HOME=$work
-exec dockerd --config-file "$work/daemon.json" --data-root "$work/docker" --exec-root /run/docker --pidfile /run/docker.pid \
+dockerd --config-file "$work/daemon.json" --data-root "$work/docker" --exec-root /run/docker --pidfile /run/docker.pid \
     --host unix:///run/docker.sock --storage-driver overlay2 --iptables=false --ip6tables=false --ip-masq=false \
-    --cgroup-parent "/$name" --exec-opt native.cgroupdriver=cgroupfs --default-ulimit nofile=1024:1024
+    --cgroup-parent "/$name" --exec-opt native.cgroupdriver=cgroupfs --default-ulimit nofile=1024:1024 </dev/null &
+# Whoever has started this holds the other end. As the first process of its namespace the script takes all the others along.
+cat >/dev/null
