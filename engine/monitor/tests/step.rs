@@ -4,7 +4,7 @@
 
 mod support;
 
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
@@ -53,7 +53,12 @@ impl Step {
         let mut names = Vec::new();
         let mut ahead = vec![self.files.layer()];
         while let Some(directory) = ahead.pop() {
-            for entry in fs::read_dir(directory).unwrap() {
+            let entries = match fs::read_dir(directory) {
+                // It was taken away meanwhile.
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                entries => entries.unwrap(),
+            };
+            for entry in entries {
                 let entry = entry.unwrap();
                 if entry.file_type().unwrap().is_dir() {
                     ahead.push(entry.path());

@@ -15,6 +15,10 @@ mount --rbind /sys/fs/cgroup "$root/sys/fs/cgroup"
 mount --rbind /dev "$root/dev"
 mount -t tmpfs tmpfs "$root/run"
 mount -t tmpfs tmpfs "$root/tmp"
+# A place for what is shared; below /tmp there is one.
+top=${shared#/}
+top=${top%%/*}
+[ "$top" = tmp ] || mount -t tmpfs tmpfs "$root/$top"
 mkdir -p "$root$shared" "$root/run/host"
 mount --bind "$shared" "$root$shared"
 cd "$root"
