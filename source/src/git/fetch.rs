@@ -53,8 +53,7 @@ impl<'a> Remote<'a> {
         Self { location, credentials, refusal: RefCell::default() }
     }
 
-    /// Brings what is wanted to `reference`, and gives it. Asks for
-    /// nothing more when it is the known one.
+    /// Brings what is wanted to `reference`, and gives it. Asks for nothing more when it is the known one.
     pub(super) fn fetch(
         &self,
         repository: &Repository,

@@ -182,15 +182,13 @@ impl Inner {
         snapshot::read(&repository, revision, &self.path)
     }
 
-    fn fetch_directory(&self, reference: Option<&str>, destination: &Path) -> Result<String, Failure> {
+    fn fetch_directory(&self, reference: Option<&str>, destination: &Path) -> Result<(), Failure> {
         let repository = self.mirror.open()?;
-        let branch = self.branch.as_deref().map_or(Wanted::Default, Wanted::Branch);
-        let wanted = reference.map_or(branch, Wanted::Named);
+        let wanted = reference.map_or(Wanted::Default, Wanted::Named);
         let remote = fetch::Remote::new(&self.location, &self.credentials);
         let revision = remote.fetch(&repository, wanted, self.mirror.reference(), None)?;
         let root = snapshot::root_of(&repository, revision, &self.path)?;
-        export::write_directory(&repository, root, destination)?;
-        Ok(revision.to_string())
+        export::write_directory(&repository, root, destination)
     }
 
     /// A fetch fails strangely where the mirror is broken, and where the server is. Only a look at the mirror tells which.
@@ -229,8 +227,8 @@ impl Inner {
 }
 
 /// Fetches a repository once, and writes the directory [`path`](GitConfig::path) of it out, whole or not at all.
-/// `reference` is a branch or a tag; the [branch](GitConfig::branch) of the configuration counts where it is absent. The mirror is left
-/// behind. Returns the commit.
+/// `reference` is a branch or a tag, and not the [branch](GitConfig::branch) of the configuration; absent, it is the default branch.
+/// The mirror is left behind.
 ///
 /// # Errors
 /// As [`GitSource::new`] and its snapshots; of kind `User` where the repository has no such branch, tag or directory.
@@ -238,7 +236,7 @@ pub async fn fetch_directory(
     config: GitConfig,
     reference: Option<&str>,
     destination: &Path,
-) -> Result<String, PortError> {
+) -> Result<(), PortError> {
     check_branch(reference)?;
     let inner = GitSource::new(config)?.inner;
     let (reference, destination) = (reference.map(str::to_owned), destination.to_owned());

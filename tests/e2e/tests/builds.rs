@@ -58,7 +58,7 @@ fn a_secret_of_a_build_is_used_and_stays_nowhere() {
     assert_eq!(holders(place), [secret.display().to_string()]);
 }
 
-/// A context in a directory `app` beside others, and the text that its image has in `/said`.
+/// Makes a context in a directory `app`, whose image has this text in `/said`, and gives the directory that `app` is in.
 fn said(host: &Host, text: &str) -> std::path::PathBuf {
     let place = host.path("contexts");
     let context = place.join("app");
