@@ -6,8 +6,10 @@
 //! - [`overlay`]: mounts of layers.
 //! - [`lock`]: one process at a time.
 //! - [`disk_usage`], [`mark_used`]: how much room something takes, and when it was last used.
+//! - [`accounts`]: users and groups of a tree by their names.
 //! - [`remove_tree`]: removal that follows no link and enters no mount.
 
+pub mod accounts;
 mod durable;
 mod entry;
 mod error;

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use homeostat_files::Root;
+use homeostat_files::accounts::User;
 use libcontainer::container::Container;
 use nix::sched::{CloneFlags, setns};
 use nix::sys::signal::{kill, killpg};
@@ -14,7 +15,7 @@ use nix::unistd::Pid;
 use oci_spec::runtime::{Capabilities, Process, Spec};
 
 use crate::cgroup::{Cgroup, controls_devices};
-use crate::container::user::{self, User};
+use crate::container::user;
 use crate::container::{capabilities, spec};
 use crate::failure::OrFail as _;
 use crate::foreground::{self, Caller};

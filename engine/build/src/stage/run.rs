@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io::Write as _;
 
 use homeostat_dockerfile::{Run, RunCommand};
+use homeostat_files::accounts::User;
 use homeostat_files::{Permissions, Root};
 use homeostat_image::{ImageStore, Layer};
 use homeostat_reconciler::ports::Masks;
@@ -14,7 +15,7 @@ use super::{StageBuild, make_directory};
 use crate::configuration::DEFAULT_PATH;
 use crate::key::Key;
 use crate::mounts::Workspace;
-use crate::owner::{self, User};
+use crate::owner;
 use crate::stubs::Stubs;
 use crate::{RunStep, StepError};
 

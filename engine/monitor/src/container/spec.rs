@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
+use homeostat_files::accounts::User;
 use homeostat_spec::Resources;
 use oci_spec::OciSpecError;
 use oci_spec::runtime::{
@@ -14,7 +15,6 @@ use oci_spec::runtime::{
 };
 
 use super::capabilities;
-use super::user::User;
 use crate::cgroup::{Cgroup, Version, cpu_quota_and_period};
 
 /// Everything that the specification says.
