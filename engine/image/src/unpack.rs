@@ -1,7 +1,7 @@
 //! Unpacking a layer that nobody vouches for.
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io::{Read, Seek as _, SeekFrom, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
@@ -15,6 +15,9 @@ use crate::tar::{
 
 /// Aufs kept notes of its own under names that begin so; layers of old images still have them.
 const AUFS_NOTES: &[u8] = b".wh..wh.";
+
+/// As many links as Linux follows in one path.
+const LINKS_LIMIT: usize = 40;
 
 /// The time of directories that the archive does not mention.
 const EPOCH: Timestamp = Timestamp { seconds: 0, nanoseconds: 0 };
@@ -79,7 +82,8 @@ struct Unpacker<'a> {
     limits: Limits,
     entries: u64,
     bytes: u64,
-    /// When directories were changed; set last, because work in them changes it.
+    /// When directories were changed; set last, because work in them changes it. Of a layer that is every directory, by
+    /// a path without links.
     directories: BTreeMap<PathBuf, Timestamp>,
 }
 
@@ -97,6 +101,13 @@ impl Unpacker<'_> {
             return self.create(reader, item, path);
         }
         let parent = path.parent().unwrap_or(Path::new(""));
+        let mut marks = parent.iter().filter(|name| name.as_bytes().starts_with(WHITEOUT));
+        match marks.next() {
+            Some(mark) if mark.as_bytes().starts_with(AUFS_NOTES) => return Ok(()),
+            // A tree with such a directory could not be packed again.
+            Some(_) => return Err(UnpackError::ReservedName { path }),
+            None => {}
+        }
         if name.as_bytes() == OPAQUE {
             return self.make_opaque(parent);
         }
@@ -114,18 +125,17 @@ impl Unpacker<'_> {
         item: &Item,
         path: PathBuf,
     ) -> Result<(), UnpackError> {
-        let entry = self.entry(&path)?;
+        let (entry, path) = self.entry(&path)?;
         let existing = entry.metadata()?;
         if item.kind == Kind::HardLink {
-            return self.hard_link(&entry, existing, item);
+            return self.hard_link(&entry, &path, existing, item);
         }
         if item.kind == Kind::Directory {
             let handle = make_directory(&entry, existing)?;
             return self.finish_directory(&handle, item, path);
         }
         if existing.is_some() {
-            entry.remove()?;
-            self.directories.remove(&path);
+            self.remove(&entry, &path)?;
         }
         let private = Permissions::root(0o600);
         match item.kind {
@@ -156,6 +166,7 @@ impl Unpacker<'_> {
     fn hard_link(
         &mut self,
         entry: &Entry,
+        path: &Path,
         existing: Option<Metadata>,
         item: &Item,
     ) -> Result<(), UnpackError> {
@@ -169,9 +180,20 @@ impl Unpacker<'_> {
             if target.metadata()?.is_some_and(same) {
                 return Ok(());
             }
-            entry.remove()?;
+            self.remove(entry, path)?;
         }
         Ok(entry.hard_link(&target)?)
+    }
+
+    /// Makes room for what comes later under this name.
+    fn remove(&mut self, entry: &Entry, path: &Path) -> Result<(), UnpackError> {
+        entry.remove()?;
+        let from_here = self.directories.range(path.to_owned()..).map(|(directory, _)| directory);
+        let gone: Vec<_> = from_here.take_while(|directory| directory.starts_with(path)).cloned().collect();
+        for directory in gone {
+            self.directories.remove(&directory);
+        }
+        Ok(())
     }
 
     fn content<R: Read>(
@@ -199,7 +221,7 @@ impl Unpacker<'_> {
 
     /// Hides `path` of the layers beneath; what this layer itself has there stays, wherever in the archive it comes.
     fn whiteout(&mut self, path: &Path) -> Result<(), UnpackError> {
-        let entry = self.entry(path)?;
+        let (entry, _) = self.entry(path)?;
         match entry.metadata()? {
             None => {
                 entry.make_node(NodeKind::CharacterDevice(0, 0), Permissions::root(0))?;
@@ -211,11 +233,8 @@ impl Unpacker<'_> {
     }
 
     fn make_opaque(&mut self, directory: &Path) -> Result<(), UnpackError> {
-        self.create_parents(directory)?;
+        let directory = self.directory(directory)?;
         let handle = self.root.resolve(directory)?;
-        if !handle.metadata()?.is_directory() {
-            return Err(UnpackError::Escapes { path: directory.to_owned() });
-        }
         Ok(set_opaque(&handle)?)
     }
 
@@ -225,30 +244,63 @@ impl Unpacker<'_> {
         Ok(())
     }
 
-    /// The name at `path`, whose directories are created if the archive did not mention them.
-    fn entry(&mut self, path: &Path) -> Result<Entry, UnpackError> {
-        match self.root.entry(path) {
-            Err(error) if error.is_not_found() => {
-                self.create_parents(path.parent().unwrap_or(Path::new("")))?;
-                Ok(self.root.entry(path)?)
+    /// The name at `path`, whose directories are created if the archive did not mention them, and the path where that
+    /// really is: there may be links on the way.
+    fn entry(&mut self, path: &Path) -> Result<(Entry, PathBuf), UnpackError> {
+        let parent = path.parent().unwrap_or(Path::new(""));
+        let real = match self.form {
+            Form::Layer => {
+                let real = self.directory(parent)?.join(path.file_name().unwrap_or_default());
+                within_limits(&real)?;
+                real
             }
-            done => Ok(done?),
-        }
+            Form::Files => {
+                self.root.create_directories(parent, Permissions::root(0o755))?;
+                path.to_owned()
+            }
+        };
+        Ok((self.root.entry(&real)?, real))
     }
 
-    fn create_parents(&mut self, directory: &Path) -> Result<(), UnpackError> {
-        let mut reached = PathBuf::new();
-        for component in directory.components() {
-            reached.push(component);
-            if self.root.metadata(&reached)?.is_none() {
-                self.count_entry()?;
-                self.root.create_directories(&reached, Permissions::root(0o755))?;
-                if self.form == Form::Layer {
-                    self.directories.insert(reached.clone(), EPOCH);
+    /// The directory of a layer that `path` leads to, by a path without links. What is missing of it is created, also
+    /// where a link leads to: that may be there in a lower layer.
+    fn directory(&mut self, path: &Path) -> Result<PathBuf, UnpackError> {
+        if self.directories.contains_key(path) {
+            return Ok(path.to_owned());
+        }
+        let (mut real, mut links) = (PathBuf::new(), 0);
+        let mut names = reversed_names(path.as_os_str());
+        while let Some(name) = names.pop() {
+            if name == ".." {
+                real.pop();
+                continue;
+            }
+            let next = real.join(&name);
+            if self.directories.contains_key(&next) {
+                real = next;
+                continue;
+            }
+            let entry = self.root.entry(&next)?;
+            match entry.metadata()?.map(|existing| existing.kind) {
+                None => {
+                    self.count_entry()?;
+                    within_limits(&next)?;
+                    entry.create_directory(Permissions::root(0o755))?;
+                    self.directories.insert(next.clone(), EPOCH);
+                    real = next;
                 }
+                Some(FileKind::Symlink) if links < LINKS_LIMIT => {
+                    links += 1;
+                    let target = entry.handle()?.read_link()?;
+                    if target.is_absolute() {
+                        real.clear();
+                    }
+                    names.extend(reversed_names(target.as_os_str()));
+                }
+                Some(_) => return Err(UnpackError::NotADirectory { path: path.to_owned() }),
             }
         }
-        Ok(())
+        Ok(real)
     }
 
     fn count_entry(&mut self) -> Result<(), UnpackError> {
@@ -274,7 +326,6 @@ impl Unpacker<'_> {
 fn inside(path: &[u8]) -> Result<PathBuf, UnpackError> {
     let escapes = || UnpackError::Escapes { path: Path::new(OsStr::from_bytes(path)).to_owned() };
     let mut inside = PathBuf::new();
-    let mut depth = 0;
     for part in path.split(|byte| *byte == b'/') {
         match part {
             b"" | b"." => {}
@@ -282,17 +333,28 @@ fn inside(path: &[u8]) -> Result<PathBuf, UnpackError> {
             part if part.contains(&0) => return Err(escapes()),
             part => {
                 inside.push(OsStr::from_bytes(part));
-                depth += 1;
             }
         }
     }
-    if depth > DEPTH_LIMIT {
+    within_limits(&inside)?;
+    Ok(inside)
+}
+
+/// Deeper trees could not be packed again.
+fn within_limits(path: &Path) -> Result<(), UnpackError> {
+    if path.iter().count() > DEPTH_LIMIT {
         return Err(UnpackError::TooLarge { limit: DEPTH_LIMIT as u64, unit: "nested directories" });
     }
-    if inside.as_os_str().len() >= PATH_LIMIT {
+    if path.as_os_str().len() >= PATH_LIMIT {
         return Err(UnpackError::TooLarge { limit: PATH_LIMIT as u64, unit: "bytes in a path" });
     }
-    Ok(inside)
+    Ok(())
+}
+
+/// The names of a path that say something, the last one first.
+fn reversed_names(path: &OsStr) -> Vec<OsString> {
+    let names = path.as_bytes().split(|byte| *byte == b'/').filter(|name| !matches!(*name, b"" | b"."));
+    names.rev().map(|name| OsStr::from_bytes(name).to_owned()).collect()
 }
 
 /// The directory that is at `entry`, or a new one. One that replaces a whiteout hides what is beneath, as it did.
