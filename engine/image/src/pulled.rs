@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use oci_spec::image::{ImageConfiguration, ImageManifest, MediaType};
+use oci_spec::image::{ImageManifest, MediaType};
 
 use crate::commit::Document;
+use crate::docker::read_config;
 use crate::image::Layer;
 use crate::index::PulledName;
 use crate::{Digest, ImageStore, StoreError};
@@ -102,7 +103,7 @@ pub(crate) fn go_together(
     layers: &[Layer],
 ) -> Result<MediaType, Box<dyn std::error::Error + Send + Sync>> {
     let read: ImageManifest = serde_json::from_slice(&manifest.text)?;
-    let configuration: ImageConfiguration = serde_json::from_slice(&config.text)?;
+    let (configuration, _) = read_config(&config.text)?;
     if read.config().digest().as_ref() != config.digest.as_str() {
         return Err("it has another configuration".into());
     }

@@ -264,6 +264,16 @@ fn other_content_than_was_promised_is_refused() {
 }
 
 #[test]
+fn a_configuration_that_could_not_be_read_later_is_refused() {
+    let mut old = Old::new();
+    let mut config: serde_json::Value = serde_json::from_slice(&old.config).unwrap();
+    config["config"]["Healthcheck"] = "now and then".into();
+    old.config = serde_json::to_vec(&config).unwrap();
+    let error = refusal(&old.begin("a/layer.tar").entry(b'0', "a/layer.tar", "", &old.layer).end());
+    assert!(matches!(error, ArchiveError::Document { .. }), "{error}");
+}
+
+#[test]
 fn sizes_that_are_not_as_announced_are_refused() {
     let place = Place::new();
     place.image("content", "app:1");
