@@ -95,13 +95,15 @@ impl Repository {
                 _ => Ok(at),
             };
         }
-        // RFC 9110, section 14.4: `bytes 5-9/10`.
-        let range = header(CONTENT_RANGE).and_then(|range| range.strip_prefix("bytes "));
-        let start = range.and_then(|range| range.split('-').next()?.parse::<u64>().ok());
-        if start == Some(at) {
+        if header(CONTENT_RANGE).and_then(start_of) == Some(at) {
             Ok(0)
         } else {
             Err(RegistryError::protocol(self.host(), "it sends another range than asked for"))
         }
     }
+}
+
+/// Where a `Content-Range` begins: that of `bytes 5-9/10` at 5 (RFC 9110, section 14.4).
+pub(crate) fn start_of(range: &str) -> Option<u64> {
+    range.strip_prefix("bytes ")?.split('-').next()?.parse().ok()
 }
