@@ -144,3 +144,37 @@ fn a_directory_of_a_git_repository_is_a_context() {
     assert!(refused.stderr.contains("no directory web"), "{}", refused.stderr);
     assert_eq!(left_behind(&host), Vec::<String>::new());
 }
+
+/// More than the 127 that Docker mounts.
+const LAYERS: usize = 140;
+
+#[test]
+fn an_image_of_more_than_127_layers_runs_and_its_top_hides_what_its_bottom_has() {
+    let host = Host::new();
+    busybox_image(&host);
+    let context = host.source().join("busybox");
+    let mut dockerfile = fs_err::read_to_string(context.join("Dockerfile")).unwrap();
+    dockerfile += "RUN mkdir /emptied /files && echo lower > /emptied/file && echo lower > /gone\n";
+    for number in 0..LAYERS {
+        fs_err::write(context.join(format!("file{number}")), format!("of layer {number}\n")).unwrap();
+        dockerfile += &format!("COPY file{number} /files/\n");
+    }
+    dockerfile += "RUN rm -r /gone /emptied && mkdir /emptied && echo upper > /emptied/other\n";
+    fs_err::write(context.join("Dockerfile"), dockerfile).unwrap();
+    host.write(
+        "tall.toml",
+        r#"
+[image.tall]
+build = { context = "./busybox" }
+
+[container.main]
+image = "tall"
+command = "cat /files/file0 /files/file139; ls /emptied; test ! -e /gone && echo none; ls /files | tail -n 1; rm /files/file0; ls /files | head -n 1"
+restart = "no"
+state = "exited"
+"#,
+    );
+    host.apply().expect_code(0);
+    let lines = "of layer 0\nof layer 139\nother\nnone\nfile99\nfile1\n";
+    assert_eq!(host.homeostat(&["logs", "tall"]).expect_code(0).stdout, lines);
+}
