@@ -7,7 +7,7 @@ use oci_spec::image::{ImageManifest, MediaType};
 use crate::commit::Document;
 use crate::docker::read_config;
 use crate::image::Layer;
-use crate::index::PulledName;
+use crate::index::{PulledName, is_manifest};
 use crate::{Digest, ImageStore, StoreError};
 
 /// An image whose layers are in the store.
@@ -114,5 +114,17 @@ pub(crate) fn go_together(
     {
         return Err("it has other layers".into());
     }
-    Ok(read.media_type().clone().unwrap_or(MediaType::ImageManifest))
+    media_type_of(&read)
+}
+
+/// The media type of a manifest, by which it is listed.
+pub(crate) fn media_type_of(
+    manifest: &ImageManifest,
+) -> Result<MediaType, Box<dyn std::error::Error + Send + Sync>> {
+    let media_type = manifest.media_type().clone().unwrap_or(MediaType::ImageManifest);
+    if is_manifest(&media_type) {
+        Ok(media_type)
+    } else {
+        Err(format!("it has the media type {media_type}, which is not that of a manifest").into())
+    }
 }

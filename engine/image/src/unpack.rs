@@ -10,7 +10,8 @@ use homeostat_files::{Entry, FileError, FileKind, Handle, Metadata, NodeKind, Pe
 
 use crate::error::UnpackError;
 use crate::tar::{
-    DEPTH_LIMIT, Item, Kind, OPAQUE, OVERLAY_OPAQUE, PATH_LIMIT, Reader, WHITEOUT, is_content_xattr,
+    CAPABILITY, DEPTH_LIMIT, Item, Kind, OPAQUE, OVERLAY_OPAQUE, PATH_LIMIT, Reader, WHITEOUT,
+    is_content_xattr,
 };
 
 /// Aufs kept notes of its own under names that begin so; layers of old images still have them.
@@ -385,13 +386,14 @@ fn set_opaque(handle: &Handle) -> Result<(), FileError> {
 fn set_attributes(handle: &Handle, item: &Item) -> Result<(), FileError> {
     handle.set_permissions(Permissions { mode: item.mode, uid: item.uid, gid: item.gid })?;
     for (name, value) in &item.xattrs {
-        if !is_content_xattr(name) {
+        // The kernel takes a capability of no bytes, and cannot read it again.
+        if !is_content_xattr(name) || (name == CAPABILITY && value.is_empty()) {
             continue;
         }
         match handle.set_xattr(OsStr::from_bytes(name), value) {
             // Not every file system, nor every kind of file, has them all. Without its capabilities a program would
             // fail later, and nobody would know why: that one is not optional.
-            Err(error) if name != b"security.capability" && is_refusal(&error) => {}
+            Err(error) if name != CAPABILITY && is_refusal(&error) => {}
             done => done?,
         }
     }

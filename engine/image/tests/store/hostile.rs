@@ -171,6 +171,15 @@ fn directories_that_links_lead_to_have_the_times_of_the_archive_and_its_limits()
 }
 
 #[test]
+fn a_capability_of_no_bytes_is_left_out() {
+    let target = Target::new();
+    let records: [(&str, &[u8]); 1] = [("SCHILY.xattr.security.capability", b"")];
+    target.import(&Archive::default().pax(&records).file("file", "").end()).unwrap();
+    target.place.store().settle().unwrap();
+    assert!(target.place.store().check(false).unwrap().findings.is_empty());
+}
+
+#[test]
 fn hard_links_reach_only_files_of_the_layer() {
     let target = Target::new();
     let secret = target.victim().join("secret");
