@@ -1,7 +1,9 @@
 //! Unpacking a layer that nobody vouches for.
 
+mod places;
+
 use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::io::{Read, Seek as _, SeekFrom, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
@@ -9,16 +11,11 @@ use std::path::{Path, PathBuf};
 use homeostat_files::{Entry, FileError, FileKind, Handle, Metadata, NodeKind, Permissions, Root, Timestamp};
 
 use crate::error::UnpackError;
-use crate::tar::{
-    CAPABILITY, DEPTH_LIMIT, Item, Kind, OPAQUE, OVERLAY_OPAQUE, PATH_LIMIT, Reader, WHITEOUT,
-    is_content_xattr,
-};
+use crate::tar::{CAPABILITY, Item, Kind, OPAQUE, OVERLAY_OPAQUE, Reader, WHITEOUT, is_content_xattr};
+use places::inside;
 
 /// Aufs kept notes of its own under names that begin so; layers of old images still have them.
 const AUFS_NOTES: &[u8] = b".wh..wh.";
-
-/// As many links as Linux follows in one path.
-const LINKS_LIMIT: usize = 40;
 
 /// The time of directories that the archive does not mention.
 const EPOCH: Timestamp = Timestamp { seconds: 0, nanoseconds: 0 };
@@ -99,7 +96,7 @@ impl Unpacker<'_> {
             return self.finish_directory(&self.root.resolve("")?, item, path);
         };
         if self.form != Form::Layer {
-            return self.create(reader, item, path);
+            return self.create(reader, item, &path);
         }
         let parent = path.parent().unwrap_or(Path::new(""));
         let mut marks = parent.iter().filter(|name| name.as_bytes().starts_with(WHITEOUT));
@@ -116,7 +113,7 @@ impl Unpacker<'_> {
             Some(_) if name.as_bytes().starts_with(AUFS_NOTES) => Ok(()),
             Some(b"" | b"." | b"..") => Err(UnpackError::Escapes { path }),
             Some(hidden) => self.whiteout(&parent.join(OsStr::from_bytes(hidden))),
-            None => self.create(reader, item, path),
+            None => self.create(reader, item, &path),
         }
     }
 
@@ -124,9 +121,9 @@ impl Unpacker<'_> {
         &mut self,
         reader: &mut Reader<R>,
         item: &Item,
-        path: PathBuf,
+        path: &Path,
     ) -> Result<(), UnpackError> {
-        let (entry, path) = self.entry(&path)?;
+        let (entry, path) = self.entry(path)?;
         let existing = entry.metadata()?;
         if item.kind == Kind::HardLink {
             return self.hard_link(&entry, &path, existing, item);
@@ -245,65 +242,6 @@ impl Unpacker<'_> {
         Ok(())
     }
 
-    /// The name at `path`, whose directories are created if the archive did not mention them, and the path where that
-    /// really is: there may be links on the way.
-    fn entry(&mut self, path: &Path) -> Result<(Entry, PathBuf), UnpackError> {
-        let parent = path.parent().unwrap_or(Path::new(""));
-        let real = match self.form {
-            Form::Layer => {
-                let real = self.directory(parent)?.join(path.file_name().unwrap_or_default());
-                within_limits(&real)?;
-                real
-            }
-            Form::Files => {
-                self.root.create_directories(parent, Permissions::root(0o755))?;
-                path.to_owned()
-            }
-        };
-        Ok((self.root.entry(&real)?, real))
-    }
-
-    /// The directory of a layer that `path` leads to, by a path without links. What is missing of it is created, also
-    /// where a link leads to: that may be there in a lower layer.
-    fn directory(&mut self, path: &Path) -> Result<PathBuf, UnpackError> {
-        if self.directories.contains_key(path) {
-            return Ok(path.to_owned());
-        }
-        let (mut real, mut links) = (PathBuf::new(), 0);
-        let mut names = reversed_names(path.as_os_str());
-        while let Some(name) = names.pop() {
-            if name == ".." {
-                real.pop();
-                continue;
-            }
-            let next = real.join(&name);
-            if self.directories.contains_key(&next) {
-                real = next;
-                continue;
-            }
-            let entry = self.root.entry(&next)?;
-            match entry.metadata()?.map(|existing| existing.kind) {
-                None => {
-                    self.count_entry()?;
-                    within_limits(&next)?;
-                    entry.create_directory(Permissions::root(0o755))?;
-                    self.directories.insert(next.clone(), EPOCH);
-                    real = next;
-                }
-                Some(FileKind::Symlink) if links < LINKS_LIMIT => {
-                    links += 1;
-                    let target = entry.handle()?.read_link()?;
-                    if target.is_absolute() {
-                        real.clear();
-                    }
-                    names.extend(reversed_names(target.as_os_str()));
-                }
-                Some(_) => return Err(UnpackError::NotADirectory { path: path.to_owned() }),
-            }
-        }
-        Ok(real)
-    }
-
     fn count_entry(&mut self) -> Result<(), UnpackError> {
         self.entries += 1;
         if self.entries > self.limits.entries {
@@ -321,41 +259,6 @@ impl Unpacker<'_> {
         }
         Ok(())
     }
-}
-
-/// A path of the archive, relative to the top of the layer.
-fn inside(path: &[u8]) -> Result<PathBuf, UnpackError> {
-    let escapes = || UnpackError::Escapes { path: Path::new(OsStr::from_bytes(path)).to_owned() };
-    let mut inside = PathBuf::new();
-    for part in path.split(|byte| *byte == b'/') {
-        match part {
-            b"" | b"." => {}
-            b".." => return Err(escapes()),
-            part if part.contains(&0) => return Err(escapes()),
-            part => {
-                inside.push(OsStr::from_bytes(part));
-            }
-        }
-    }
-    within_limits(&inside)?;
-    Ok(inside)
-}
-
-/// Deeper trees could not be packed again.
-fn within_limits(path: &Path) -> Result<(), UnpackError> {
-    if path.iter().count() > DEPTH_LIMIT {
-        return Err(UnpackError::TooLarge { limit: DEPTH_LIMIT as u64, unit: "nested directories" });
-    }
-    if path.as_os_str().len() >= PATH_LIMIT {
-        return Err(UnpackError::TooLarge { limit: PATH_LIMIT as u64, unit: "bytes in a path" });
-    }
-    Ok(())
-}
-
-/// The names of a path that say something, the last one first.
-fn reversed_names(path: &OsStr) -> Vec<OsString> {
-    let names = path.as_bytes().split(|byte| *byte == b'/').filter(|name| !matches!(*name, b"" | b"."));
-    names.rev().map(|name| OsStr::from_bytes(name).to_owned()).collect()
 }
 
 /// The directory that is at `entry`, or a new one. One that replaces a whiteout hides what is beneath, as it did.
