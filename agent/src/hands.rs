@@ -36,6 +36,7 @@ impl Hands {
                     reference: reference.clone(),
                     context: context.path().to_owned(),
                     dockerfile: build.dockerfile.clone(),
+                    dockerfile_text: None,
                     args: build.args.clone(),
                     target: build.target.clone(),
                     no_cache: false,

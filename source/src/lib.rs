@@ -2,7 +2,8 @@
 //!
 //! - [`parse_source`] tells which of the two a command-line argument means.
 //! - [`DirectorySource`] reads a directory and watches it with inotify.
-//! - [`fetch_directory`] writes a directory of a git repository out, once: a build context.
+//! - [`fetch_directory`] writes a directory of a git repository out, once: a build context. [`commit_of`] tells
+//!   which commit that is.
 //! - [`GitSource`] keeps a bare mirror of one branch and reads the object database; nothing is ever checked out.
 //!
 //! Both are [`Source`](homeostat_reconciler::ports::Source)s. What they read is hostile input: no path and no
@@ -17,5 +18,5 @@ mod spec_file;
 mod staging;
 
 pub use directory::DirectorySource;
-pub use git::{Credentials, GitConfig, GitSource, fetch_directory, initialize};
+pub use git::{Credentials, GitConfig, GitSource, commit_of, fetch_directory, initialize};
 pub use kind::{SourceKind, parse_source};

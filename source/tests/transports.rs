@@ -11,8 +11,8 @@ use std::process::{Child, Command, Stdio};
 
 use fs_err as fs;
 use homeostat_reconciler::ports::Source;
-use homeostat_reconciler::{ErrorKind, chain};
-use homeostat_source::{Credentials, GitConfig, GitSource};
+use homeostat_reconciler::{ErrorKind, PortError, chain};
+use homeostat_source::{Credentials, GitConfig, GitSource, commit_of, fetch_directory};
 use support::{Repository, content, export};
 use tempfile::TempDir;
 
@@ -125,6 +125,41 @@ async fn an_unchanged_branch_costs_one_request() {
     let heads = requests.iter().filter(|request| request.contains("GET /remote.git/info/refs")).count();
     let packs = requests.iter().filter(|request| request.contains("POST")).count();
     assert!(heads <= 4 && packs <= 2, "{requests:#?}");
+}
+
+/// A commit in the middle of the history, and one that is in no branch.
+#[tokio::test]
+async fn a_commit_is_found_by_its_hash_whatever_the_server_allows() {
+    if !is_installed("python3") {
+        return;
+    }
+    let (repository, target) = (Repository::new(), TempDir::new().unwrap());
+    let mut commits = Vec::new();
+    for text in ["one", "two", "three"] {
+        repository.write("page", text);
+        commits.push(repository.push());
+    }
+    repository.git(&["reset", "--quiet", "--hard", "HEAD~1"]);
+    repository.push();
+    let server = HttpServer::new(repository.directory.path(), &[], &[]);
+    let url = format!("http://127.0.0.1:{}/remote.git", server.port);
+    let fetch = async |reference: &str, number: usize| {
+        let mirror_directory = target.path().join(format!("mirror-{number}"));
+        let destination = target.path().join(format!("content-{number}"));
+        let config = GitConfig { url: url.clone(), mirror_directory, ..repository.config() };
+        assert_eq!(commit_of(config.clone(), Some(reference)).await.unwrap(), reference);
+        let commit = fetch_directory(config, Some(reference), &destination).await?;
+        Ok::<_, PortError>((commit, fs::read_to_string(destination.join("page")).unwrap()))
+    };
+    assert_eq!(fetch(&commits[0], 1).await.unwrap(), (commits[0].clone(), "one".to_owned()));
+    let error = fetch(&commits[2], 2).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::User, "{}", chain(&error));
+    assert!(error.message.contains("has no commit"), "{}", error.message);
+    let remote = repository.directory.path().join("remote.git");
+    run("git", &["-C", remote.to_str().unwrap(), "config", "uploadpack.allowAnySHA1InWant", "true"]);
+    assert_eq!(fetch(&commits[2], 3).await.unwrap(), (commits[2].clone(), "three".to_owned()));
+    let error = fetch(&"1".repeat(40), 4).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::User, "{}", chain(&error));
 }
 
 #[tokio::test]

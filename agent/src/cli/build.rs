@@ -26,7 +26,8 @@ pub(super) struct Build {
     /// Reference that the image gets, as acme/web:1.4
     #[arg(short, long, value_name = "REFERENCE")]
     tag: String,
-    /// Path of the Dockerfile within the context [default: Dockerfile]
+    /// Path of the Dockerfile, seen from here for a directory, else within the context; - for standard input
+    /// [default: Dockerfile of the context]
     #[arg(short, long, value_name = "PATH")]
     file: Option<String>,
     /// Value for an ARG of the Dockerfile
@@ -48,13 +49,13 @@ pub(super) struct Build {
 
 impl Build {
     pub(super) async fn run(self, global: &Resolved) -> Result<u8, CliError> {
-        let context = Context::of(&self.context, self.file.clone()).await?;
-        if !context.is_temporary() {
-            return self.build(&context, global).await;
-        }
+        let work = async {
+            let context = Context::of(&self.context, self.file.clone()).await?;
+            self.build(&context, global).await
+        };
         // An interruption does not leave behind what was made for the context.
         tokio::select! {
-            code = self.build(&context, global) => code,
+            code = work => code,
             _ = tokio::signal::ctrl_c() => {
                 Err(PortError::new(ErrorKind::User, "the build was interrupted").into())
             }
@@ -66,6 +67,7 @@ impl Build {
             reference: self.tag.clone(),
             context: context.directory.clone(),
             dockerfile: context.dockerfile.clone(),
+            dockerfile_text: context.dockerfile_text.clone(),
             args: self.arguments.iter().cloned().collect::<BTreeMap<_, _>>(),
             target: self.target.clone(),
             no_cache: self.no_cache,

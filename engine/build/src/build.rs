@@ -13,7 +13,9 @@ use crate::running::Running;
 use crate::schedule::{Done, Needed, build_stages};
 use crate::stage::StageBuild;
 use crate::stages::{self, Origin};
-use crate::{BuildError, BuildOptions, BuildOutcome, Cancel, Reporter, StepError, StepRunner, context};
+use crate::{
+    BuildError, BuildOptions, BuildOutcome, Cancel, Fetcher, Reporter, StepError, StepRunner, context,
+};
 
 /// The longest text of an instruction in a message, in characters.
 const TEXT_LIMIT: usize = 120;
@@ -39,6 +41,7 @@ pub fn build(
     store: &ImageStore,
     options: &BuildOptions,
     runner: &dyn StepRunner,
+    fetcher: &dyn Fetcher,
     reporter: &dyn Reporter,
     cancel: &Cancel,
 ) -> Result<BuildOutcome, BuildError> {
@@ -67,6 +70,7 @@ pub fn build(
         store,
         options,
         runner,
+        fetcher,
         reporter,
         cancel: own,
         file: &file,
@@ -86,6 +90,7 @@ pub(crate) struct Build<'a> {
     pub(crate) store: &'a ImageStore,
     pub(crate) options: &'a BuildOptions,
     pub(crate) runner: &'a dyn StepRunner,
+    pub(crate) fetcher: &'a dyn Fetcher,
     pub(crate) reporter: &'a dyn Reporter,
     pub(crate) cancel: Cancel,
     pub(crate) file: &'a Dockerfile,

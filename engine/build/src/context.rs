@@ -15,18 +15,21 @@ const TEXT_LIMIT: u64 = 1 << 20;
 pub(crate) fn open(options: &BuildOptions) -> Result<(Dockerfile, Tree), BuildError> {
     let root = Root::open(&options.context).map_err(BuildError::Context)?;
     let path = &options.dockerfile;
-    let missing = || io::Error::from(io::ErrorKind::NotFound);
-    let text = read(&root, path)
-        .and_then(|text| text.ok_or_else(missing))
-        .map_err(|source| BuildError::Read { path: path.clone(), source })?;
+    let text = match &options.dockerfile_text {
+        Some(text) => text.clone(),
+        None => read(&root, path)
+            .and_then(|text| text.ok_or_else(|| io::ErrorKind::NotFound.into()))
+            .map_err(|source| BuildError::Read { path: path.clone(), source })?,
+    };
     let file = parse(&text).map_err(|source| BuildError::Dockerfile { path: path.clone(), source })?;
-    let ignore = ignore(&root, path)?;
+    let ignore = ignore(&root, options)?;
     Ok((file, Tree { root, ignore, title: "context file".to_owned(), keep_owner: false }))
 }
 
 /// The file beside the Dockerfile and named after it comes before the one of the context.
-fn ignore(root: &Root, dockerfile: &str) -> Result<Ignore, BuildError> {
-    for path in [format!("{dockerfile}.dockerignore"), ".dockerignore".to_owned()] {
+fn ignore(root: &Root, options: &BuildOptions) -> Result<Ignore, BuildError> {
+    let own = options.dockerfile_text.is_none().then(|| format!("{}.dockerignore", options.dockerfile));
+    for path in own.into_iter().chain([".dockerignore".to_owned()]) {
         match read(root, &path) {
             Ok(None) => {}
             Ok(Some(text)) => {

@@ -11,10 +11,10 @@ use std::path::PathBuf;
 use homeostat_dockerfile::Ignore;
 use homeostat_files::{Metadata, Root};
 
-pub(crate) use digest::add_to_key;
+pub(crate) use digest::{add_to_key, digest_of};
 pub(crate) use place::{Destination, place};
 pub(crate) use room::ensure_room;
-pub(crate) use select::{Selecting, select};
+pub(crate) use select::{Selecting, select, select_exactly};
 
 /// A tree that files are copied from.
 pub(crate) struct Tree {
@@ -28,7 +28,8 @@ pub(crate) struct Tree {
 }
 
 /// What one source of `COPY` selects: a file, or a directory with all in it.
-pub(crate) struct Selection {
+pub(crate) struct Selection<'a> {
+    pub(crate) tree: &'a Tree,
     /// The last name of the source: what it is called in a directory.
     pub(crate) name: OsString,
     /// Whether the source is a directory, of which the content is copied.

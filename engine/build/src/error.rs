@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use homeostat_dockerfile::{DockerfileError, ExpandError, IgnoreError, PatternError};
 use homeostat_files::{FileError, overlay::OverlayError};
 use homeostat_image::{StoreError, UnpackError};
-use homeostat_reconciler::ErrorKind;
+use homeostat_reconciler::{ErrorKind, PortError};
 
 use crate::RunError;
 
@@ -154,11 +154,23 @@ pub enum StepError {
         /// Its name.
         id: String,
     },
-    /// `ADD` of what Docker would fetch.
-    #[error("ADD of `{path}` is not supported")]
-    Remote {
-        /// The source.
-        path: String,
+    /// What `ADD` names cannot be fetched.
+    #[error("cannot fetch `{address}`")]
+    Fetch {
+        /// Its address.
+        address: String,
+        /// Why.
+        source: PortError,
+    },
+    /// What was fetched is not what was asked for.
+    #[error("`{address}` gives {found}, and not {expected}")]
+    Checksum {
+        /// Its address.
+        address: String,
+        /// What was asked for, as a digest or the hash of a commit.
+        expected: String,
+        /// What came.
+        found: String,
     },
     /// The disk has no room for what is to be copied.
     #[error("it needs {} MiB on the disk of {}, and {} MiB are free", needed.div_ceil(MIB), path.display(), free / MIB)]
@@ -264,6 +276,7 @@ impl StepError {
                 ErrorKind::Transient
             }
             Self::Mount(_) => ErrorKind::Config,
+            Self::Fetch { source, .. } => source.kind,
             // A command may depend on a network or a mirror, but far more often it is simply wrong.
             _ => ErrorKind::User,
         }
@@ -276,7 +289,10 @@ impl StepError {
             Self::NoSource { ignored: true, .. } => "the .dockerignore file leaves it out",
             Self::NoSource { .. } => "paths begin at the build context, and links lead nowhere outside of it",
             Self::NoDirectory { .. } => "end the destination with `/`",
-            Self::Remote { .. } => "fetch it with RUN, or put the file into the build context and COPY it",
+            Self::Fetch { source, .. } => source.hint.as_deref()?,
+            Self::Checksum { .. } => {
+                "it has changed, or something between here and there changes it: see which, then change --checksum"
+            }
             Self::Platform { .. } => "images are built for the platform of their host only",
             Self::NoUser { .. } | Self::NoGroup { .. } => "create it with RUN before, or use a number",
             Self::Exit { disk_full: true, .. } => DISK_FULL,

@@ -2,6 +2,7 @@
 //!
 //! - [`build`]: one build, from the context to an image with a name.
 //! - [`StepRunner`]: who runs the command of a `RUN`; the embedded engine does, in a container.
+//! - [`Fetcher`]: who gets what an `ADD` names by an address.
 //! - [`Reporter`]: who is told how it goes on.
 //! - [`Cancel`]: ends a build early.
 //! - [`BuildError`]: why there is no image, with line, kind and hint.
@@ -37,4 +38,4 @@ pub use build::build;
 pub use cancel::{Cancel, Watching};
 pub use error::{BuildError, StepError};
 pub use options::{BuildOptions, BuildOutcome};
-pub use ports::{Reporter, RunError, RunStep, StepMount, StepRunner, Stream};
+pub use ports::{Fetcher, Reporter, RunError, RunStep, StepMount, StepRunner, Stream};

@@ -13,6 +13,8 @@ pub struct BuildOptions {
     pub context: PathBuf,
     /// Path of the Dockerfile, relative to the context.
     pub dockerfile: String,
+    /// The text of the Dockerfile, where it is no file of the context: then the path is only what messages call it.
+    pub dockerfile_text: Option<String>,
     /// Values for `ARG`. `SOURCE_DATE_EPOCH`, declared or not, is the time in seconds that the image says it was made at, instead of
     /// the real one, and that no file made by a step is newer than: <https://reproducible-builds.org/specs/source-date-epoch/>.
     pub args: BTreeMap<String, String>,

@@ -1,9 +1,14 @@
 //! What a build needs from others.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 
+use homeostat_dockerfile::Repository;
+use homeostat_reconciler::PortError;
 use homeostat_reconciler::ports::{ProgressStep, Secret};
+
+use jiff::Timestamp;
 
 use crate::Cancel;
 
@@ -31,6 +36,40 @@ pub trait StepRunner: Send + Sync {
         cancel: &Cancel,
         output: &mut dyn FnMut(Stream, &str),
     ) -> Result<i32, RunError>;
+}
+
+/// Gets what `ADD` names by an address.
+pub trait Fetcher: Send + Sync {
+    /// Writes what a URL gives to an empty file, and says when it was changed last, if the server does.
+    ///
+    /// # Errors
+    /// When it cannot be had, when it has more than `room` bytes, and when it is cancelled.
+    fn download(
+        &self,
+        url: &str,
+        file: &mut File,
+        room: u64,
+        cancel: &Cancel,
+    ) -> Result<Option<Timestamp>, PortError>;
+
+    /// The hash of the commit that the reference of a repository names now.
+    ///
+    /// # Errors
+    /// When the repository cannot be asked, has no such reference, and when it is cancelled.
+    fn commit(&self, repository: Repository<'_>, cancel: &Cancel) -> Result<String, PortError>;
+
+    /// Writes the directory of a repository to `destination`, which is made, and says of which commit it is. `place` is
+    /// an empty directory for what is needed meanwhile, in which the destination is.
+    ///
+    /// # Errors
+    /// When the repository cannot be fetched, has no such reference or directory, and when it is cancelled.
+    fn check_out(
+        &self,
+        repository: Repository<'_>,
+        place: &Path,
+        destination: &Path,
+        cancel: &Cancel,
+    ) -> Result<String, PortError>;
 }
 
 /// Why a command could not be started.

@@ -1,5 +1,6 @@
 //! The instructions of one stage.
 
+mod arrival;
 mod configure;
 mod copy;
 mod held;

@@ -14,7 +14,6 @@ mod trace;
 
 use std::collections::HashMap;
 use std::io;
-use std::path::PathBuf;
 
 use bollard::query_parameters::{BuildImageOptions, BuildImageOptionsBuilder, BuilderVersion};
 use bytes::Bytes;
@@ -23,6 +22,8 @@ use homeostat_reconciler::ports::{BuildRequest, Progress};
 use homeostat_reconciler::{ErrorKind, PortError, spelled_out};
 use jiff::Timestamp;
 use tokio::sync::mpsc;
+
+use context::ContextArchive;
 
 use crate::cache::List;
 use crate::connection::Builder;
@@ -57,14 +58,15 @@ impl Inner {
         let about = |failure: Failure| failure.about(format!("image {} cannot be built", request.reference));
         let connection = self.connection().await.map_err(about)?;
         needs::refuse_what_the_builder_has_not(connection.builder, request)?;
-        let options = self.options(request, connection.builder);
+        let context = ContextArchive::of(request, connection.builder);
+        let options = self.options(request, &context.dockerfile, connection.builder);
         let built = match connection.builder {
             Builder::BuildKit => {
                 let version = connection.api.client_version().to_string();
-                self.build_with_buildkit(&version, options, request, progress).await
+                self.build_with_buildkit(&version, options, context, request, progress).await
             }
             Builder::Classic | Builder::Buildah => {
-                self.build_with_classic(&connection.api, options, request, progress).await
+                self.build_with_classic(&connection.api, options, context, progress).await
             }
         };
         built.map_err(|failed| told(request, failed))?;
@@ -75,13 +77,13 @@ impl Inner {
         Ok(id)
     }
 
-    fn options(&self, request: &BuildRequest, builder: Builder) -> BuildImageOptions {
+    fn options(&self, request: &BuildRequest, dockerfile: &str, builder: Builder) -> BuildImageOptions {
         let version = match builder {
             Builder::BuildKit => BuilderVersion::BuilderBuildKit,
             Builder::Classic | Builder::Buildah => BuilderVersion::BuilderV1,
         };
         let mut options = BuildImageOptionsBuilder::default()
-            .dockerfile(&request.dockerfile)
+            .dockerfile(dockerfile)
             .t(&request.reference)
             .nocache(request.no_cache)
             .rm(true)
@@ -111,11 +113,11 @@ fn told(request: &BuildRequest, Failed { step, failure }: Failed) -> PortError {
 }
 
 /// The context as the body of a request, read while it is sent.
-fn body(context: PathBuf, dockerfile: String) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
+fn body(context: ContextArchive) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
     let (sender, receiver) = mpsc::channel(AHEAD);
     tokio::task::spawn_blocking(move || {
         let writer = io::BufWriter::with_capacity(CHUNK, Chunks(sender.clone()));
-        if let Err(error) = context::write(&context, &dockerfile, writer) {
+        if let Err(error) = context.write(writer) {
             // The engine may have had enough, and nobody listens any more.
             let _ = sender.blocking_send(Err(error));
         }

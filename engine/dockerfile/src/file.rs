@@ -96,7 +96,7 @@ pub enum Command {
     Run(Run),
     /// Copies files.
     Copy(Copy),
-    /// Copies files of the context and unpacks archives; what Docker would fetch is to be refused.
+    /// Copies files of the context, unpacks archives, and fetches files and git repositories ([`Remote`](crate::Remote)).
     Add(Copy),
     /// Sets environment variables, all seeing the values from before.
     Env(Vec<(String, String)>),
@@ -272,6 +272,8 @@ pub struct Copy {
     pub exclude: Vec<String>,
     /// Whether `ADD` unpacks archives: by default those of the context.
     pub unpack: Option<bool>,
+    /// What `ADD` is to fetch, and nothing else: `sha256:` and a digest, or the hash of a commit: `--checksum`.
+    pub checksum: Option<String>,
 }
 
 /// What is copied.

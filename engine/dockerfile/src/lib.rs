@@ -34,5 +34,5 @@ pub use heredoc::Heredoc;
 pub use ignore::{Ignore, IgnoreError};
 pub use parse::{parse, parse_trigger};
 pub use pattern::{Pattern, PatternError};
-pub use remote::is_remote;
+pub use remote::{Remote, Repository};
 pub use scope::{Arguments, Globals, Platform, Scope, is_proxy_argument};

@@ -12,10 +12,12 @@ use homeostat_build::{
 use homeostat_monitor::{Mount, MountSource, Network, Process, StepNetwork, StepRequest};
 use homeostat_reconciler::ports::{BuildRequest, Progress, ProgressStep};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_send_signal};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc as news;
 
 use crate::EmbeddedError;
 use crate::engine::Inner;
+use crate::fetch::Fetching;
 use crate::instance::Instance;
 use crate::networks::name_servers;
 use crate::program::Program;
@@ -62,7 +64,8 @@ impl Inner {
         let cancel = Cancel::default();
         // A build that nobody waits for any more would go on in its threads.
         let _abandoned = CancelOnDrop(cancel.clone());
-        let building = blocking(move || inner.build(request, told, &cancel));
+        let runtime = Handle::current();
+        let building = blocking(move || inner.build(request, told, runtime, &cancel));
         let forwarding = async {
             while let Some(news) = telling.recv().await {
                 news.tell(progress);
@@ -75,6 +78,7 @@ impl Inner {
         &self,
         request: BuildRequest,
         told: news::Sender<News>,
+        runtime: Handle,
         cancel: &Cancel,
     ) -> Result<String, EmbeddedError> {
         let _building = self.building();
@@ -87,6 +91,7 @@ impl Inner {
         let options = BuildOptions {
             context: request.context,
             dockerfile: request.dockerfile,
+            dockerfile_text: request.dockerfile_text,
             args: request.args,
             target: request.target,
             reference: request.reference,
@@ -94,7 +99,8 @@ impl Inner {
             ssh: request.ssh,
             no_cache: request.no_cache,
         };
-        let built = homeostat_build::build(&self.images, &options, &steps, &Telling(told), cancel);
+        let fetching = Fetching { inner: self, runtime };
+        let built = homeostat_build::build(&self.images, &options, &steps, &fetching, &Telling(told), cancel);
         match built {
             Ok(outcome) => Ok(outcome.id.to_string()),
             Err(source) => Err(EmbeddedError::Build { reference, source: Box::new(source) }),

@@ -8,7 +8,7 @@
 //! - `container`, `monitor`, `program`: a container, how it runs, the process that runs it, and what that process runs
 //! - `create`, `run`, `update`, `exec`, `logs`, `observe`: what is done with containers
 //! - `process`, `mounts`, `copy_up`, `mount_namespace`: what the image says and what the spec says, put together
-//! - `volumes`, `networks`, `images`, `build`: what containers need
+//! - `volumes`, `networks`, `images`, `build`, `fetch`: what containers need
 //! - `prune`: what nobody needs any more
 //! - `port`: all of it by the port's names
 
@@ -23,6 +23,7 @@ mod disk;
 mod engine;
 mod error;
 mod exec;
+mod fetch;
 mod images;
 mod instance;
 mod layout;

@@ -26,6 +26,16 @@ impl Digest {
         Self(format!("{PREFIX}{:x}", Sha256::digest(bytes)))
     }
 
+    /// The digest of what can be read until its end.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn of_reader(reader: impl Read) -> io::Result<Self> {
+        let mut hashing = Hashing::new(io::sink());
+        io::copy(&mut io::BufReader::with_capacity(128 << 10, reader), &mut hashing)?;
+        Ok(hashing.finish().1)
+    }
+
     /// The 64 hexadecimal digits: a safe file name.
     pub fn hex(&self) -> &str {
         &self.0[PREFIX.len()..]

@@ -5,14 +5,15 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use fs_err as fs;
+use reqwest::header::HeaderMap;
 use reqwest::redirect::Policy;
-use reqwest::{Client, Url};
+use reqwest::{Client, Response, Url};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 
 use crate::endpoint::{host_of, is_loopback};
-use crate::{RegistryConfig, RegistryError};
+use crate::{RegistryConfig, RegistryError, failure};
 
 /// The clients of one pull: certificates that come later count for the next.
 #[derive(Debug)]
@@ -48,6 +49,21 @@ impl Clients {
         let client = builder.build().map_err(|source| unusable(source.into()))?;
         clients.insert((name.to_owned(), with_tls), client.clone());
         Ok(client)
+    }
+
+    /// Asks once. Redirects are not followed.
+    pub(crate) async fn get(
+        &self,
+        name: &str,
+        url: &Url,
+        headers: HeaderMap,
+    ) -> Result<Response, RegistryError> {
+        let request = self.of(name, url)?.get(url.clone()).headers(headers);
+        let time = self.config.patience.silence;
+        match tokio::time::timeout(time, request.send()).await {
+            Ok(answer) => answer.map_err(|error| failure::of_request(error, name)),
+            Err(_) => Err(RegistryError::Stalled { host: name.to_owned(), time }),
+        }
     }
 
     /// The system's authorities and those of this host.

@@ -1,4 +1,4 @@
-//! Why an image could not be pulled or pushed.
+//! Why an image could not be pulled or pushed, or a file not be downloaded.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use homeostat_image::{Digest, StoreError};
 use homeostat_reconciler::ErrorKind;
 
-/// An image cannot be pulled or pushed.
+/// An image cannot be pulled or pushed, or a file not be downloaded.
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {
     /// The reference is none.
@@ -167,6 +167,19 @@ pub enum RegistryError {
         /// What is free, in bytes.
         free: u64,
     },
+    /// There is no room for a file.
+    #[error("the file from {host} has {} MiB or more, and {} MiB are free", size.div_ceil(MIB), room / MIB)]
+    TooLarge {
+        /// Host and port.
+        host: String,
+        /// How large it is, or how much of it there was no room for, in bytes.
+        size: u64,
+        /// What is free, in bytes.
+        room: u64,
+    },
+    /// A file cannot be written.
+    #[error("the file cannot be written")]
+    File(#[source] std::io::Error),
     /// The image cannot be stored.
     #[error("the image cannot be stored")]
     Store(#[from] StoreError),
@@ -240,6 +253,8 @@ impl RegistryError {
             | Self::Protocol { .. }
             | Self::WrongDigest { .. }
             | Self::NoRoom { .. }
+            | Self::TooLarge { .. }
+            | Self::File(_)
             | Self::Store(_) => ErrorKind::Transient,
             Self::Panicked => ErrorKind::Internal,
         }
@@ -272,7 +287,7 @@ impl RegistryError {
                 "the registry, or a proxy before it, limits how large a layer may be"
             }
             Self::NoPlatform { .. } => "choose another image, or build one for this host",
-            Self::NoRoom { .. } => {
+            Self::NoRoom { .. } | Self::TooLarge { .. } => {
                 "free space, for example with `homeostat prune`, or move the data directory to a larger disk"
             }
             Self::WrongDigest { .. } => {

@@ -2,16 +2,13 @@
 
 use bytes::Bytes;
 use reqwest::StatusCode;
-use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, HeaderMap, HeaderValue, RANGE};
+use reqwest::header::{CONTENT_LENGTH, HeaderMap, RANGE};
 use tokio::sync::mpsc::Sender;
 
 use crate::manifest::Blob;
 use crate::repository::Repository;
 use crate::retry::Attempts;
-use crate::{RegistryError, failure};
-
-/// How far an attempt must get, in bytes, to count as one that got further.
-const PROGRESS: u64 = 64 << 10;
+use crate::{RegistryError, failure, range};
 
 impl Repository {
     /// Sends a blob on from `at`, which is moved along. A receiver that is gone ends it without an error.
@@ -26,9 +23,7 @@ impl Repository {
         while *at < blob.size && !to.is_closed() {
             let before = *at;
             if let Err(error) = self.feed_once(blob, at, to, told).await {
-                if *at - before >= PROGRESS {
-                    attempts.progressed();
-                }
+                attempts.progressed(*at - before);
                 attempts.after(error).await?;
             }
         }
@@ -44,8 +39,7 @@ impl Repository {
     ) -> Result<(), RegistryError> {
         let mut headers = HeaderMap::new();
         if *at > 0 {
-            let range = HeaderValue::try_from(format!("bytes={at}-"));
-            headers.insert(RANGE, range.expect("digits are a header's value"));
+            headers.insert(RANGE, range::from(*at));
         }
         let what = format!("the layer {}", blob.digest);
         let mut response = self.get(&format!("blobs/{}", blob.digest), &headers, &what).await?;
@@ -95,15 +89,10 @@ impl Repository {
                 _ => Ok(at),
             };
         }
-        if header(CONTENT_RANGE).and_then(start_of) == Some(at) {
+        if range::start_of(response) == Some(at) {
             Ok(0)
         } else {
             Err(RegistryError::protocol(self.host(), "it sends another range than asked for"))
         }
     }
-}
-
-/// Where a `Content-Range` begins: that of `bytes 5-9/10` at 5 (RFC 9110, section 14.4).
-pub(crate) fn start_of(range: &str) -> Option<u64> {
-    range.strip_prefix("bytes ")?.split('-').next()?.parse().ok()
 }

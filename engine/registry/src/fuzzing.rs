@@ -4,7 +4,7 @@ use homeostat_image::Platform;
 
 use crate::challenge::Challenge;
 use crate::manifest::{self, Kind};
-use crate::{RegistryError, failure, feed, login, upload};
+use crate::{RegistryError, failure, login, upload};
 
 /// Reads a manifest or index and a configuration as a pull does, for several platforms.
 pub fn read_image(announced: &str, manifest: &[u8], config: &[u8]) {
@@ -38,7 +38,7 @@ pub fn read_header(text: &str) {
     if let Some(challenge) = Challenge::parse(text) {
         assert!(!challenge.scheme.is_empty());
     }
-    let _ = (failure::pause_of(text), feed::start_of(text), upload::bytes_of(text));
+    let _ = (failure::pause_of(text), upload::bytes_of(text));
 }
 
 /// Reads a body as a token and as an error.

@@ -6,12 +6,13 @@
 //! A pull resolves a reference to a manifest ([`fetch`]), sees whether there is room ([`room`]), and brings the layers
 //! that are not here, several at once: each is sent on from the network ([`feed`]) to the thread that writes, verifies
 //! and unpacks it, and gone on with after a break. A push ([`push`]) sends what the registry does not have ([`upload`]),
-//! then the manifest. Requests log in where that is asked for and follow redirects ([`repository`], [`login`]).
+//! then the manifest. A [`download`] of a file that is no image goes the same ways. Requests log in where that is asked for and follow redirects ([`repository`], [`login`]).
 
 mod arriving;
 mod challenge;
 mod clients;
 mod config;
+mod download;
 mod endpoint;
 mod error;
 mod failure;
@@ -23,6 +24,8 @@ mod login;
 mod manifest;
 mod pull;
 mod push;
+mod range;
+mod redirect;
 mod reference;
 mod repository;
 mod retry;

@@ -2,13 +2,13 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, LOCATION, WWW_AUTHENTICATE};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use reqwest::{Response, StatusCode, Url};
 
 use crate::challenge::Challenge;
 use crate::clients::Clients;
 use crate::endpoint::{Endpoint, host_of};
-use crate::{Patience, RegistryError, failure};
+use crate::{Patience, RegistryError, failure, redirect};
 
 /// How many redirects are followed. Registries have one, to their storage.
 const REDIRECTS: usize = 5;
@@ -101,7 +101,7 @@ impl Repository {
             let mut headers = headers.clone();
             headers.extend(authorization.iter().map(|value| (AUTHORIZATION, value.clone())));
             let response = self.send(&url, headers).await?;
-            if !is_redirect(response.status()) {
+            if !redirect::is_one(response.status()) {
                 return Ok((response, from_registry));
             }
             url = self.redirected(&url, &response)?;
@@ -120,28 +120,12 @@ impl Repository {
     }
 
     async fn send(&self, url: &Url, headers: HeaderMap) -> Result<Response, RegistryError> {
-        let name = &self.name_of(url);
-        let request = self.clients.of(name, url)?.get(url.clone()).headers(headers);
-        match tokio::time::timeout(self.patience.silence, request.send()).await {
-            Ok(answer) => answer.map_err(|error| failure::of_request(error, name)),
-            Err(_) => Err(RegistryError::Stalled { host: name.to_owned(), time: self.patience.silence }),
-        }
+        self.clients.get(&self.name_of(url), url, headers).await
     }
 
     /// Where an answer says to go on.
     pub(crate) fn redirected(&self, from: &Url, response: &Response) -> Result<Url, RegistryError> {
-        let location = response.headers().get(LOCATION).and_then(|location| location.to_str().ok());
-        let to = location.and_then(|location| from.join(location).ok());
-        match to {
-            Some(to) if to.scheme() == "https" || (to.scheme() == "http" && from.scheme() == "http") => {
-                Ok(to)
-            }
-            Some(to) => {
-                let what = format!("it redirects from {} to {}", from.scheme(), to.scheme());
-                Err(RegistryError::protocol(self.host(), what))
-            }
-            None => Err(RegistryError::protocol(self.host(), "it redirects to nowhere")),
-        }
+        redirect::target(from, response, self.host())
     }
 
     /// Gets what the registry asks for. `shown` is what it was not content with.
@@ -186,15 +170,4 @@ impl Repository {
             source: source.into(),
         })
     }
-}
-
-fn is_redirect(status: StatusCode) -> bool {
-    matches!(
-        status,
-        StatusCode::MOVED_PERMANENTLY
-            | StatusCode::FOUND
-            | StatusCode::SEE_OTHER
-            | StatusCode::TEMPORARY_REDIRECT
-            | StatusCode::PERMANENT_REDIRECT
-    )
 }

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use crate::{Patience, RegistryError};
 
+/// How far an attempt must get, in bytes, to count as one that got further.
+const PROGRESS: u64 = 64 << 10;
+
 /// The attempts at one thing.
 #[derive(Debug)]
 pub(crate) struct Attempts {
@@ -16,9 +19,11 @@ impl Attempts {
         Self { patience, made: 0 }
     }
 
-    /// The last attempt got further: the next failure is a first one again.
-    pub(crate) fn progressed(&mut self) {
-        self.made = 0;
+    /// The last attempt got so many bytes further. If that is something, the next failure is a first one again.
+    pub(crate) fn progressed(&mut self, bytes: u64) {
+        if bytes >= PROGRESS {
+            self.made = 0;
+        }
     }
 
     /// Waits for the time of the next attempt.

@@ -23,9 +23,6 @@ use crate::retry::Attempts;
 use crate::telling::Telling;
 use crate::{RegistryError, failure};
 
-/// How far an attempt must get, in bytes, to count as one that got further.
-const PROGRESS: u64 = 64 << 10;
-
 /// How many bytes are read from the disk at once.
 const PIECE: usize = 1 << 18;
 
@@ -116,9 +113,7 @@ impl Repository {
                 session = self.arrived(&url, sending.blob.size).await.unwrap_or_default();
             }
             let at = session.as_ref().map_or(0, |session| session.at);
-            if at >= reached + PROGRESS {
-                attempts.progressed();
-            }
+            attempts.progressed(at.saturating_sub(reached));
             reached = reached.max(at);
             attempts.after(error).await?;
             // The answer may have got lost when all was done.

@@ -219,6 +219,9 @@ pub struct BuildRequest {
     pub context: PathBuf,
     /// Path of the Dockerfile, relative to the context.
     pub dockerfile: String,
+    /// The text of the Dockerfile, where it is no file of the context: then the path is only what messages call it.
+    #[serde(default)]
+    pub dockerfile_text: Option<String>,
     /// Values for `ARG`.
     pub args: BTreeMap<String, String>,
     /// The stage to stop at.

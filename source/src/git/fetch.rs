@@ -29,6 +29,9 @@ const NAMED: usize = 5;
 const HEADS: &str = "refs/heads/";
 const TAGS: &str = "refs/tags/";
 
+/// Where all branches and tags go, when all have to be had.
+const ALL: &str = "refs/all/";
+
 /// What of a repository is wanted.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Wanted<'a> {
@@ -38,6 +41,8 @@ pub(super) enum Wanted<'a> {
     Branch(&'a str),
     /// A branch, else a tag.
     Named(&'a str),
+    /// A commit, whatever leads to it.
+    Commit(Oid),
 }
 
 /// The repository elsewhere.
@@ -77,8 +82,49 @@ impl<'a> Remote<'a> {
             return Ok(revision);
         }
         let refspec = format!("+{head}:{reference}");
-        self.download(connection.remote(), &refspec).map_err(failed)?;
+        match self.download(connection.remote(), &refspec) {
+            Err(error) if matches!(wanted, Wanted::Commit(_)) && is_refusal(&error) => {
+                self.fetch_all(repository, connection.remote(), revision, reference)?;
+            }
+            result => result.map_err(failed)?,
+        }
         repository.refname_to_id(reference).map_err(Failure::Mirror)
+    }
+
+    /// The commit of what is wanted, of which nothing is fetched.
+    pub(super) fn find(&self, wanted: Wanted<'_>) -> Result<Oid, Failure> {
+        let failed = |error| while_fetching(self.refusal.take().unwrap_or(error), self.location.url());
+        let mut remote = GitRemote::create_detached(self.location.url()).map_err(failed)?;
+        let connection =
+            remote.connect_auth(Direction::Fetch, Some(self.callbacks()), Some(proxy())).map_err(failed)?;
+        Ok(self.head(&connection, wanted)?.1)
+    }
+
+    /// Fetches all branches and tags with their history, in which a commit is to be.
+    fn fetch_all(
+        &self,
+        repository: &Repository,
+        remote: &mut GitRemote<'_>,
+        revision: Oid,
+        reference: &str,
+    ) -> Result<(), Failure> {
+        let refspecs = [&format!("+{HEADS}*:{ALL}heads/*"), &format!("+{TAGS}*:{ALL}tags/*")];
+        remote
+            .fetch(&refspecs, Some(&mut self.options(false)), None)
+            .map_err(|error| while_fetching(error, self.location.url()))?;
+        let found = repository
+            .find_commit(revision)
+            .and_then(|_| repository.reference(reference, revision, true, "fetch"));
+        found.map(drop).map_err(|error| match error.code() {
+            ErrorCode::NotFound => self.no_commit(revision).into(),
+            _ => Failure::Mirror(error),
+        })
+    }
+
+    fn no_commit(&self, revision: Oid) -> PortError {
+        let url = self.location.url();
+        PortError::new(ErrorKind::User, format!("{url} has no commit {revision} in a branch or a tag"))
+            .with_hint("push a branch or a tag that has it in its history")
     }
 
     /// The full name and the commit of what is wanted.
@@ -92,6 +138,7 @@ impl<'a> Remote<'a> {
             Wanted::Branch(name) => vec![format!("{HEADS}{name}")],
             Wanted::Named(name) => vec![format!("{HEADS}{name}"), format!("{TAGS}{name}")],
             Wanted::Default => vec![self.default_branch(connection, heads.is_empty())?],
+            Wanted::Commit(commit) => return Ok((commit.to_string(), commit)),
         };
         for name in &names {
             let find = |name: &str| heads.iter().find(|head| head.name() == name);
@@ -192,6 +239,13 @@ impl<'a> Remote<'a> {
         self.refusal.replace(Some(refusal()));
         Err(refusal())
     }
+}
+
+/// Whether a server does not give out a commit by its hash: because it gives none out so (gitprotocol-capabilities(5),
+/// `allow-reachable-sha1-in-want`), or because it has none of this.
+fn is_refusal(error: &Error) -> bool {
+    let says = |text| error.message().contains(text);
+    says("cannot fetch a specific object") || says("not our ref") || says("unexpected packet type")
 }
 
 /// As the environment and git's configuration say.

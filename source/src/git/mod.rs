@@ -8,6 +8,7 @@ mod known_hosts;
 mod local;
 mod location;
 mod mirror;
+mod once;
 mod settings;
 mod snapshot;
 mod tree;
@@ -32,6 +33,7 @@ use mirror::Mirror;
 
 pub use credentials::Credentials;
 pub(crate) use location::{Location, is_helper};
+pub use once::{commit_of, fetch_directory};
 pub use settings::initialize;
 
 /// The shortest poll interval; a shorter one is taken for this.
@@ -182,15 +184,6 @@ impl Inner {
         snapshot::read(&repository, revision, &self.path)
     }
 
-    fn fetch_directory(&self, reference: Option<&str>, destination: &Path) -> Result<(), Failure> {
-        let repository = self.mirror.open()?;
-        let wanted = reference.map_or(Wanted::Default, Wanted::Named);
-        let remote = fetch::Remote::new(&self.location, &self.credentials);
-        let revision = remote.fetch(&repository, wanted, self.mirror.reference(), None)?;
-        let root = snapshot::root_of(&repository, revision, &self.path)?;
-        export::write_directory(&repository, root, destination)
-    }
-
     /// A fetch fails strangely where the mirror is broken, and where the server is. Only a look at the mirror tells which.
     fn blame(&self, repository: &git2::Repository, known: Option<Oid>, failure: Failure) -> Failure {
         match (failure, known) {
@@ -224,27 +217,6 @@ impl Inner {
             failure.into_port(self.location.url())
         })
     }
-}
-
-/// Fetches a repository once, and writes the directory [`path`](GitConfig::path) of it out, whole or not at all.
-/// `reference` is a branch or a tag, and not the [branch](GitConfig::branch) of the configuration; absent, it is the default branch.
-/// The mirror is left behind.
-///
-/// # Errors
-/// As [`GitSource::new`] and its snapshots; of kind `User` where the repository has no such branch, tag or directory.
-pub async fn fetch_directory(
-    config: GitConfig,
-    reference: Option<&str>,
-    destination: &Path,
-) -> Result<(), PortError> {
-    check_branch(reference)?;
-    let inner = GitSource::new(config)?.inner;
-    let (reference, destination) = (reference.map(str::to_owned), destination.to_owned());
-    blocking(move || {
-        let written = inner.fetch_directory(reference.as_deref(), &destination);
-        written.map_err(|failure| failure.into_port(inner.location.url()))
-    })
-    .await
 }
 
 /// The name of a branch becomes part of a refspec: what git does not take for a name must not get there.

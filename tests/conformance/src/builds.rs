@@ -1,8 +1,9 @@
 //! Builds: what Dockerfiles can do beyond the instructions that every builder has.
 
-use homeostat_reconciler::ports::Engine;
+use homeostat_daemons::Web;
+use homeostat_reconciler::ports::{BuildRequest, Engine};
 
-use crate::world::expect;
+use crate::world::{Silent, expect};
 use crate::{World, image_log, shell};
 
 /// Builds the base with these lines of Dockerfile and gives what a script in it writes.
@@ -54,4 +55,26 @@ pub async fn a_file_is_copied_with_link(engine: &dyn Engine, world: &World) {
 pub async fn a_file_is_copied_with_a_mode(engine: &dyn Engine, world: &World) {
     let lines = "COPY --chmod=640 page /page";
     assert_eq!(told(engine, world, "moded", lines, "stat -c %a /page").await, ["640"]);
+}
+
+/// What a URL gives is copied, for its owner alone, under the last name of its path.
+pub async fn a_file_is_fetched_from_its_url(engine: &dyn Engine, world: &World) {
+    let web = Web::serve("127.0.0.1:0", &[("/sub/page.txt", b"from elsewhere")]);
+    let lines = format!("ADD {} /fetched/", web.url("/sub/page.txt?raw=1"));
+    let script = "echo $(cat /fetched/page.txt) $(stat -c '%a %u' /fetched/page.txt)";
+    assert_eq!(told(engine, world, "fetched", &lines, script).await, ["from elsewhere 600 0"]);
+}
+
+/// A Dockerfile that is given as a text builds, and is not copied with the context.
+pub async fn a_dockerfile_is_no_file_of_the_context(engine: &dyn Engine, world: &World) {
+    let context = world.context("text", "this is not what is built");
+    let text = format!("FROM {}\nCOPY . /all/\n", world.base);
+    let request = BuildRequest {
+        dockerfile: "standard input".to_owned(),
+        dockerfile_text: Some(text),
+        ..world.build_request("localhost/text:1", &context)
+    };
+    expect(engine.build_image(&request, &Silent).await);
+    let files = image_log(engine, world, "text", "localhost/text:1", shell("ls -A /all")).await;
+    assert_eq!(files, ["Dockerfile"]);
 }

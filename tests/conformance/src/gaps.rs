@@ -66,7 +66,14 @@ const DOCKER_20: &[Gap] = &[
     takes_buildkit("a_step_talks_with_an_agent_for_keys"),
 ];
 
-const DOCKER_26: &[Gap] = &[LOG_OPTIONS];
+const DOCKER_26: &[Gap] = &[
+    LOG_OPTIONS,
+    Gap {
+        case: "a_dockerfile_is_no_file_of_the_context",
+        reason: "BuildKit does not read .dockerignore in a context that is sent as an archive",
+        symptom: "left: [\".dockerfile.",
+    },
+];
 
 const OUT_OF_MEMORY: Gap = Gap {
     case: "a_container_out_of_memory_is_told_so",

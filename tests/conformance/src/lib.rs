@@ -56,6 +56,8 @@ macro_rules! every_case {
             builds::a_here_document_is_run_and_copied,
             builds::a_file_is_copied_with_link,
             builds::a_file_is_copied_with_a_mode,
+            builds::a_file_is_fetched_from_its_url,
+            builds::a_dockerfile_is_no_file_of_the_context,
             crowd::many_containers_come_and_go_at_once,
             crowd::many_commands_run_in_one_container_at_once,
             disk::what_is_on_the_disk_is_counted_and_measured,

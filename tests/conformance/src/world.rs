@@ -75,6 +75,7 @@ impl World {
             reference: reference.to_owned(),
             context: context.to_owned(),
             dockerfile: "Dockerfile".to_owned(),
+            dockerfile_text: None,
             args: BTreeMap::new(),
             target: None,
             no_cache: false,

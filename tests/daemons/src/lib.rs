@@ -1,4 +1,4 @@
-//! Docker Engine, Podman and registries for one test each.
+//! Docker Engine, Podman, registries and servers of files for one test each.
 //!
 //! A daemon has mounts, control groups, a data directory and a socket of its own, and the network namespace of the test's
 //! process. It ends with the test, with everything that came of it, also when the test panics or is killed: see
@@ -16,6 +16,7 @@ mod proxy;
 mod registry;
 mod release;
 mod rootless;
+mod web;
 
 pub use certificates::Certificates;
 pub use docker::Docker;
@@ -24,3 +25,4 @@ pub use podman::Podman;
 pub use proxy::{Fault, Proxy};
 pub use registry::{PASSWORD, Registry, USER};
 pub use release::Release;
+pub use web::Web;

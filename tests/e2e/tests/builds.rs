@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed, as it should")]
 
+use std::fmt::Write as _;
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 
 use homeostat_e2e::{Host, busybox_image, run, sleeper};
@@ -145,6 +147,99 @@ fn a_directory_of_a_git_repository_is_a_context() {
     assert_eq!(left_behind(&host), Vec::<String>::new());
 }
 
+#[test]
+fn a_dockerfile_comes_from_outside_and_by_a_pipe() {
+    let host = Host::new();
+    let context = said(&host, "hello").join("app");
+    let outside = host.path("contexts/Dockerfile.other");
+    fs_err::write(&outside, "FROM scratch\nCOPY said /\nENV SAID=outside\n").unwrap();
+    let (context, outside) = (context.to_str().unwrap(), outside.to_str().unwrap());
+    host.homeostat(&["build", context, "-f", outside, "-t", "local/outside:1"]).expect_code(0);
+    assert!(environment(&host, "local/outside:1").contains("SAID=outside"));
+    let dockerfile = b"FROM scratch\nCOPY said /\nENV SAID=piped\n";
+    host.homeostat_reading(&["build", context, "-f", "-", "-t", "local/piped:1"], dockerfile).expect_code(0);
+    assert!(environment(&host, "local/piped:1").contains("SAID=piped"));
+    let wrong =
+        host.homeostat_reading(&["build", context, "-f", "-", "-t", "local/w:1"], b"FROM scratch\nCPY a b");
+    let wrong = wrong.expect_code(2);
+    assert!(wrong.stderr.contains("standard input") && wrong.stderr.contains("line 2"), "{}", wrong.stderr);
+    let both =
+        host.homeostat_reading(&["build", "-", "-f", "-", "-t", "local/w:1"], dockerfile).expect_code(2);
+    assert!(both.stderr.contains("cannot be both"), "{}", both.stderr);
+}
+
+#[test]
+fn a_repository_is_added_at_its_commit_and_fetched_once() {
+    let host = Host::new();
+    let work = said(&host, "from git");
+    let git = |arguments: &[&str]| {
+        let identity =
+            ["-c", "user.name=Ann", "-c", "user.email=ann@example.org", "-C", work.to_str().unwrap()];
+        run("git", &[&identity[..], arguments].concat()).trim().to_owned()
+    };
+    git(&["init", "--quiet", "-b", "main"]);
+    git(&["add", "."]);
+    git(&["commit", "--quiet", "-m", "one"]);
+    let commit = git(&["rev-parse", "HEAD"]);
+    run(
+        "git",
+        &["clone", "--quiet", "--bare", work.to_str().unwrap(), host.path("site.git").to_str().unwrap()],
+    );
+    let server = GitServer::start(host.path("").as_path());
+    let url = format!("http://127.0.0.1:{}/site.git", server.port);
+
+    let context = host.path("adding");
+    fs_err::create_dir(&context).unwrap();
+    let context = context.to_str().unwrap();
+    let build = |flags: &str, fragment: &str| {
+        let dockerfile = format!("FROM scratch\nADD {flags} {url}{fragment} /site\n");
+        host.homeostat_reading(&["build", context, "-f", "-", "-t", "local/site:1"], dockerfile.as_bytes())
+    };
+    build("", "#:app").expect_code(0);
+    let image = host.homeostat(&["image", "save", "local/site:1"]);
+    assert!(image.expect_code(0).stdout.contains("site/said"));
+    let again = build("", "#main:app").expect_code(0);
+    assert!(!again.stderr.contains("missed"), "the commit is the same: {}", again.stderr);
+    build(&format!("--checksum={commit}"), "#main").expect_code(0);
+    let other = build(&format!("--checksum={}", "1".repeat(40)), "#main").expect_code(2);
+    assert!(other.stderr.contains(&format!("gives {commit}, and not 1111")), "{}", other.stderr);
+    let unknown = build("", "#v9").expect_code(2);
+    assert!(unknown.stderr.contains("line 2") && unknown.stderr.contains("v9"), "{}", unknown.stderr);
+    drop(server);
+    // What is named by its commit needs nobody any more.
+    build("", &format!("#{commit}")).expect_code(0);
+}
+
+/// Git over HTTP, until it is dropped.
+struct GitServer {
+    child: std::process::Child,
+    /// It tells of every request, and must be able to.
+    _told: BufReader<std::process::ChildStdout>,
+    port: u16,
+}
+
+impl GitServer {
+    fn start(root: &Path) -> Self {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../source/tests/support/git_http.py");
+        let mut child = std::process::Command::new("python3")
+            .args([&script, root])
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut told = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        told.read_line(&mut line).unwrap();
+        Self { child, _told: told, port: line.trim().parse().unwrap() }
+    }
+}
+
+impl Drop for GitServer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 /// More than the 127 that Docker mounts.
 const LAYERS: usize = 140;
 
@@ -157,7 +252,7 @@ fn an_image_of_more_than_127_layers_runs_and_its_top_hides_what_its_bottom_has()
     dockerfile += "RUN mkdir /emptied /files && echo lower > /emptied/file && echo lower > /gone\n";
     for number in 0..LAYERS {
         fs_err::write(context.join(format!("file{number}")), format!("of layer {number}\n")).unwrap();
-        dockerfile += &format!("COPY file{number} /files/\n");
+        writeln!(dockerfile, "COPY file{number} /files/").unwrap();
     }
     dockerfile += "RUN rm -r /gone /emptied && mkdir /emptied && echo upper > /emptied/other\n";
     fs_err::write(context.join("Dockerfile"), dockerfile).unwrap();

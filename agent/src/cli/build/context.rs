@@ -2,16 +2,16 @@
 //! git repository.
 
 use std::error::Error;
-use std::io::{self, Seek as _};
+use std::io::{self, Read as _, Seek as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use fs_err as fs;
+use homeostat_dockerfile::{Remote, Repository};
 use homeostat_files::Root;
 use homeostat_image::{Archive, Limits};
 use homeostat_reconciler::{ErrorKind, PortError};
 use homeostat_source::{Credentials, GitConfig};
-use tempfile::TempDir;
 
 /// What says that something comes by standard input.
 const STANDARD_INPUT: &str = "-";
@@ -19,78 +19,101 @@ const STANDARD_INPUT: &str = "-";
 /// The Dockerfile of a context that is not told otherwise.
 const DOCKERFILE: &str = "Dockerfile";
 
+/// The longest Dockerfile by standard input, in bytes.
+const TEXT_LIMIT: u64 = 1 << 20;
+
 /// A directory of this host with the context in it. What was made for it goes with this value.
 pub(super) struct Context {
     pub(super) directory: PathBuf,
-    /// The path of the Dockerfile within the directory.
+    /// The path of the Dockerfile within the directory, or what it is called.
     pub(super) dockerfile: String,
-    place: Option<TempDir>,
+    /// The text of a Dockerfile that is not in the directory.
+    pub(super) dockerfile_text: Option<String>,
+    _place: Option<Place>,
 }
 
 impl Context {
-    /// Finds out what the argument means, and brings what is not a directory yet into one.
-    pub(super) async fn of(argument: &str, dockerfile: Option<String>) -> Result<Self, PortError> {
-        if argument == STANDARD_INPUT {
-            return blocking(move || Self::of_standard_input(dockerfile)).await;
+    /// Finds out what the arguments mean, and brings what is not a directory yet into one.
+    pub(super) async fn of(argument: &str, file: Option<String>) -> Result<Self, PortError> {
+        if file.as_deref() == Some(STANDARD_INPUT) {
+            if argument == STANDARD_INPUT {
+                return Err(PortError::new(
+                    ErrorKind::User,
+                    "standard input cannot be both context and Dockerfile",
+                )
+                .with_hint("without --file it is an archive, or a Dockerfile with an empty context"));
+            }
+            let text = blocking(text_of_standard_input).await?;
+            let context = Self::of_argument(argument, None).await?;
+            return Ok(Self {
+                dockerfile: "standard input".to_owned(),
+                dockerfile_text: Some(text),
+                ..context
+            });
         }
-        if let Some(repository) = Repository::parse(argument)? {
-            return Self::of_repository(&repository, dockerfile).await;
+        Self::of_argument(argument, file).await
+    }
+
+    async fn of_argument(argument: &str, file: Option<String>) -> Result<Self, PortError> {
+        if argument == STANDARD_INPUT {
+            let input = blocking(standard_input).await?;
+            return Self::of_standard_input(input, file).await;
+        }
+        if argument.starts_with("file://") {
+            return Self::of_repository(Repository::read(argument), file).await;
+        }
+        match Remote::parse(argument) {
+            Some(Remote::Repository(repository)) => return Self::of_repository(repository, file).await,
+            Some(Remote::Url(url)) => return Err(no_repository(url)),
+            None => {}
         }
         let path = fs::canonicalize(argument).map_err(unusable)?;
         if path.is_dir() {
-            return Ok(Self { directory: path, dockerfile: or_default(dockerfile), place: None });
+            return Self::of_directory(path, file);
         }
-        blocking(move || {
-            let archive = Archive::open(fs::File::open(&path).map_err(unusable)?).map_err(unusable)?;
-            let archive = archive.ok_or_else(|| {
-                let message = format!("{} is neither a directory nor an archive", path.display());
-                PortError::new(ErrorKind::User, message)
-                    .with_hint("name a directory, a tar archive, a git repository, or - for standard input")
-            })?;
-            Self::of_archive(archive, dockerfile)
-        })
-        .await
+        if let Some(place) = unpack(fs::File::open(&path).map_err(unusable)?).await? {
+            return Ok(Self::within(place, "", file));
+        }
+        let message = format!("{} is neither a directory nor an archive", path.display());
+        Err(PortError::new(ErrorKind::User, message)
+            .with_hint("name a directory, a tar archive, a git repository, or - for standard input"))
     }
 
-    /// Whether something has to be taken away in the end.
-    pub(super) fn is_temporary(&self) -> bool {
-        self.place.is_some()
+    /// The Dockerfile is looked for from the working directory on, as Docker does, then in the context. It may be outside.
+    fn of_directory(directory: PathBuf, file: Option<String>) -> Result<Self, PortError> {
+        let mut context =
+            Self { directory, dockerfile: DOCKERFILE.to_owned(), dockerfile_text: None, _place: None };
+        let Some(file) = file else { return Ok(context) };
+        context.dockerfile = file;
+        let Ok(path) = fs::canonicalize(&context.dockerfile) else { return Ok(context) };
+        if let Ok(Some(inside)) = path.strip_prefix(&context.directory).map(Path::to_str) {
+            inside.clone_into(&mut context.dockerfile);
+        } else {
+            let text = fs::read_to_string(path).map_err(unreadable)?;
+            context.dockerfile_text = Some(text);
+        }
+        Ok(context)
     }
 
     /// An archive is a context; everything else is the Dockerfile of an empty one.
-    fn of_standard_input(dockerfile: Option<String>) -> Result<Self, PortError> {
-        let mut input = fs::File::from_parts(tempfile::tempfile().map_err(no_place)?, "standard input");
-        io::copy(&mut io::stdin().lock(), &mut input).map_err(unusable)?;
-        input.rewind().map_err(unusable)?;
+    async fn of_standard_input(input: fs::File, file: Option<String>) -> Result<Self, PortError> {
         let same = input.file().try_clone().map_err(unusable)?;
-        if let Some(archive) = Archive::open(input).map_err(unusable)? {
-            return Self::of_archive(archive, dockerfile);
+        if let Some(place) = unpack(input).await? {
+            return Ok(Self::within(place, "", file));
         }
-        if dockerfile.is_some() {
+        if file.is_some() {
             return Err(PortError::new(ErrorKind::User, "what comes by standard input is no archive")
                 .with_hint("without --file it is taken for a Dockerfile"));
         }
-        let place = place()?;
-        let content = fs::File::from_parts(same, "standard input");
-        (&content).rewind().map_err(unusable)?;
-        let mut file = fs::File::create_new(place.path().join(DOCKERFILE)).map_err(no_place)?;
-        io::copy(&mut &content, &mut file).map_err(no_place)?;
-        Ok(Self::within(place, "", None))
+        let mut same = fs::File::from_parts(same, "standard input");
+        same.rewind().map_err(unusable)?;
+        let text = io::read_to_string(same).map_err(unusable)?;
+        Ok(Self { dockerfile_text: Some(text), ..Self::within(Place::new()?, "", None) })
     }
 
-    fn of_archive(archive: Archive, dockerfile: Option<String>) -> Result<Self, PortError> {
-        let place = place()?;
-        let root = Root::open(place.path()).map_err(no_place)?;
-        archive.unpack(&root, Limits::default()).map_err(unusable)?;
-        Ok(Self::within(place, "", dockerfile))
-    }
-
-    async fn of_repository(
-        repository: &Repository<'_>,
-        dockerfile: Option<String>,
-    ) -> Result<Self, PortError> {
+    async fn of_repository(repository: Repository<'_>, file: Option<String>) -> Result<Self, PortError> {
         const CONTENT: &str = "context";
-        let place = place()?;
+        let place = Place::new()?;
         let config = GitConfig {
             url: repository.url.to_owned(),
             branch: None,
@@ -102,48 +125,85 @@ impl Context {
         };
         let content = place.path().join(CONTENT);
         homeostat_source::fetch_directory(config, repository.reference, &content).await?;
-        Ok(Self::within(place, CONTENT, dockerfile))
+        Ok(Self::within(place, CONTENT, file))
     }
 
-    fn within(place: TempDir, directory: &str, dockerfile: Option<String>) -> Self {
+    fn within(place: Place, directory: &str, file: Option<String>) -> Self {
         let directory = place.path().join(directory);
-        Self { directory, dockerfile: or_default(dockerfile), place: Some(place) }
+        let dockerfile = file.unwrap_or_else(|| DOCKERFILE.to_owned());
+        Self { directory, dockerfile, dockerfile_text: None, _place: Some(place) }
     }
 }
 
-/// A git repository as Docker writes it: `URL#REFERENCE:DIRECTORY`, both parts of the fragment optional.
-#[derive(Debug, PartialEq, Eq)]
-struct Repository<'a> {
-    url: &'a str,
-    reference: Option<&'a str>,
-    directory: Option<&'a str>,
-}
+/// A directory that nobody else looks into, and that goes with this value.
+struct Place(PathBuf);
 
-impl<'a> Repository<'a> {
-    /// Nothing for what is a path of this host.
-    fn parse(argument: &'a str) -> Result<Option<Self>, PortError> {
-        let (url, fragment) = argument.split_once('#').unwrap_or((argument, ""));
-        let has_scheme = |schemes: &[&str]| schemes.iter().any(|scheme| url.starts_with(scheme));
-        if has_scheme(&["http://", "https://"]) && Path::new(url).extension() != Some("git".as_ref()) {
-            return Err(PortError::new(ErrorKind::User, format!("{url} is no git repository by its name"))
-                .with_hint("of a repository the URL ends in .git; send an archive by a pipe: curl -fL URL | homeostat build -"));
-        }
-        if !has_scheme(&["http://", "https://", "ssh://", "git://", "file://", "git@"]) {
-            return Ok(None);
-        }
-        let (reference, directory) = fragment.split_once(':').unwrap_or((fragment, ""));
-        let given = |text: &'a str| (!text.is_empty()).then_some(text);
-        Ok(Some(Self { url, reference: given(reference), directory: given(directory) }))
+impl Place {
+    fn new() -> Result<Self, PortError> {
+        let place = tempfile::Builder::new().prefix("homeostat-build-").tempdir().map_err(no_place)?;
+        Ok(Self(place.keep()))
+    }
+
+    fn path(&self) -> &Path {
+        &self.0
     }
 }
 
-fn or_default(dockerfile: Option<String>) -> String {
-    dockerfile.unwrap_or_else(|| DOCKERFILE.to_owned())
+impl Drop for Place {
+    fn drop(&mut self) {
+        // After an interruption somebody may be writing into it still, until what he writes into is gone.
+        for _ in 0..ATTEMPTS {
+            match fs::remove_dir_all(&self.0) {
+                Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {}
+                _ => break,
+            }
+        }
+    }
 }
 
-/// A directory that nobody else looks into, and that goes when the build is done.
-fn place() -> Result<TempDir, PortError> {
-    TempDir::with_prefix("homeostat-build-").map_err(no_place)
+/// How often a directory is tried to be removed that others write into.
+const ATTEMPTS: usize = 100;
+
+/// Unpacks a file; nothing when it is no archive.
+async fn unpack(file: fs::File) -> Result<Option<Place>, PortError> {
+    let place = Place::new()?;
+    let root = Root::open(place.path()).map_err(no_place)?;
+    let is_archive = blocking(move || match Archive::open(file).map_err(unusable)? {
+        Some(archive) => archive.unpack(&root, Limits::default()).map(|()| true).map_err(unusable),
+        None => Ok(false),
+    });
+    Ok(is_archive.await?.then_some(place))
+}
+
+/// All of standard input, in a file without a name: an archive is read more than once.
+fn standard_input() -> Result<fs::File, PortError> {
+    let mut input = fs::File::from_parts(tempfile::tempfile().map_err(no_place)?, "standard input");
+    io::copy(&mut io::stdin().lock(), &mut input).map_err(unusable)?;
+    input.rewind().map_err(unusable)?;
+    Ok(input)
+}
+
+fn text_of_standard_input() -> Result<String, PortError> {
+    let unreadable =
+        |error| PortError::new(ErrorKind::User, "the Dockerfile cannot be read").caused_by(error);
+    let text = io::read_to_string(io::stdin().lock().take(TEXT_LIMIT + 1)).map_err(unreadable)?;
+    if text.len() as u64 > TEXT_LIMIT {
+        return Err(PortError::new(
+            ErrorKind::User,
+            format!("the Dockerfile is larger than {TEXT_LIMIT} bytes"),
+        ));
+    }
+    Ok(text)
+}
+
+fn no_repository(url: &str) -> PortError {
+    PortError::new(ErrorKind::User, format!("{url} is no git repository by its name")).with_hint(
+        "of a repository the URL ends in .git; send an archive by a pipe: curl -fL URL | homeostat build -",
+    )
+}
+
+fn unreadable(error: io::Error) -> PortError {
+    PortError::new(ErrorKind::User, "the Dockerfile cannot be read").caused_by(error)
 }
 
 fn unusable(error: impl Error + Send + Sync + 'static) -> PortError {
@@ -160,30 +220,4 @@ async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
         Err(PortError::new(ErrorKind::Internal, "reading the build context panicked").caused_by(error))
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn repositories_are_written_as_docker_writes_them() {
-        let cases = [
-            ("https://example.org/a.git", ("https://example.org/a.git", None, None)),
-            ("https://example.org/a.git#v1", ("https://example.org/a.git", Some("v1"), None)),
-            ("https://example.org/a.git#:app", ("https://example.org/a.git", None, Some("app"))),
-            ("git@example.org:a#main:b/c", ("git@example.org:a", Some("main"), Some("b/c"))),
-        ];
-        for (text, (url, reference, directory)) in cases {
-            assert_eq!(
-                Repository::parse(text).unwrap(),
-                Some(Repository { url, reference, directory }),
-                "{text}"
-            );
-        }
-        for text in [".", "./a#b", "/srv/a.tar.gz", "a.git"] {
-            assert_eq!(Repository::parse(text).unwrap(), None, "{text}");
-        }
-        assert_eq!(Repository::parse("https://example.org/a.tar").unwrap_err().kind, ErrorKind::User);
-    }
 }

@@ -1,25 +1,24 @@
 //! What selected files are worth to the cache.
 
-use std::io::Read as _;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::Path;
 
 use homeostat_files::{FileKind, Permissions};
-use sha2::{Digest as _, Sha256};
+use homeostat_image::Digest;
 
 use super::{Content, Item, Selection, Tree};
 use crate::StepError;
 use crate::key::Key;
 
 /// Adds names, kinds, modes, owners, link targets and contents; never times.
-pub(crate) fn add_to_key(key: &mut Key, tree: &Tree, selections: &[Selection]) -> Result<(), StepError> {
+pub(crate) fn add_to_key(key: &mut Key, selections: &[Selection<'_>]) -> Result<(), StepError> {
     for selection in selections {
         let name = selection.name.as_bytes();
         let within = selection.within.as_os_str().as_bytes();
         let unpack: &[u8] = if selection.unpack { b"unpack" } else { b"" };
         key.add_all("the sources", [name, within, unpack]);
         for item in &selection.items {
-            add_item(key, tree, item)?;
+            add_item(key, selection.tree, item)?;
         }
     }
     Ok(())
@@ -41,7 +40,7 @@ fn add_item(key: &mut Key, tree: &Tree, item: &Item) -> Result<(), StepError> {
         values.push(format!("{uid} {gid}").into_bytes());
     }
     match metadata.kind {
-        FileKind::Regular => values.push(content(tree, real)?),
+        FileKind::Regular => values.push(digest_of(tree, real)?.to_string().into_bytes()),
         FileKind::CharacterDevice | FileKind::BlockDevice => {
             values.push(format!("{:?}", metadata.represents).into_bytes());
         }
@@ -56,14 +55,7 @@ fn add_item(key: &mut Key, tree: &Tree, item: &Item) -> Result<(), StepError> {
     Ok(())
 }
 
-fn content(tree: &Tree, path: &Path) -> Result<Vec<u8>, StepError> {
-    let mut file = tree.root.open_to_read(path)?;
-    let mut hash = Sha256::new();
-    let mut buffer = vec![0; 128 * 1024];
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok(hash.finalize().to_vec()),
-            length => hash.update(&buffer[..length]),
-        }
-    }
+/// The digest of a file's content.
+pub(crate) fn digest_of(tree: &Tree, path: &Path) -> Result<Digest, StepError> {
+    Ok(Digest::of_reader(tree.root.open_to_read(path)?)?)
 }

@@ -30,8 +30,7 @@ pub(crate) struct Destination {
 pub(crate) fn place(
     root: &Root,
     destination: &Destination,
-    tree: &Tree,
-    selections: &[Selection],
+    selections: &[Selection<'_>],
 ) -> Result<(), StepError> {
     let path = Path::new(&destination.path);
     let in_the_way = |found| StepError::InTheWay { path: destination.path.clone(), found };
@@ -42,7 +41,7 @@ pub(crate) fn place(
     if !directory && (files > 1 || (files == 1 && selections.len() > 1)) {
         return Err(StepError::NoDirectory { destination: destination.path.clone() });
     }
-    let mut placer = Placer { root, destination, tree, times: Vec::new(), names: HashMap::new() };
+    let mut placer = Placer { root, destination, times: Vec::new(), names: HashMap::new() };
     for selection in selections {
         let real = real.join(&selection.within);
         if selection.unpack {
@@ -53,7 +52,7 @@ pub(crate) fn place(
         let target =
             if (directory || kept) && !selection.is_directory { real.join(&selection.name) } else { real };
         for item in &selection.items {
-            placer.put(&target, item)?;
+            placer.put(selection.tree, &target, item)?;
         }
     }
     placer.set_times()
@@ -62,7 +61,6 @@ pub(crate) fn place(
 struct Placer<'a> {
     root: &'a Root,
     destination: &'a Destination,
-    tree: &'a Tree,
     /// Directories that were created, whose time changes as long as files come into them.
     times: Vec<(PathBuf, Timestamp)>,
     /// Files with several names, by device and inode, and where each was put first.
@@ -70,22 +68,22 @@ struct Placer<'a> {
 }
 
 impl Placer<'_> {
-    fn put(&mut self, target: &Path, item: &Item) -> Result<(), StepError> {
+    fn put(&mut self, tree: &Tree, target: &Path, item: &Item) -> Result<(), StepError> {
         let path = if item.path.as_os_str().is_empty() { target.to_owned() } else { target.join(&item.path) };
         match &item.content {
-            Content::Inline(text) => self.put_inline(&path, text),
+            Content::Inline(text) => self.put_inline(tree, &path, text),
             Content::Tree { real, metadata } if metadata.is_directory() => {
-                self.put_directory(&path, real, metadata, !item.path.as_os_str().is_empty())
+                self.put_directory(tree, &path, real, metadata, !item.path.as_os_str().is_empty())
             }
-            Content::Tree { real, metadata } => self.put_file(&path, real, metadata),
+            Content::Tree { real, metadata } => self.put_file(tree, &path, real, metadata),
         }
     }
 
     /// Unpacks an archive into a directory, which is created if it is missing.
-    fn unpack(&self, directory: &Path, selection: &Selection) -> Result<(), StepError> {
+    fn unpack(&self, directory: &Path, selection: &Selection<'_>) -> Result<(), StepError> {
         for item in &selection.items {
             let Content::Tree { real, .. } = &item.content else { continue };
-            let Some(archive) = Archive::open(self.tree.root.open_to_read(real)?)? else { continue };
+            let Some(archive) = Archive::open(selection.tree.root.open_to_read(real)?)? else { continue };
             self.make_directories(directory)?;
             let into = self.root.subtree(directory)?;
             archive
@@ -95,9 +93,9 @@ impl Placer<'_> {
         Ok(())
     }
 
-    fn put_inline(&self, path: &Path, text: &str) -> Result<(), StepError> {
+    fn put_inline(&self, tree: &Tree, path: &Path, text: &str) -> Result<(), StepError> {
         self.make_way(path)?;
-        let mut file = self.root.create_file(path, self.permissions(Permissions::root(INLINE_MODE)))?;
+        let mut file = self.root.create_file(path, self.permissions(tree, Permissions::root(INLINE_MODE)))?;
         Ok(file.write_all(text.as_bytes())?)
     }
 
@@ -105,13 +103,16 @@ impl Placer<'_> {
     /// its content: where that is missing, it is a directory like any that is made on the way.
     fn put_directory(
         &mut self,
+        tree: &Tree,
         path: &Path,
         real: &Path,
         metadata: &Metadata,
         nested: bool,
     ) -> Result<(), StepError> {
         match self.root.metadata(path)? {
-            Some(found) if found.is_directory() && nested => return self.take_over(path, real, metadata),
+            Some(found) if found.is_directory() && nested => {
+                return self.take_over(tree, path, real, metadata);
+            }
             Some(found) if found.is_directory() => return Ok(()),
             Some(_) => return Err(in_the_way(path, "no directory")),
             None => {}
@@ -121,8 +122,8 @@ impl Placer<'_> {
             return Err(in_the_way(path, "a link that leads nowhere"));
         }
         if nested {
-            self.root.entry(path)?.create_directory(self.permissions(metadata.permissions))?;
-            self.copy_attributes(real, path)?;
+            self.root.entry(path)?.create_directory(self.permissions(tree, metadata.permissions))?;
+            self.copy_attributes(tree, real, path)?;
         } else {
             self.make_directories(path)?;
         }
@@ -130,20 +131,32 @@ impl Placer<'_> {
         Ok(())
     }
 
-    fn take_over(&mut self, path: &Path, real: &Path, metadata: &Metadata) -> Result<(), StepError> {
-        self.root.resolve(path)?.set_permissions(self.permissions(metadata.permissions))?;
-        self.copy_attributes(real, path)?;
+    fn take_over(
+        &mut self,
+        tree: &Tree,
+        path: &Path,
+        real: &Path,
+        metadata: &Metadata,
+    ) -> Result<(), StepError> {
+        self.root.resolve(path)?.set_permissions(self.permissions(tree, metadata.permissions))?;
+        self.copy_attributes(tree, real, path)?;
         self.times.push((path.to_owned(), metadata.modified));
         Ok(())
     }
 
-    fn put_file(&mut self, path: &Path, real: &Path, metadata: &Metadata) -> Result<(), StepError> {
+    fn put_file(
+        &mut self,
+        tree: &Tree,
+        path: &Path,
+        real: &Path,
+        metadata: &Metadata,
+    ) -> Result<(), StepError> {
         self.make_way(path)?;
         let entry = self.root.entry(path)?;
-        let permissions = self.permissions(metadata.permissions);
+        let permissions = self.permissions(tree, metadata.permissions);
         match metadata.kind {
             FileKind::Symlink => {
-                entry.symlink(&self.tree.root.entry(real)?.handle()?.read_link()?)?;
+                entry.symlink(&tree.root.entry(real)?.handle()?.read_link()?)?;
                 entry.handle()?.set_owner(permissions.uid, permissions.gid)?;
             }
             FileKind::Fifo => drop(entry.make_node(NodeKind::Fifo, permissions)?),
@@ -160,13 +173,13 @@ impl Placer<'_> {
                 if let Some(first) = self.first_name(metadata, path) {
                     return Ok(entry.hard_link(&self.root.entry(first)?)?);
                 }
-                let from = self.tree.root.open_to_read(real)?;
+                let from = tree.root.open_to_read(real)?;
                 let to = entry.create_file(permissions)?;
                 // The bare files, for which the kernel does the copying.
                 io::copy(&mut from.file(), &mut to.file())?;
             }
         }
-        self.copy_attributes(real, path)?;
+        self.copy_attributes(tree, real, path)?;
         Ok(entry.handle()?.set_modified(metadata.modified)?)
     }
 
@@ -211,18 +224,18 @@ impl Placer<'_> {
         }
     }
 
-    fn permissions(&self, own: Permissions) -> Permissions {
+    fn permissions(&self, tree: &Tree, own: Permissions) -> Permissions {
         let owner = self.destination.owner;
-        let (uid, gid) = owner.unwrap_or(if self.tree.keep_owner { (own.uid, own.gid) } else { (0, 0) });
+        let (uid, gid) = owner.unwrap_or(if tree.keep_owner { (own.uid, own.gid) } else { (0, 0) });
         Permissions { mode: self.destination.mode.unwrap_or(own.mode), uid, gid }
     }
 
     /// File capabilities and the like come along from other images, not from the context.
-    fn copy_attributes(&self, real: &Path, path: &Path) -> Result<(), StepError> {
-        if !self.tree.keep_owner {
+    fn copy_attributes(&self, tree: &Tree, real: &Path, path: &Path) -> Result<(), StepError> {
+        if !tree.keep_owner {
             return Ok(());
         }
-        let from = self.tree.root.entry(real)?.handle()?;
+        let from = tree.root.entry(real)?.handle()?;
         let names = from.xattr_names()?;
         for name in names.iter().filter(|name| is_portable(name)) {
             if let Some(value) = from.xattr(name)? {

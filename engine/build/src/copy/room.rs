@@ -7,7 +7,7 @@ use super::{Content, Selection};
 use crate::StepError;
 
 /// Refuses files that the disk has no room for. A layer is kept as files and as an archive.
-pub(crate) fn ensure_room(store: &ImageStore, selections: &[Selection]) -> Result<(), StepError> {
+pub(crate) fn ensure_room(store: &ImageStore, selections: &[Selection<'_>]) -> Result<(), StepError> {
     let items = selections.iter().flat_map(|selection| &selection.items);
     let needed = items.map(|item| twice(&item.content)).fold(0, u64::saturating_add);
     let free = store.free_space()?;

@@ -23,7 +23,11 @@ pub(crate) struct Selecting<'a> {
 }
 
 /// The files that a source means: one, or those that match its wildcards, which may be none.
-pub(crate) fn select(tree: &Tree, source: &str, how: Selecting<'_>) -> Result<Vec<Selection>, StepError> {
+pub(crate) fn select<'a>(
+    tree: &'a Tree,
+    source: &str,
+    how: Selecting<'_>,
+) -> Result<Vec<Selection<'a>>, StepError> {
     let clean = clean_path(&format!("/{source}"));
     let relative = clean.trim_start_matches('/');
     let pivot = source.find("/./").map(|at| clean_path(&format!("/{}", &source[..at])));
@@ -40,10 +44,8 @@ pub(crate) fn select(tree: &Tree, source: &str, how: Selecting<'_>) -> Result<Ve
     for path in paths {
         let Some(real) = real_path(&tree.root, &path)? else { continue };
         let Some(metadata) = tree.root.symlink_metadata(&real)? else { continue };
-        match selection(tree, &path, &real, metadata, how.exclude)? {
+        match selection(tree, &path, &real, metadata, how)? {
             Some(mut selection) => {
-                let is_file = metadata.kind == FileKind::Regular;
-                selection.unpack = how.unpack && is_file && is_archive(tree, &real)?;
                 if how.parents {
                     let kept = path.strip_prefix(pivot).unwrap_or(&path);
                     let parent = if selection.is_directory { Some(kept) } else { kept.parent() };
@@ -59,6 +61,18 @@ pub(crate) fn select(tree: &Tree, source: &str, how: Selecting<'_>) -> Result<Ve
         return Err(StepError::NoSource { path: source.to_owned(), ignored });
     }
     Ok(selections)
+}
+
+/// What is at a path, whatever characters are in it.
+pub(crate) fn select_exactly<'a>(
+    tree: &'a Tree,
+    path: &Path,
+    how: Selecting<'_>,
+) -> Result<Option<Selection<'a>>, StepError> {
+    match tree.root.symlink_metadata(path)? {
+        Some(metadata) => selection(tree, path, path, metadata, how),
+        None => Ok(None),
+    }
 }
 
 /// Whether a file is an archive; its content tells.
@@ -107,13 +121,13 @@ fn crossing(tree: &Tree, pattern: &str) -> Result<Vec<PathBuf>, StepError> {
 }
 
 /// One source with all beneath it; nothing when all of it is ignored.
-fn selection(
-    tree: &Tree,
+fn selection<'a>(
+    tree: &'a Tree,
     path: &Path,
     real: &Path,
     metadata: Metadata,
-    exclude: &[Pattern],
-) -> Result<Option<Selection>, StepError> {
+    how: Selecting<'_>,
+) -> Result<Option<Selection<'a>>, StepError> {
     let mut items = Vec::new();
     walk(tree, real, metadata, Path::new(""), &mut items)?;
     items.retain(|item| {
@@ -122,14 +136,17 @@ fn selection(
         } else {
             &item.path
         };
-        !own.ancestors().any(|path| exclude.iter().any(|pattern| pattern.matches(&path.to_string_lossy())))
+        !own.ancestors()
+            .any(|path| how.exclude.iter().any(|pattern| pattern.matches(&path.to_string_lossy())))
     });
-    let name = path.file_name().unwrap_or(OsStr::new("")).to_owned();
-    let is_directory = metadata.is_directory();
-    Ok((!items.is_empty()).then_some(Selection {
-        name,
-        is_directory,
-        unpack: false,
+    if items.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(Selection {
+        tree,
+        name: path.file_name().unwrap_or(OsStr::new("")).to_owned(),
+        is_directory: metadata.is_directory(),
+        unpack: how.unpack && metadata.kind == FileKind::Regular && is_archive(tree, real)?,
         within: PathBuf::new(),
         items,
     }))

@@ -1,9 +1,12 @@
 //! `COPY` and `ADD`.
 
-use homeostat_dockerfile::{Copy, Ignore, Pattern, Source, is_remote};
+use std::path::PathBuf;
+
+use homeostat_dockerfile::{Copy, Heredoc, Ignore, Pattern, Remote, Source};
 use homeostat_image::Layer;
 
 use super::StageBuild;
+use super::arrival::Arrival;
 use crate::StepError;
 use crate::copy::{
     Content, Destination, Item, Selecting, Selection, Tree, add_to_key, ensure_room, place, select,
@@ -41,36 +44,97 @@ impl StageBuild<'_> {
 
     fn copy_from(&mut self, copy: &Copy, name: &'static str, tree: &Tree) -> Result<(), StepError> {
         let words = Words::expand(self, copy)?;
-        if name == "ADD" {
-            words.refuse_remote()?;
-        }
-        let how = Selecting {
-            unpack: name == "ADD" && copy.unpack.unwrap_or(true),
-            parents: copy.parents,
-            exclude: &words.exclude,
-        };
-        let selections = words.select(tree, how)?;
         if !words.destination.ends_with('/') && copy.sources.len() > 1 && !copy.parents {
             return Err(StepError::NoDirectory { destination: words.destination });
         }
+        let how =
+            Selecting { unpack: copy.unpack.unwrap_or(true), parents: copy.parents, exclude: &words.exclude };
+        let chosen = words.sources.iter().map(|source| match source {
+            Source::Inline(heredoc) => Ok(Chosen::Here(vec![inline(tree, heredoc)])),
+            Source::Path(path) if name == "ADD" => self.choose(path, words.checksum.as_deref(), tree, how),
+            Source::Path(path) => Ok(Chosen::Here(select(tree, path, Selecting { unpack: false, ..how })?)),
+        });
+        let chosen = chosen.collect::<Result<Vec<_>, StepError>>()?;
         let mut key = Key::new(if copy.link { "COPY --link" } else { "COPY" }, &self.state.layers);
         key.add("the destination", &words.destination);
         key.add("the owner", words.chown.as_deref().unwrap_or_default());
         key.add("the mode", words.mode.map_or_else(String::new, |mode| format!("{mode:o}")));
-        add_to_key(&mut key, tree, &selections)?;
-        self.step(key, words.shown(name), |stage| {
-            ensure_room(stage.build.store, &selections)?;
-            let layers = &stage.state.layers;
-            let make = if copy.link { Workspace::alone } else { Workspace::new };
-            let workspace = make(stage.build.store, layers)?;
-            {
-                let root = workspace.root()?;
-                let owner = words.chown.as_deref().map(|text| stage.owner(text)).transpose()?;
-                let destination = Destination { path: words.destination.clone(), owner, mode: words.mode };
-                place(&root, &destination, tree, &selections)?;
+        for chosen in &chosen {
+            match chosen {
+                Chosen::Here(selections) => add_to_key(&mut key, selections)?,
+                Chosen::Elsewhere(arrival) => arrival.add_to_key(&mut key),
             }
-            stage.commit(workspace, |_| Ok(()))
-        })
+        }
+        self.step(key, words.shown(name), |stage| stage.put(copy, &words, chosen, how))
+    }
+
+    /// What a source of `ADD` means.
+    fn choose<'a>(
+        &self,
+        path: &'a str,
+        checksum: Option<&str>,
+        tree: &'a Tree,
+        how: Selecting<'_>,
+    ) -> Result<Chosen<'a>, StepError> {
+        match Remote::parse(path) {
+            Some(remote) => Ok(Chosen::Elsewhere(Box::new(Arrival::of(self, remote, checksum)?))),
+            None if checksum.is_none() => Ok(Chosen::Here(select(tree, path, how)?)),
+            None => Err(StepError::Value { value: path.to_owned(), what: "address of what has a checksum" }),
+        }
+    }
+
+    /// Makes the layer of what was chosen, in its order.
+    fn put(
+        &self,
+        copy: &Copy,
+        words: &Words,
+        mut chosen: Vec<Chosen<'_>>,
+        how: Selecting<'_>,
+    ) -> Result<Option<Layer>, StepError> {
+        for chosen in &mut chosen {
+            if let Chosen::Elsewhere(arrival) = chosen {
+                arrival.arrive(self)?;
+            }
+        }
+        // An archive that was fetched is unpacked only when that is asked for.
+        let fetched = Selecting { unpack: copy.unpack == Some(true), ..how };
+        let mut selections = Vec::new();
+        for chosen in &mut chosen {
+            match chosen {
+                Chosen::Here(here) => selections.extend(std::mem::take(here)),
+                Chosen::Elsewhere(arrival) => selections.extend(arrival.select(fetched)?),
+            }
+        }
+        ensure_room(self.build.store, &selections)?;
+        let make = if copy.link { Workspace::alone } else { Workspace::new };
+        let workspace = make(self.build.store, &self.state.layers)?;
+        {
+            let root = workspace.root()?;
+            let owner = words.chown.as_deref().map(|text| self.owner(text)).transpose()?;
+            let destination = Destination { path: words.destination.clone(), owner, mode: words.mode };
+            place(&root, &destination, &selections)?;
+        }
+        self.commit(workspace, |_| Ok(()))
+    }
+}
+
+/// What one source means.
+enum Chosen<'a> {
+    /// Files that are here.
+    Here(Vec<Selection<'a>>),
+    /// What may have to be fetched.
+    Elsewhere(Box<Arrival<'a>>),
+}
+
+fn inline<'a>(tree: &'a Tree, heredoc: &Heredoc) -> Selection<'a> {
+    let content = Content::Inline(heredoc.content.clone());
+    Selection {
+        tree,
+        name: heredoc.name.clone().into(),
+        is_directory: false,
+        unpack: false,
+        within: PathBuf::new(),
+        items: vec![Item { path: PathBuf::new(), content }],
     }
 }
 
@@ -81,6 +145,7 @@ struct Words {
     chown: Option<String>,
     mode: Option<u32>,
     exclude: Vec<Pattern>,
+    checksum: Option<String>,
     shown_destination: String,
     shown_mode: Option<String>,
 }
@@ -93,7 +158,7 @@ impl Words {
                 Source::Path(path) => Source::Path(scope.expand(path)?),
                 Source::Inline(heredoc) if heredoc.expand => {
                     let content = scope.expand_text(&heredoc.content)?;
-                    Source::Inline(homeostat_dockerfile::Heredoc { content, ..heredoc.clone() })
+                    Source::Inline(Heredoc { content, ..heredoc.clone() })
                 }
                 Source::Inline(heredoc) => Source::Inline(heredoc.clone()),
             })
@@ -111,36 +176,8 @@ impl Words {
             shown_mode,
             chown: copy.chown.as_deref().map(|text| scope.expand(text)).transpose()?,
             mode,
+            checksum: copy.checksum.as_deref().map(|text| scope.expand(text)).transpose()?,
         })
-    }
-
-    /// Those that the parser could not see behind their variables.
-    fn refuse_remote(&self) -> Result<(), StepError> {
-        let remote = self.sources.iter().find_map(|source| match source {
-            Source::Path(path) if is_remote(path) => Some(path.clone()),
-            _ => None,
-        });
-        remote.map_or(Ok(()), |path| Err(StepError::Remote { path }))
-    }
-
-    fn select(&self, tree: &Tree, how: Selecting<'_>) -> Result<Vec<Selection>, StepError> {
-        let mut selections = Vec::new();
-        for source in &self.sources {
-            match source {
-                Source::Path(path) => selections.extend(select(tree, path, how)?),
-                Source::Inline(heredoc) => selections.push(Selection {
-                    name: heredoc.name.clone().into(),
-                    is_directory: false,
-                    unpack: false,
-                    within: std::path::PathBuf::new(),
-                    items: vec![Item {
-                        path: std::path::PathBuf::new(),
-                        content: Content::Inline(heredoc.content.clone()),
-                    }],
-                }),
-            }
-        }
-        Ok(selections)
     }
 
     /// For the history.

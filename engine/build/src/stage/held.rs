@@ -130,7 +130,7 @@ impl StageBuild<'_> {
         let tree = Tree { root, ignore: Ignore::default(), title, keep_owner: true };
         let selections = select(&tree, source, Selecting::default())?;
         let destination = Destination { path: "/".to_owned(), owner: None, mode: None };
-        place(&Root::open(directory)?, &destination, &tree, &selections)
+        place(&Root::open(directory)?, &destination, &selections)
     }
 }
 

@@ -146,7 +146,7 @@ impl StageBuild<'_> {
         let tree = &self.build.context;
         let selections = select(tree, source, Selecting::default())?;
         let mut key = Key::new("mount", &[]);
-        add_to_key(&mut key, tree, &selections)?;
+        add_to_key(&mut key, &selections)?;
         let (key, _) = key.finish();
         let store = self.build.store;
         let path = match &selections[..] {
@@ -158,7 +158,7 @@ impl StageBuild<'_> {
         }
         let staged = store.begin_layer(None)?;
         let destination = Destination { path: "/".to_owned(), owner: None, mode: None };
-        place(&Root::open(staged.upper())?, &destination, tree, &selections)?;
+        place(&Root::open(staged.upper())?, &destination, &selections)?;
         let layer = staged.commit()?;
         store.cache_put(&key, &CacheEntry { layer: layer.clone(), created: jiff::Timestamp::now() })?;
         Ok((layer.into_iter().collect(), path))

@@ -150,7 +150,7 @@ fn what_cannot_be_copied_is_said() {
         ("COPY etc /etc", "`/etc/passwd` in the image is no directory"),
         ("COPY a /etc/passwd/x", "`/etc/passwd` in the image is no directory"),
         ("COPY --chown=nobody a /x", "the image has no user `nobody`"),
-        ("ARG U=https://x/y\nADD $U /x", "ADD of `https://x/y` is not supported"),
+        ("ARG U=https://x/y\nADD $U /x", "cannot fetch `https://x/y`"),
     ];
     for (line, expected) in cases {
         let (text, _) = host.failure(&format!("FROM base\n{line}\n"));

@@ -10,6 +10,7 @@ use nix::mount::MsFlags;
 use nix::sched::CloneFlags;
 
 use crate::support::{Host, Log};
+use crate::web::Web;
 
 /// A host whose store has a disk of this many megabytes, in a mount namespace of the calling thread.
 fn with_small_disk(megabytes: usize) -> Host {
@@ -70,7 +71,7 @@ fn a_killed_build_leaves_no_mount_and_the_next_one_works() {
     host.write("Dockerfile", "FROM base\nRUN one\n");
     let directory = host.store.directory().to_owned();
     let place = host.outside("");
-    let Host { options, log, cancel, place: kept, store } = host;
+    let Host { options, web, log, cancel, place: kept, store } = host;
     // One process at a time has it.
     drop(store);
     let mut child = Command::new(std::env::current_exe().unwrap())
@@ -88,7 +89,7 @@ fn a_killed_build_leaves_no_mount_and_the_next_one_works() {
     assert!(!mounts.contains(directory.to_str().unwrap()), "{mounts}");
     child.kill().unwrap();
     child.wait().unwrap();
-    let host = Host { place: kept, store: ImageStore::open(directory).unwrap(), options, log, cancel };
+    let host = Host { place: kept, store: ImageStore::open(directory).unwrap(), options, web, log, cancel };
     host.build("FROM base\nRUN echo b > /b\n").unwrap();
     assert_eq!(host.read("b"), "b\n");
 }
@@ -100,5 +101,12 @@ fn build_and_hang(place: &Path) {
     let host = Host::at(within, &unused);
     let store = ImageStore::open(place.join("store")).unwrap();
     let options = homeostat_build::BuildOptions { context: place.join("context"), ..host.options.clone() };
-    let _ = build(&store, &options, &Hanging(&place.join("running")), &Log::default(), &Cancel::default());
+    let _ = build(
+        &store,
+        &options,
+        &Hanging(&place.join("running")),
+        &Web::default(),
+        &Log::default(),
+        &Cancel::default(),
+    );
 }

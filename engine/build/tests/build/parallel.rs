@@ -60,7 +60,8 @@ fn independent_stages_run_at_a_time_and_say_which_they_are() {
         "FROM base AS one\nRUN echo meet 1 > /1; cat /1\nFROM base AS two\nRUN echo meet 2 > /2; cat /2\n\
          FROM base AS unused\nRUN exit 1\nFROM scratch\nCOPY --from=one /1 /\nCOPY --from=two /2 /\n",
     );
-    let outcome = build(&host.store, &host.options, &Meeting::of(2), &host.log, &host.cancel).unwrap();
+    let outcome =
+        build(&host.store, &host.options, &Meeting::of(2), &host.web, &host.log, &host.cancel).unwrap();
     assert_eq!(outcome.steps, 7);
     assert_eq!((host.read("1"), host.read("2")), ("meet 1\n".to_owned(), "meet 2\n".to_owned()));
     let log = host.log.take();
@@ -78,7 +79,8 @@ fn the_first_failure_ends_the_other_stages() {
         "FROM base AS long\nRUN echo meet; sleep 600\nRUN echo never\n\
          FROM base AS wrong\nRUN echo meet; exit 3\nFROM scratch\nCOPY --from=long / /\nCOPY --from=wrong / /\n",
     );
-    let error = build(&host.store, &host.options, &Meeting::of(2), &host.log, &host.cancel).unwrap_err();
+    let error =
+        build(&host.store, &host.options, &Meeting::of(2), &host.web, &host.log, &host.cancel).unwrap_err();
     assert_eq!(error.to_string(), "line 5: RUN echo meet; exit 3");
     assert!(!host.log.take().iter().any(|line| line.contains("never")));
     host.assert_no_leftovers();
@@ -93,7 +95,8 @@ fn a_build_that_is_cancelled_says_so_and_leaves_nothing() {
     host.write("Dockerfile", "FROM base\nRUN sleep 600\n");
     let meeting = Meeting::of(1);
     let error = std::thread::scope(|scope| {
-        let building = scope.spawn(|| build(&host.store, &host.options, &meeting, &host.log, &host.cancel));
+        let building =
+            scope.spawn(|| build(&host.store, &host.options, &meeting, &host.web, &host.log, &host.cancel));
         let begun = meeting.begun.lock().unwrap();
         let none = meeting.more.wait_timeout_while(begun, PATIENCE, |begun| begun.is_empty()).unwrap();
         assert!(!none.1.timed_out());
@@ -136,7 +139,7 @@ fn with_caches(sharing: &str) -> BTreeSet<String> {
         ),
     );
     let meeting = Meeting::of(2);
-    build(&host.store, &host.options, &meeting, &host.log, &host.cancel).unwrap();
+    build(&host.store, &host.options, &meeting, &host.web, &host.log, &host.cancel).unwrap();
     meeting.mounts.into_inner().unwrap().into_iter().collect()
 }
 
@@ -157,7 +160,8 @@ fn a_locked_cache_is_waited_for_and_the_wait_ends_with_the_build() {
     );
     host.write("Dockerfile", &file.replace("sleep 0", "sleep 600").replace("> /3", "; exit 1"));
     // The third begins when one of the others holds the cache, and the other of them cannot.
-    let error = build(&host.store, &host.options, &Meeting::of(2), &host.log, &host.cancel).unwrap_err();
+    let error =
+        build(&host.store, &host.options, &Meeting::of(2), &host.web, &host.log, &host.cancel).unwrap_err();
     assert!(error.to_string().starts_with("line 6: "), "{error}");
     host.assert_no_leftovers();
     host.build(&file).unwrap();

@@ -56,7 +56,7 @@ fn host() -> Host {
 fn run(host: &Host, file: &str) -> Vec<String> {
     host.write("Dockerfile", file);
     let looking = Looking::default();
-    build(&host.store, &host.options, &looking, &host.log, &host.cancel).unwrap();
+    build(&host.store, &host.options, &looking, &host.web, &host.log, &host.cancel).unwrap();
     host.assert_no_leftovers();
     looking.seen.into_inner().unwrap()
 }

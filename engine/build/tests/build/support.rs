@@ -16,6 +16,8 @@ use homeostat_reconciler::ports::ProgressStep;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
+use crate::web::Web;
+
 /// The programs of the base image.
 const PROGRAMS: [&str; 13] =
     ["sh", "cat", "echo", "env", "id", "ls", "mkdir", "pwd", "rm", "seq", "sleep", "touch", "true"];
@@ -25,6 +27,7 @@ pub(crate) struct Host {
     pub(crate) place: tempfile::TempDir,
     pub(crate) store: ImageStore,
     pub(crate) options: BuildOptions,
+    pub(crate) web: Web,
     pub(crate) log: Log,
     pub(crate) cancel: Cancel,
 }
@@ -81,6 +84,7 @@ impl Host {
         let options = BuildOptions {
             context,
             dockerfile: "Dockerfile".to_owned(),
+            dockerfile_text: None,
             args: BTreeMap::new(),
             target: None,
             reference: "result".to_owned(),
@@ -89,7 +93,7 @@ impl Host {
             no_cache: false,
         };
         let store = ImageStore::open(store).unwrap();
-        Self { place, store, options, log: Log::default(), cancel: Cancel::default() }
+        Self { place, store, options, web: Web::default(), log: Log::default(), cancel: Cancel::default() }
     }
 
     /// With an image `base` that has a shell and users.
@@ -125,7 +129,7 @@ impl Host {
     /// Builds this Dockerfile under the name `result`.
     pub(crate) fn build(&self, dockerfile: &str) -> Result<BuildOutcome, BuildError> {
         self.write("Dockerfile", dockerfile);
-        let outcome = build(&self.store, &self.options, &Chroot, &self.log, &self.cancel);
+        let outcome = build(&self.store, &self.options, &Chroot, &self.web, &self.log, &self.cancel);
         self.assert_no_leftovers();
         outcome
     }

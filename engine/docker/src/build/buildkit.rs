@@ -16,6 +16,7 @@ use hyper::header::CONTENT_TYPE;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::context::ContextArchive;
 use super::session::Session;
 use super::trace::Trace;
 use super::{Failed, body};
@@ -40,16 +41,17 @@ impl Inner {
         &self,
         version: &str,
         options: BuildImageOptions,
+        context: ContextArchive,
         request: &BuildRequest,
         progress: &dyn Progress,
     ) -> Result<(), Failed> {
         let session = Session::open(&self.endpoint, version, request).await?;
         let failure = |error: Error| Failure::new(error, &self.endpoint);
         let query = serde_urlencoded::to_string(options).map_err(|error| failure(error.into()))?;
-        let context = body(request.context.clone(), request.dockerfile.clone());
+        let body = body(context);
         let asked = Request::post(format!("/v{version}/build?{query}&session={}", session.id))
             .header(CONTENT_TYPE, "application/x-tar")
-            .body(StreamBody::new(context.map(|chunk| chunk.map(Frame::data))))
+            .body(StreamBody::new(body.map(|chunk| chunk.map(Frame::data))))
             .map_err(|error| failure(error.into()))?;
         let mut answer = send(&self.endpoint, asked).await?.into_body();
         let masks = Masks::new(request.secrets.values());

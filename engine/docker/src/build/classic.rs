@@ -2,8 +2,9 @@
 
 use bollard::query_parameters::BuildImageOptions;
 use futures::StreamExt as _;
-use homeostat_reconciler::ports::{BuildRequest, Progress, ProgressStep};
+use homeostat_reconciler::ports::{Progress, ProgressStep};
 
+use super::context::ContextArchive;
 use super::{Failed, body};
 use crate::credentials;
 use crate::engine::Inner;
@@ -14,12 +15,12 @@ impl Inner {
         &self,
         api: &bollard::Docker,
         options: BuildImageOptions,
-        request: &BuildRequest,
+        context: ContextArchive,
         progress: &dyn Progress,
     ) -> Result<(), Failed> {
         let credentials = tokio::task::spawn_blocking(credentials::all).await.unwrap_or_default();
-        let context = body(request.context.clone(), request.dockerfile.clone());
-        let mut told = api.build_image(options, Some(credentials), Some(bollard::body_try_stream(context)));
+        let body = body(context);
+        let mut told = api.build_image(options, Some(credentials), Some(bollard::body_try_stream(body)));
         let mut steps = Steps::default();
         while let Some(told) = told.next().await {
             let told = told.map_err(|error| {

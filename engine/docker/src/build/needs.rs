@@ -2,7 +2,7 @@
 //! what in a Dockerfile takes BuildKit. The classic builder takes some of that for something else, and says of the rest
 //! that it does not know it.
 
-use homeostat_dockerfile::{Command, Copy, Run, RunCommand, Source};
+use homeostat_dockerfile::{Command, Copy, Remote, Run, RunCommand, Source};
 use homeostat_reconciler::ports::BuildRequest;
 use homeostat_reconciler::{ErrorKind, PortError};
 
@@ -35,8 +35,11 @@ pub(super) fn refuse_what_the_builder_has_not(
 /// Refuses a build of which the classic builder would make something else, or nothing. What cannot be read here is left
 /// to the engine, which tells what is wrong with it.
 fn refuse_what_takes_buildkit(request: &BuildRequest) -> Result<(), PortError> {
-    let BuildRequest { context, dockerfile, reference, .. } = request;
-    let text = fs_err::read_to_string(context.join(dockerfile)).unwrap_or_default();
+    let BuildRequest { context, dockerfile, dockerfile_text, reference, .. } = request;
+    let text = match dockerfile_text {
+        Some(text) => text.clone(),
+        None => fs_err::read_to_string(context.join(dockerfile)).unwrap_or_default(),
+    };
     match beyond_classic(&text) {
         Some((line, what)) => {
             let message = format!(
@@ -80,7 +83,10 @@ fn of_run(run: &Run) -> Option<&'static str> {
 
 fn of_copy(copy: &Copy) -> Option<&'static str> {
     let has_heredoc = copy.sources.iter().any(|source| matches!(source, Source::Inline(_)));
+    let is_repository = |source: &Source| matches!(source, Source::Path(path) if matches!(Remote::parse(path), Some(Remote::Repository(_))));
     let asked = [
+        (copy.checksum.is_some(), "--checksum"),
+        (copy.sources.iter().any(is_repository), "a git repository"),
         (copy.link, "--link"),
         (copy.chmod.is_some(), "--chmod"),
         (copy.parents, "--parents"),
@@ -102,6 +108,9 @@ mod tests {
             ("COPY --chmod=755 a b", Some((2, "--chmod"))),
             ("RUN <<END\nmake\nEND", Some((2, "a here-document"))),
             ("RUN cat <<END > a\nmake\nEND", Some((2, "a here-document"))),
+            ("ADD --checksum=sha256:0 https://a/b /c", Some((2, "--checksum"))),
+            ("ADD https://a/b.git /c", Some((2, "a git repository"))),
+            ("ADD https://a/b /c", None),
             ("COPY <<END /a\nmake\nEND", Some((2, "a here-document"))),
             ("RUN make && \\\n  make install\nCOPY --chown=1 a b", None),
         ] {

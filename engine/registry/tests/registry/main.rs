@@ -5,6 +5,7 @@
 mod at_once;
 mod breaks;
 mod documents;
+mod downloads;
 mod fake;
 mod hostile;
 mod http;

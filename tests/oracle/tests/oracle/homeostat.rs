@@ -66,6 +66,7 @@ fn request(context: &Path, dockerfile: &str, reference: &str) -> BuildRequest {
         reference: reference.to_owned(),
         context: context.to_owned(),
         dockerfile: dockerfile.to_owned(),
+        dockerfile_text: None,
         args: BTreeMap::new(),
         target: None,
         no_cache: false,

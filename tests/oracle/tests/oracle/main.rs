@@ -60,6 +60,7 @@ fn homeostat_builds_what_docker_builds() {
     for (number, case) in cases.iter().enumerate() {
         context::write(&place.path().join(number.to_string()), &case::tag(number), case);
     }
+    let _web = cases::serve();
     let docker = Docker::start(&place.path().join("world"), place.path());
     let homeostat = Homeostat::start(&place.path().join("homeostat"));
     let (expected, actual) = std::thread::scope(|scope| {

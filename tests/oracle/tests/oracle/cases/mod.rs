@@ -4,11 +4,14 @@ mod add;
 mod configuration;
 mod copy;
 mod expand;
+mod fetched;
 mod heredocs;
 mod onbuild;
 mod parser;
 mod run;
 mod stages;
+
+pub(crate) use fetched::serve;
 
 use crate::case::Case;
 
@@ -19,6 +22,7 @@ pub(crate) fn all() -> Vec<Case> {
         configuration::cases(),
         copy::cases(),
         expand::cases(),
+        fetched::cases(),
         heredocs::cases(),
         onbuild::cases(),
         parser::cases(),
