@@ -36,7 +36,7 @@ kills:
 	./scripts/setup test
 	HOMEOSTAT_EVERY_POINT=1 ./scripts/test --success-output final -E 'package(homeostat-crash) and binary(kills)'
 
-## Every fuzz target for SECONDS each. As root, since layers have devices and owners.
+## Every fuzz target for SECONDS each: an hour and a half in all. Needs root, since layers have devices and owners.
 SECONDS ?= 600
 fuzz:
 	./scripts/setup build

@@ -1,6 +1,6 @@
 //! Any bytes as a Compose file, with themselves as every file beside it, give a result, and the same one twice.
 //!
-//! `cargo +nightly fuzz run import -- -max_len=4096`, with `compose/tests/corpus` as a first corpus.
+//! Run by `scripts/fuzz 600 import`.
 
 #![no_main]
 

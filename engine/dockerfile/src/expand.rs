@@ -314,21 +314,21 @@ impl<'a> Expander<'a> {
         }
         let text = self.until(Some('}'), true)?.joined();
         let pattern = Pattern::for_value(&text, self.escape);
-        let value: Vec<char> = value.chars().collect();
-        let mut sizes: Vec<usize> = (0..=value.len()).collect();
-        if longest {
-            sizes.reverse();
+        let mut value: Vec<char> = value.chars().collect();
+        // To take something off the end is to take it off the front when all is turned round.
+        let turned = side == '%';
+        let pattern = if turned { pattern.reversed() } else { pattern };
+        if turned {
+            value.reverse();
         }
-        let kept = sizes.into_iter().find_map(|size| {
-            let (taken, kept) = if side == '#' {
-                value.split_at(size)
-            } else {
-                let (kept, taken) = value.split_at(value.len() - size);
-                (taken, kept)
-            };
-            pattern.matches_chars(taken).then_some(kept)
-        });
-        Ok(kept.unwrap_or(&value).iter().collect())
+        let matched = pattern.beginnings(&value);
+        let mut places = matched.iter();
+        let cut = if longest { places.rposition(|ends| *ends) } else { places.position(|ends| *ends) };
+        value.drain(..cut.unwrap_or(0));
+        if turned {
+            value.reverse();
+        }
+        Ok(value.into_iter().collect())
     }
 
     /// `/old/new` replaces the first match, `//old/new` all; each as long as possible.
@@ -344,20 +344,18 @@ impl<'a> Expander<'a> {
             return Ok(value.to_owned());
         }
         let value: Vec<char> = value.chars().collect();
-        let mut result = Words::default();
-        let (mut at, mut done) = (0, false);
-        while at < value.len() {
-            let end =
-                (at + 1..=value.len()).rev().find(|end| !done && pattern.matches_chars(&value[at..*end]));
-            if let Some(end) = end {
-                result.push_str(&new, true)?;
-                done = !all;
-                at = end;
-            } else {
-                result.push(value[at], true)?;
-                at += 1;
-            }
+        let mut parts = pattern.parts(&value);
+        if !all {
+            parts.truncate(1);
         }
+        let mut result = Words::default();
+        let mut at = 0;
+        for part in parts {
+            value[at..part.start].iter().try_for_each(|char| result.push(*char, true))?;
+            result.push_str(&new, true)?;
+            at = part.end;
+        }
+        value[at..].iter().try_for_each(|char| result.push(*char, true))?;
         Ok(result.joined())
     }
 }
@@ -412,6 +410,13 @@ mod tests {
             ("${path//\\//_}", "_usr_local_bin"),
             ("${v/l*/x}", "vax"),
             ("${v//?/x}", "xxxxx"),
+            ("${file//a?/_}", "_t_.gz"),
+            ("${file/.*./_}", "a_gz"),
+            ("${file//a*r/_}", "_.gz"),
+            ("${file##*a*.}", "gz"),
+            ("${file#*a*.}", "tar.gz"),
+            ("${file%.*r*}", "a"),
+            ("${file%%*}", ""),
             ("'$v'", "$v"),
             ("\"$v\"", "value"),
             ("\"\\$v\"", "$v"),
@@ -459,6 +464,16 @@ mod tests {
         for (word, expected) in cases {
             assert_eq!(expand_word(word, '\\', &lookup).unwrap_err().to_string(), expected, "{word}");
         }
+    }
+
+    #[test]
+    fn substitutions_in_long_values_take_no_cubic_time() {
+        let long = |_: &str| Some("a".repeat(100_000));
+        for word in ["${v//a*b/c}", "${v//b/c}", "${v#*b}", "${v##*b*}", "${v%b*}", "${v%%b}"] {
+            assert_eq!(expand_word(word, '\\', &long).unwrap().len(), 100_000, "{word}");
+        }
+        assert_eq!(expand_word("${v//?/bc}", '\\', &long), Err(ExpandError::TooLong));
+        assert_eq!(expand_word("${v//a*a/b}", '\\', &long).as_deref(), Ok("b"));
     }
 
     #[test]

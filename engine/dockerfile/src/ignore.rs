@@ -44,21 +44,25 @@ impl Ignore {
 
     /// Whether the file at `path`, relative to the top of the context, is left out.
     pub fn is_ignored(&self, path: &str) -> bool {
-        let mut above = vec![false; self.rules.len()];
+        let path: Vec<char> = path.chars().collect();
+        let mut known = vec![Known::default(); self.rules.len()];
         let mut ignored = false;
-        for end in path.match_indices('/').map(|(at, _)| at).chain([path.len()]) {
-            ignored = self.look(&path[..end], &mut above);
+        for end in (0..=path.len()).filter(|at| is_end(&path, *at)) {
+            ignored = self.look(&path, end, &mut known);
         }
         ignored
     }
 
-    /// Whether a path is left out, given which rules match the directory it is in; then says which match it. A rule
-    /// that could change nothing for the directory is not known to match it, even if it does.
-    fn look(&self, path: &str, above: &mut [bool]) -> bool {
+    /// Whether what `path` is up to `end` is left out, given which rules match the directory it is in; then says which
+    /// match it. A rule that could change nothing for the directory is not known to match it, even if it does.
+    fn look(&self, path: &[char], end: usize, known: &mut [Known]) -> bool {
         let mut ignored = false;
-        for (rule, matches) in self.rules.iter().zip(above) {
-            *matches = *matches || (rule.exception == ignored && rule.pattern.matches(path));
-            if *matches {
+        for (rule, known) in self.rules.iter().zip(known) {
+            if !known.matches && rule.exception == ignored {
+                let ends = known.ends.get_or_insert_with(|| rule.ends(path));
+                known.matches = ends.binary_search(&end).is_ok();
+            }
+            if known.matches {
                 ignored = !rule.exception;
             }
         }
@@ -71,7 +75,26 @@ impl Ignore {
     }
 }
 
+/// What is known of a rule while a path is looked at.
+#[derive(Clone, Default)]
+struct Known {
+    /// Whether it matches the directory that was looked at last, or one above.
+    matches: bool,
+    /// The ends of what it matches: the path and directories above. Found once for all of them, and when it is asked for.
+    ends: Option<Vec<usize>>,
+}
+
+/// Whether the path or a directory above ends here.
+fn is_end(path: &[char], at: usize) -> bool {
+    path.get(at).is_none_or(|char| *char == '/')
+}
+
 impl Rule {
+    fn ends(&self, path: &[char]) -> Vec<usize> {
+        let matched = self.pattern.beginnings(path);
+        (0..=path.len()).filter(|at| matched[*at] && is_end(path, *at)).collect()
+    }
+
     fn parse(line: &str) -> Result<Option<Self>, PatternError> {
         if line.starts_with('#') {
             return Ok(None);
@@ -133,6 +156,12 @@ mod tests {
         for (text, path, expected) in cases {
             assert_eq!(Ignore::parse(text).unwrap().is_ignored(path), expected, "{text:?} {path}");
         }
+    }
+
+    #[test]
+    fn deep_paths_and_many_stars_take_no_cubic_time() {
+        let ignore = Ignore::parse(&"**/*a*/\n!*x\n".repeat(300)).unwrap();
+        assert!(!ignore.is_ignored(&"b/".repeat(2000)));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Wildcards.
 
+use std::ops::Range;
+
 /// A wildcard, ready to match whole paths.
 ///
 /// `?` is any character but `/`, `*` any number of them, `[a-z]` and `[^a-z]` one of a class, and a backslash takes the
@@ -81,43 +83,84 @@ impl Pattern {
 
     /// Whether it matches all of `path`.
     pub fn matches(&self, path: &str) -> bool {
-        self.matches_chars(&path.chars().collect::<Vec<_>>())
+        self.beginnings(&path.chars().collect::<Vec<_>>()).last() == Some(&true)
     }
 
-    /// From the last token to the first, keeps which ends of the path the tokens so far match.
-    pub(crate) fn matches_chars(&self, path: &[char]) -> bool {
-        let mut ends = vec![false; path.len() + 1];
-        ends[path.len()] = true;
-        for token in self.tokens.iter().rev() {
-            ends = token.extend(path, &ends);
+    /// For each place in `text`, whether it matches all that is before.
+    pub(crate) fn beginnings(&self, text: &[char]) -> Vec<bool> {
+        let mut begins = vec![false; text.len() + 1];
+        begins[0] = true;
+        self.pass(text, begins)
+    }
+
+    /// Where in `text` the parts that it matches begin and end: each as early as it can be, then as long, and none empty.
+    /// For patterns of the shell.
+    pub(crate) fn parts(&self, text: &[char]) -> Vec<Range<usize>> {
+        let everywhere = || vec![true; text.len() + 1];
+        let turned: Vec<char> = text.iter().rev().copied().collect();
+        let mut begins = self.clone().reversed().pass(&turned, everywhere());
+        begins.reverse();
+        // A star can always take more: what follows the last one decides how far.
+        let last_star = self.tokens.iter().rposition(|token| *token == Token::All);
+        let last_end = last_star.and_then(|star| {
+            let rest = Self { tokens: self.tokens[star + 1..].to_vec() };
+            rest.pass(text, everywhere()).iter().rposition(|ends| *ends)
+        });
+        let mut parts = Vec::new();
+        let mut at = 0;
+        while at < text.len() {
+            if begins[at] {
+                let end = last_end.unwrap_or(at + self.tokens.len());
+                parts.push(at..end);
+                at = end;
+            } else {
+                at += 1;
+            }
         }
-        ends[0]
+        parts
+    }
+
+    /// What matches the same texts when they are turned round. For patterns of the shell.
+    pub(crate) fn reversed(mut self) -> Self {
+        self.tokens.reverse();
+        self
+    }
+
+    /// The places that all tokens, one after the other, lead to from some.
+    fn pass(&self, text: &[char], mut places: Vec<bool>) -> Vec<bool> {
+        for token in &self.tokens {
+            if !places.contains(&true) {
+                break;
+            }
+            places = token.pass(text, &places);
+        }
+        places
     }
 }
 
 impl Token {
-    /// For each place in `path`, whether this token followed by what matches at `ends` matches from there.
-    fn extend(&self, path: &[char], ends: &[bool]) -> Vec<bool> {
-        let length = path.len();
-        let mut begins = vec![false; length + 1];
-        let mut reached = false;
-        for at in (0..=length).rev() {
-            let next = at < length && ends[at + 1];
-            begins[at] = match self {
-                Self::Literal(char) => next && path[at] == *char,
-                Self::One => next && path[at] != '/',
+    /// For each place in `text`, whether this token leads there from one of `begins`.
+    fn pass(&self, text: &[char], begins: &[bool]) -> Vec<bool> {
+        let mut ends = vec![false; begins.len()];
+        let mut begun = false;
+        for at in 0..begins.len() {
+            let last = at.checked_sub(1).map(|before| text[before]);
+            let steps = at > 0 && begins[at - 1];
+            let goes_on = at > 0 && ends[at - 1];
+            ends[at] = match self {
+                Self::Literal(char) => steps && last == Some(*char),
+                Self::One => steps && last != Some('/'),
                 Self::Class { negated, ranges } => {
-                    next && ranges.iter().any(|(low, high)| (low..=high).contains(&&path[at])) != *negated
+                    let is_in = |char| ranges.iter().any(|(low, high)| (*low..=*high).contains(&char));
+                    steps && last.is_some_and(|last| is_in(last) != *negated)
                 }
-                Self::Star => ends[at] || (at < length && path[at] != '/' && begins[at + 1]),
-                Self::All => ends[at] || (at < length && begins[at + 1]),
-                Self::Directories => {
-                    reached |= next && path[at] == '/';
-                    ends[at] || reached
-                }
+                Self::Star => begins[at] || (goes_on && last != Some('/')),
+                Self::All => begins[at] || goes_on,
+                Self::Directories => begins[at] || (begun && last == Some('/')),
             };
+            begun |= begins[at];
         }
-        begins
+        ends
     }
 }
 

@@ -4,10 +4,10 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 
 use fs_err as fs;
-use oci_spec::image::{ImageConfiguration, ImageManifest};
-use serde::de::DeserializeOwned;
+use oci_spec::image::ImageManifest;
 
 use crate::digest::Hashing;
+use crate::docker::read_config;
 use crate::image::{Image, Layer};
 use crate::{Digest, ImageStore, StoreError};
 
@@ -43,19 +43,23 @@ impl ImageStore {
 
     /// What an image's manifest and configuration say, verified by their digests.
     pub(crate) fn read_image(&self, manifest_digest: &Digest) -> Result<Image, StoreError> {
-        let (manifest, manifest_size): (ImageManifest, _) =
-            self.read_document(manifest_digest, "image manifest")?;
+        let text = self.read_document(manifest_digest)?;
+        let mut size = text.len() as u64;
         let invalid = |source: Box<dyn std::error::Error + Send + Sync>| StoreError::Invalid {
             digest: manifest_digest.clone(),
             what: "image manifest",
             source,
         };
+        let manifest: ImageManifest = serde_json::from_slice(&text).map_err(|error| invalid(error.into()))?;
         let digest = |text: &str| text.parse::<Digest>().map_err(|error| invalid(error.into()));
         let id = digest(manifest.config().digest().as_ref())?;
-        let (config, config_size): (ImageConfiguration, _) =
-            self.read_document(&id, "image configuration")?;
-        let (docker, _): (crate::docker::Document, _) = self.read_document(&id, "image configuration")?;
-        let docker = docker.config.unwrap_or_default();
+        let text = self.read_document(&id)?;
+        size += text.len() as u64;
+        let (config, docker) = read_config(&text).map_err(|source| StoreError::Invalid {
+            digest: id.clone(),
+            what: "image configuration",
+            source: source.into(),
+        })?;
         let diff_ids = config.rootfs().diff_ids();
         if diff_ids.len() != manifest.layers().len() {
             return Err(invalid("it has another number of layers than its configuration".into()));
@@ -69,8 +73,7 @@ impl ImageStore {
                 size: descriptor.size(),
             });
         }
-        let size =
-            layers.iter().fold(manifest_size + config_size, |sum, layer| sum.saturating_add(layer.size));
+        let size = layers.iter().fold(size, |sum, layer| sum.saturating_add(layer.size));
         Ok(Image {
             id,
             manifest: manifest_digest.clone(),
@@ -82,21 +85,13 @@ impl ImageStore {
         })
     }
 
-    fn read_document<T: DeserializeOwned>(
-        &self,
-        digest: &Digest,
-        what: &'static str,
-    ) -> Result<(T, u64), StoreError> {
+    fn read_document(&self, digest: &Digest) -> Result<Vec<u8>, StoreError> {
         let mut text = Vec::new();
         self.open_blob(digest)?.take(DOCUMENT_LIMIT).read_to_end(&mut text)?;
-        if Digest::of(&text) != *digest {
-            return Err(StoreError::BlobDamaged { digest: digest.clone() });
+        if Digest::of(&text) == *digest {
+            Ok(text)
+        } else {
+            Err(StoreError::BlobDamaged { digest: digest.clone() })
         }
-        let document = serde_json::from_slice(&text).map_err(|source| StoreError::Invalid {
-            digest: digest.clone(),
-            what,
-            source: source.into(),
-        })?;
-        Ok((document, text.len() as u64))
     }
 }

@@ -1,5 +1,6 @@
 //! What Docker keeps in an image's configuration beyond the OCI image specification.
 
+use oci_spec::image::ImageConfiguration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -46,9 +47,19 @@ pub struct Healthcheck {
 
 /// An image's configuration, of which only this part is looked at.
 #[derive(Debug, Deserialize)]
-pub(crate) struct Document {
+struct Document {
     #[serde(default)]
-    pub(crate) config: Option<DockerConfig>,
+    config: Option<DockerConfig>,
+}
+
+/// Reads an image's configuration: what the OCI image specification has, and what Docker adds. An image comes into the
+/// store only when all of it can be read: of another nobody could tell later what it needs.
+///
+/// # Errors
+/// When it is no such document.
+pub fn read_config(text: &[u8]) -> Result<(ImageConfiguration, DockerConfig), serde_json::Error> {
+    let docker: Document = serde_json::from_slice(text)?;
+    Ok((serde_json::from_slice(text)?, docker.config.unwrap_or_default()))
 }
 
 impl DockerConfig {

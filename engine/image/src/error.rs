@@ -66,6 +66,18 @@ pub enum UnpackError {
         /// The path or link target.
         path: PathBuf,
     },
+    /// A path leads through a file, or through too many links.
+    #[error("/{} of the layer's archive leads to no directory", path.display())]
+    NotADirectory {
+        /// The path.
+        path: PathBuf,
+    },
+    /// A directory has a name that marks a removed file.
+    #[error("the layer's archive has /{}, and a name with .wh. before it is that of a removed file", path.display())]
+    ReservedName {
+        /// The entry, relative to the top of the layer.
+        path: PathBuf,
+    },
     /// The layer is larger than allowed.
     #[error("the layer has more than {limit} {unit}")]
     TooLarge {

@@ -248,12 +248,19 @@ fn descriptor(media_type: MediaType, manifest: &Digest, size: u64, reference: Op
     descriptor
 }
 
+/// Whether something of this type is an image manifest.
+pub(crate) fn is_manifest(media_type: &MediaType) -> bool {
+    match media_type {
+        MediaType::ImageManifest => true,
+        MediaType::Other(other) => other == DOCKER_MANIFEST,
+        _ => false,
+    }
+}
+
 /// The line of an image manifest; `None` for what this store does not understand and leaves alone.
 fn entry(descriptor: &Descriptor) -> Option<Entry> {
-    match descriptor.media_type() {
-        MediaType::ImageManifest => {}
-        MediaType::Other(other) if other == DOCKER_MANIFEST => {}
-        _ => return None,
+    if !is_manifest(descriptor.media_type()) {
+        return None;
     }
     let manifest = descriptor.digest().as_ref().parse().ok()?;
     let reference =

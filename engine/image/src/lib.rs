@@ -57,7 +57,7 @@ pub use cache::{CacheEntry, CacheMount};
 pub use check::{CheckReport, Finding, Problem};
 pub use compressed::{Compressed, CompressedLayer};
 pub use digest::{Digest, InvalidDigest};
-pub use docker::{DockerConfig, Healthcheck};
+pub use docker::{DockerConfig, Healthcheck, read_config};
 pub use download::Download;
 pub use error::{ArchiveError, LayerError, StoreError, UnpackError};
 pub use image::{Image, Layer};

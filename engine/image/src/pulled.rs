@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use oci_spec::image::{ImageConfiguration, ImageManifest, MediaType};
+use oci_spec::image::{ImageManifest, MediaType};
 
 use crate::commit::Document;
+use crate::docker::read_config;
 use crate::image::Layer;
-use crate::index::PulledName;
+use crate::index::{PulledName, is_manifest};
 use crate::{Digest, ImageStore, StoreError};
 
 /// An image whose layers are in the store.
@@ -102,7 +103,7 @@ pub(crate) fn go_together(
     layers: &[Layer],
 ) -> Result<MediaType, Box<dyn std::error::Error + Send + Sync>> {
     let read: ImageManifest = serde_json::from_slice(&manifest.text)?;
-    let configuration: ImageConfiguration = serde_json::from_slice(&config.text)?;
+    let (configuration, _) = read_config(&config.text)?;
     if read.config().digest().as_ref() != config.digest.as_str() {
         return Err("it has another configuration".into());
     }
@@ -113,5 +114,17 @@ pub(crate) fn go_together(
     {
         return Err("it has other layers".into());
     }
-    Ok(read.media_type().clone().unwrap_or(MediaType::ImageManifest))
+    media_type_of(&read)
+}
+
+/// The media type of a manifest, by which it is listed.
+pub(crate) fn media_type_of(
+    manifest: &ImageManifest,
+) -> Result<MediaType, Box<dyn std::error::Error + Send + Sync>> {
+    let media_type = manifest.media_type().clone().unwrap_or(MediaType::ImageManifest);
+    if is_manifest(&media_type) {
+        Ok(media_type)
+    } else {
+        Err(format!("it has the media type {media_type}, which is not that of a manifest").into())
+    }
 }

@@ -1,5 +1,7 @@
 //! Unpacking a layer that nobody vouches for.
 
+mod places;
+
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io::{Read, Seek as _, SeekFrom, Write as _};
@@ -9,9 +11,8 @@ use std::path::{Path, PathBuf};
 use homeostat_files::{Entry, FileError, FileKind, Handle, Metadata, NodeKind, Permissions, Root, Timestamp};
 
 use crate::error::UnpackError;
-use crate::tar::{
-    DEPTH_LIMIT, Item, Kind, OPAQUE, OVERLAY_OPAQUE, PATH_LIMIT, Reader, WHITEOUT, is_content_xattr,
-};
+use crate::tar::{CAPABILITY, Item, Kind, OPAQUE, OVERLAY_OPAQUE, Reader, WHITEOUT, is_content_xattr};
+use places::inside;
 
 /// Aufs kept notes of its own under names that begin so; layers of old images still have them.
 const AUFS_NOTES: &[u8] = b".wh..wh.";
@@ -79,7 +80,8 @@ struct Unpacker<'a> {
     limits: Limits,
     entries: u64,
     bytes: u64,
-    /// When directories were changed; set last, because work in them changes it.
+    /// When directories were changed; set last, because work in them changes it. Of a layer that is every directory, by
+    /// a path without links.
     directories: BTreeMap<PathBuf, Timestamp>,
 }
 
@@ -94,9 +96,16 @@ impl Unpacker<'_> {
             return self.finish_directory(&self.root.resolve("")?, item, path);
         };
         if self.form != Form::Layer {
-            return self.create(reader, item, path);
+            return self.create(reader, item, &path);
         }
         let parent = path.parent().unwrap_or(Path::new(""));
+        let mut marks = parent.iter().filter(|name| name.as_bytes().starts_with(WHITEOUT));
+        match marks.next() {
+            Some(mark) if mark.as_bytes().starts_with(AUFS_NOTES) => return Ok(()),
+            // A tree with such a directory could not be packed again.
+            Some(_) => return Err(UnpackError::ReservedName { path }),
+            None => {}
+        }
         if name.as_bytes() == OPAQUE {
             return self.make_opaque(parent);
         }
@@ -104,7 +113,7 @@ impl Unpacker<'_> {
             Some(_) if name.as_bytes().starts_with(AUFS_NOTES) => Ok(()),
             Some(b"" | b"." | b"..") => Err(UnpackError::Escapes { path }),
             Some(hidden) => self.whiteout(&parent.join(OsStr::from_bytes(hidden))),
-            None => self.create(reader, item, path),
+            None => self.create(reader, item, &path),
         }
     }
 
@@ -112,20 +121,19 @@ impl Unpacker<'_> {
         &mut self,
         reader: &mut Reader<R>,
         item: &Item,
-        path: PathBuf,
+        path: &Path,
     ) -> Result<(), UnpackError> {
-        let entry = self.entry(&path)?;
+        let (entry, path) = self.entry(path)?;
         let existing = entry.metadata()?;
         if item.kind == Kind::HardLink {
-            return self.hard_link(&entry, existing, item);
+            return self.hard_link(&entry, &path, existing, item);
         }
         if item.kind == Kind::Directory {
             let handle = make_directory(&entry, existing)?;
             return self.finish_directory(&handle, item, path);
         }
         if existing.is_some() {
-            entry.remove()?;
-            self.directories.remove(&path);
+            self.remove(&entry, &path)?;
         }
         let private = Permissions::root(0o600);
         match item.kind {
@@ -156,6 +164,7 @@ impl Unpacker<'_> {
     fn hard_link(
         &mut self,
         entry: &Entry,
+        path: &Path,
         existing: Option<Metadata>,
         item: &Item,
     ) -> Result<(), UnpackError> {
@@ -169,9 +178,20 @@ impl Unpacker<'_> {
             if target.metadata()?.is_some_and(same) {
                 return Ok(());
             }
-            entry.remove()?;
+            self.remove(entry, path)?;
         }
         Ok(entry.hard_link(&target)?)
+    }
+
+    /// Makes room for what comes later under this name.
+    fn remove(&mut self, entry: &Entry, path: &Path) -> Result<(), UnpackError> {
+        entry.remove()?;
+        let from_here = self.directories.range(path.to_owned()..).map(|(directory, _)| directory);
+        let gone: Vec<_> = from_here.take_while(|directory| directory.starts_with(path)).cloned().collect();
+        for directory in gone {
+            self.directories.remove(&directory);
+        }
+        Ok(())
     }
 
     fn content<R: Read>(
@@ -199,7 +219,7 @@ impl Unpacker<'_> {
 
     /// Hides `path` of the layers beneath; what this layer itself has there stays, wherever in the archive it comes.
     fn whiteout(&mut self, path: &Path) -> Result<(), UnpackError> {
-        let entry = self.entry(path)?;
+        let (entry, _) = self.entry(path)?;
         match entry.metadata()? {
             None => {
                 entry.make_node(NodeKind::CharacterDevice(0, 0), Permissions::root(0))?;
@@ -211,43 +231,14 @@ impl Unpacker<'_> {
     }
 
     fn make_opaque(&mut self, directory: &Path) -> Result<(), UnpackError> {
-        self.create_parents(directory)?;
+        let directory = self.directory(directory)?;
         let handle = self.root.resolve(directory)?;
-        if !handle.metadata()?.is_directory() {
-            return Err(UnpackError::Escapes { path: directory.to_owned() });
-        }
         Ok(set_opaque(&handle)?)
     }
 
     fn finish_directory(&mut self, handle: &Handle, item: &Item, path: PathBuf) -> Result<(), UnpackError> {
         set_attributes(handle, item)?;
         self.directories.insert(path, modified(item));
-        Ok(())
-    }
-
-    /// The name at `path`, whose directories are created if the archive did not mention them.
-    fn entry(&mut self, path: &Path) -> Result<Entry, UnpackError> {
-        match self.root.entry(path) {
-            Err(error) if error.is_not_found() => {
-                self.create_parents(path.parent().unwrap_or(Path::new("")))?;
-                Ok(self.root.entry(path)?)
-            }
-            done => Ok(done?),
-        }
-    }
-
-    fn create_parents(&mut self, directory: &Path) -> Result<(), UnpackError> {
-        let mut reached = PathBuf::new();
-        for component in directory.components() {
-            reached.push(component);
-            if self.root.metadata(&reached)?.is_none() {
-                self.count_entry()?;
-                self.root.create_directories(&reached, Permissions::root(0o755))?;
-                if self.form == Form::Layer {
-                    self.directories.insert(reached.clone(), EPOCH);
-                }
-            }
-        }
         Ok(())
     }
 
@@ -268,31 +259,6 @@ impl Unpacker<'_> {
         }
         Ok(())
     }
-}
-
-/// A path of the archive, relative to the top of the layer.
-fn inside(path: &[u8]) -> Result<PathBuf, UnpackError> {
-    let escapes = || UnpackError::Escapes { path: Path::new(OsStr::from_bytes(path)).to_owned() };
-    let mut inside = PathBuf::new();
-    let mut depth = 0;
-    for part in path.split(|byte| *byte == b'/') {
-        match part {
-            b"" | b"." => {}
-            b".." => return Err(escapes()),
-            part if part.contains(&0) => return Err(escapes()),
-            part => {
-                inside.push(OsStr::from_bytes(part));
-                depth += 1;
-            }
-        }
-    }
-    if depth > DEPTH_LIMIT {
-        return Err(UnpackError::TooLarge { limit: DEPTH_LIMIT as u64, unit: "nested directories" });
-    }
-    if inside.as_os_str().len() >= PATH_LIMIT {
-        return Err(UnpackError::TooLarge { limit: PATH_LIMIT as u64, unit: "bytes in a path" });
-    }
-    Ok(inside)
 }
 
 /// The directory that is at `entry`, or a new one. One that replaces a whiteout hides what is beneath, as it did.
@@ -323,13 +289,14 @@ fn set_opaque(handle: &Handle) -> Result<(), FileError> {
 fn set_attributes(handle: &Handle, item: &Item) -> Result<(), FileError> {
     handle.set_permissions(Permissions { mode: item.mode, uid: item.uid, gid: item.gid })?;
     for (name, value) in &item.xattrs {
-        if !is_content_xattr(name) {
+        // The kernel takes a capability of no bytes, and cannot read it again.
+        if !is_content_xattr(name) || (name == CAPABILITY && value.is_empty()) {
             continue;
         }
         match handle.set_xattr(OsStr::from_bytes(name), value) {
             // Not every file system, nor every kind of file, has them all. Without its capabilities a program would
             // fail later, and nobody would know why: that one is not optional.
-            Err(error) if name != b"security.capability" && is_refusal(&error) => {}
+            Err(error) if name != CAPABILITY && is_refusal(&error) => {}
             done => done?,
         }
     }

@@ -5,7 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::header::RETRY_AFTER;
 use reqwest::{Response, StatusCode};
 use serde::Deserialize;
 
@@ -69,7 +69,8 @@ fn tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> 
 /// An answer that is not what was asked for. `what` names that.
 pub(crate) async fn of_answer(response: Response, host: &str, what: &str) -> RegistryError {
     let host = host.to_owned();
-    let (status, retry_after) = (response.status(), retry_after(response.headers()));
+    let retry_after = response.headers().get(RETRY_AFTER).and_then(|text| pause_of(text.to_str().ok()?));
+    let status = response.status();
     let message = message(response).await;
     match status {
         StatusCode::FORBIDDEN => RegistryError::Forbidden { host, message },
@@ -79,9 +80,9 @@ pub(crate) async fn of_answer(response: Response, host: &str, what: &str) -> Reg
     }
 }
 
-/// RFC 9110, section 10.2.3: seconds, or a date.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+/// How long a `Retry-After` asks to wait (RFC 9110, section 10.2.3): seconds, or a date.
+pub(crate) fn pause_of(text: &str) -> Option<Duration> {
+    let text = text.trim();
     if let Ok(seconds) = text.parse() {
         return Some(Duration::from_secs(seconds));
     }
@@ -103,7 +104,7 @@ struct OneError {
     message: String,
 }
 
-/// What an answer says went wrong; empty when it says nothing that can be understood.
+/// What an answer says went wrong.
 async fn message(mut response: Response) -> String {
     let mut body = Vec::new();
     while body.len() < MESSAGE_LIMIT {
@@ -112,7 +113,12 @@ async fn message(mut response: Response) -> String {
             _ => break,
         }
     }
-    let Ok(Errors { errors }) = serde_json::from_slice(&body) else { return String::new() };
+    message_of(&body)
+}
+
+/// What an answer's body says went wrong; empty when it says nothing that can be understood.
+pub(crate) fn message_of(body: &[u8]) -> String {
+    let Ok(Errors { errors }) = serde_json::from_slice(body) else { return String::new() };
     let texts =
         errors.into_iter().map(|error| if error.message.is_empty() { error.code } else { error.message });
     // It goes to terminals and logs.

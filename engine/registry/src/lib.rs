@@ -18,6 +18,8 @@ mod error;
 mod failure;
 mod feed;
 mod fetch;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod login;
 mod manifest;
 mod pull;

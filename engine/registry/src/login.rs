@@ -66,15 +66,7 @@ impl Repository {
                 None => break,
             }
         }
-        let no_token = || RegistryError::protocol(&host, "it gives no token");
-        let Token { token, access_token } = serde_json::from_slice(&body).map_err(|_| no_token())?;
-        let token = if token.is_empty() { access_token } else { token };
-        if token.is_empty() {
-            return Err(no_token());
-        }
-        let mut value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| no_token())?;
-        value.set_sensitive(true);
-        Ok(value)
+        bearer(&body).ok_or_else(|| RegistryError::protocol(&host, "it gives no token"))
     }
 
     /// The token server. Whoever is asked over TLS does not send credentials elsewhere without it.
@@ -149,6 +141,18 @@ impl Repository {
         };
         tokio::task::spawn_blocking(read).await.map_err(|_| RegistryError::Panicked)
     }
+}
+
+/// The token that a token server's answer gives, as requests show it.
+pub(crate) fn bearer(answer: &[u8]) -> Option<HeaderValue> {
+    let Token { token, access_token } = serde_json::from_slice(answer).ok()?;
+    let token = if token.is_empty() { access_token } else { token };
+    if token.is_empty() {
+        return None;
+    }
+    let mut value = HeaderValue::from_str(&format!("Bearer {token}")).ok()?;
+    value.set_sensitive(true);
+    Some(value)
 }
 
 fn authorization(request: RequestBuilder) -> Option<HeaderValue> {

@@ -1,7 +1,7 @@
 //! Manifests and indexes, which nobody vouches for.
 
-use homeostat_image::{Digest, Platform};
-use oci_spec::image::{Descriptor, ImageConfiguration, ImageIndex, ImageManifest, MediaType};
+use homeostat_image::{Digest, Platform, read_config};
+use oci_spec::image::{Descriptor, ImageIndex, ImageManifest, MediaType};
 use serde::Deserialize;
 
 use crate::RegistryError;
@@ -136,8 +136,7 @@ pub(crate) fn layers_of(
     config: &[u8],
     platform: &Platform,
 ) -> Result<Vec<Layer>, RegistryError> {
-    let config: ImageConfiguration =
-        serde_json::from_slice(config).map_err(|error| RegistryError::document("configuration", error))?;
+    let (config, _) = read_config(config).map_err(|error| RegistryError::document("configuration", error))?;
     let (os, architecture) = (config.os().to_string(), config.architecture().to_string());
     if os != "linux" || platform.rank(&architecture, config.variant().as_deref()).is_none() {
         let variant = config.variant().as_ref().map(|variant| format!("/{variant}")).unwrap_or_default();

@@ -202,10 +202,8 @@ impl Repository {
         if response.status() != StatusCode::NO_CONTENT {
             return Ok(None);
         }
-        // `0-99` are a hundred bytes, and so, alas, is `0-0` none.
         let range = response.headers().get(RANGE).and_then(|range| range.to_str().ok());
-        let end = range.and_then(|range| range.strip_prefix("0-")?.parse::<u64>().ok());
-        let at = end.filter(|end| *end > 0).map_or(0, |end| end + 1);
+        let at = range.map_or(0, bytes_of);
         let url = self.redirected(url, &response).unwrap_or_else(|_| url.clone());
         Ok((at <= size).then_some(Session { url, at }))
     }
@@ -343,4 +341,12 @@ async fn body(content: Content<'_>, at: u64, counter: Arc<AtomicU64>) -> Result<
         }
     });
     Ok(Body::wrap(StreamBody::new(pieces)))
+}
+
+/// How many bytes a `Range` says have arrived: `0-99` are a hundred, and so, alas, is `0-0` none.
+pub(crate) fn bytes_of(range: &str) -> u64 {
+    match range.strip_prefix("0-").and_then(|end| end.parse::<u64>().ok()) {
+        None | Some(0) => 0,
+        Some(end) => end.saturating_add(1),
+    }
 }

@@ -1,7 +1,7 @@
 //! Any bytes as `web.toml` beside any bytes as `homeostat.toml` (split at the first NUL) give a result,
 //! the same one twice, and diagnostics that can be printed.
 //!
-//! `cargo +nightly fuzz run compile -- -max_len=4096`, with `spec/tests/valid` as a first corpus.
+//! Run by `scripts/fuzz 600 compile`.
 
 #![no_main]
 

@@ -1,7 +1,7 @@
 //! Whatever a Dockerfile says, it is read or refused with a line that it has, and its words expand or do not: nothing
 //! panics and nothing grows without bound.
 //!
-//! `cargo +nightly fuzz run dockerfile -- -max_len=4096`
+//! Run by `scripts/fuzz 600 dockerfile`.
 
 #![no_main]
 

@@ -265,8 +265,7 @@ fn diff_ids(path: &str, config: &[u8], named: usize) -> Result<Vec<Digest>, Arch
         path: path.to_owned(),
         source,
     };
-    let config: oci_spec::image::ImageConfiguration =
-        serde_json::from_slice(config).map_err(|error| invalid(error.into()))?;
+    let (config, _) = crate::docker::read_config(config).map_err(|error| invalid(error.into()))?;
     let diff_ids = config.rootfs().diff_ids();
     if diff_ids.len() != named || named > LAYERS {
         let what = format!("it has {} layers, and {named} are named for it", diff_ids.len());

@@ -5,6 +5,7 @@ use serde::de::DeserializeOwned;
 
 use super::{Described, Loading, diff_ids};
 use crate::commit::Document;
+use crate::pulled::media_type_of;
 use crate::save::IMAGE_NAME;
 use crate::{ArchiveError, Digest, InvalidDigest, LoadError};
 
@@ -49,6 +50,7 @@ impl Loading<'_> {
         let path = self.chosen(line, INDEX, DEPTH)?;
         let manifest = Document::new(self.entries.document(&path, INDEX)?);
         let read: ImageManifest = parse(&path, &manifest.text)?;
+        media_type_of(&read).map_err(|source| ArchiveError::Document { path: path.clone(), source })?;
         let config_path = self.described(read.config(), &path)?;
         match read.config().media_type() {
             MediaType::ImageConfig => {}

@@ -35,13 +35,16 @@ pub(crate) const DEPTH_LIMIT: usize = 256;
 /// Linux' `PATH_MAX`: longer paths are refused, read or written.
 pub(crate) const PATH_LIMIT: usize = 4096;
 
+/// The attribute with what a program may do beyond its user's rights.
+pub(crate) const CAPABILITY: &[u8] = b"security.capability";
+
 /// Extended attributes: full names and values.
 type Xattrs = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// Whether an extended attribute belongs to the content of a layer. Those of the host's security modules do not.
 pub(crate) fn is_content_xattr(name: &[u8]) -> bool {
     let starts_with = |prefix: &str| name.starts_with(prefix.as_bytes());
-    name == b"security.capability"
+    name == CAPABILITY
         || starts_with("user.")
         || starts_with("system.posix_acl_")
         || (starts_with("trusted.") && !starts_with(OVERLAY_XATTRS))

@@ -1,5 +1,6 @@
 //! Layers that want to reach out of their directory, or to break the host in other ways.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
@@ -112,6 +113,70 @@ fn a_link_is_replaced_by_what_comes_after_it_not_followed() {
         .end();
     let layer = target.unpacked(&archive);
     assert_eq!(fs::read_to_string(layer.join("link/secret")).unwrap(), "mine");
+}
+
+#[test]
+fn what_lies_in_a_directory_with_the_name_of_a_whiteout_is_refused_and_what_aufs_noted_is_left_out() {
+    let target = Target::new();
+    for path in [".wh.a/b", "a/.wh.b/c", "a/.wh./c"] {
+        let archive = Archive::default().file(path, "").end();
+        assert!(matches!(target.import(&archive), Err(UnpackError::ReservedName { .. })), "{path}");
+    }
+    let archive = Archive::default()
+        .directory(".wh..wh.plnk")
+        .file(".wh..wh.plnk/5.7", "note")
+        .file("a/.wh..wh..opqx/b/c", "note")
+        .file("file", "content")
+        .end();
+    let layer = target.unpacked(&archive);
+    assert_eq!(fs::read_dir(&layer).unwrap().count(), 1);
+    target.place.store().settle().unwrap();
+    assert!(target.place.store().check(false).unwrap().findings.is_empty());
+}
+
+#[test]
+fn directories_that_links_lead_to_have_the_times_of_the_archive_and_its_limits() {
+    let target = Target::new();
+    let archive = Archive::default()
+        .symlink("dead", "made/../also/made")
+        .file("dead/file", "")
+        .directory("real")
+        .symlink("link", "/real")
+        .directory("link/inside")
+        .file("link/inside/file", "")
+        .file("link", "instead")
+        .end();
+    let layer = target.unpacked(&archive);
+    let modified = |path: &str| fs::symlink_metadata(layer.join(path)).unwrap().mtime();
+    for (path, time) in [
+        ("made", 0),
+        ("also", 0),
+        ("also/made", 0),
+        ("also/made/file", 1_600_000_000),
+        ("real/inside", 1_600_000_000),
+        ("real", 1_600_000_000),
+    ] {
+        assert_eq!(modified(path), time, "{path}");
+    }
+    target.place.store().settle().unwrap();
+    assert!(target.place.store().check(false).unwrap().findings.is_empty());
+    let links = ["a", "b", "c", "d", "e", "f", "g"];
+    let deep = links.windows(2).fold(Archive::default(), |archive, pair| {
+        archive.symlink(pair[0], &format!("{}/", pair[1]).repeat(45))
+    });
+    let deep = deep.file("a/file", "");
+    assert!(matches!(target.import(&deep.end()), Err(UnpackError::TooLarge { .. })));
+    let around = Archive::default().symlink("a", "b").symlink("b", "a").file("a/file", "").end();
+    assert!(matches!(target.import(&around), Err(UnpackError::NotADirectory { .. })));
+}
+
+#[test]
+fn a_capability_of_no_bytes_is_left_out() {
+    let target = Target::new();
+    let records: [(&str, &[u8]); 1] = [("SCHILY.xattr.security.capability", b"")];
+    target.import(&Archive::default().pax(&records).file("file", "").end()).unwrap();
+    target.place.store().settle().unwrap();
+    assert!(target.place.store().check(false).unwrap().findings.is_empty());
 }
 
 #[test]

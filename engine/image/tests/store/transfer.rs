@@ -264,6 +264,37 @@ fn other_content_than_was_promised_is_refused() {
 }
 
 #[test]
+fn a_configuration_that_could_not_be_read_later_is_refused() {
+    let mut old = Old::new();
+    let mut config: serde_json::Value = serde_json::from_slice(&old.config).unwrap();
+    config["config"]["Healthcheck"] = "now and then".into();
+    old.config = serde_json::to_vec(&config).unwrap();
+    let error = refusal(&old.begin("a/layer.tar").entry(b'0', "a/layer.tar", "", &old.layer).end());
+    assert!(matches!(error, ArchiveError::Document { .. }), "{error}");
+}
+
+#[test]
+fn a_manifest_that_the_store_could_not_list_is_refused() {
+    let place = Place::new();
+    place.image("content", "app:1");
+    let mut bad = entries(&save(&place, &["app:1"], ArchiveFormat::Oci));
+    let manifest =
+        bad.iter_mut().find(|(_, text)| text.starts_with(b"{") && has(text, b"\"layers\"")).unwrap();
+    let text = String::from_utf8(manifest.1.clone()).unwrap();
+    manifest.1 = text.replace("oci.image.manifest.v1", "oci.image.manifest.v9").into_bytes();
+    let (old, new) = (Digest::of(text.as_bytes()), Digest::of(&manifest.1));
+    manifest.0 = format!("blobs/sha256/{}", new.hex());
+    let index = bad.iter_mut().find(|(name, _)| name == "index.json").unwrap();
+    index.1 = String::from_utf8(index.1.clone()).unwrap().replace(old.hex(), new.hex()).into_bytes();
+    let error = refusal(&archive(&bad));
+    assert!(matches!(error, ArchiveError::Document { .. }), "{error}");
+}
+
+fn has(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window == part)
+}
+
+#[test]
 fn sizes_that_are_not_as_announced_are_refused() {
     let place = Place::new();
     place.image("content", "app:1");

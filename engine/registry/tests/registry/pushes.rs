@@ -96,20 +96,23 @@ fn an_upload_goes_on_where_it_broke() {
 }
 
 #[test]
-fn an_upload_that_the_registry_has_forgotten_begins_anew() {
-    let (receiver, place) = (Receiver::start(), Place::new());
-    let image = image(&place, 300_000);
-    let mut broken = false;
-    receiver.plan(move |head| match head.method.as_str() {
-        "PATCH" if !broken => {
-            broken = true;
-            Some(Fault::Break(1000))
-        }
-        "GET" => Some(Fault::Answer(404, Vec::new(), "")),
-        _ => None,
-    });
-    let pushed = push(&place, &receiver.host(), &image).unwrap();
-    assert_whole(&receiver, &image, &pushed);
+fn an_upload_that_the_registry_has_forgotten_or_claims_to_have_more_of_begins_anew() {
+    let more = || vec![("Range", format!("0-{}", u64::MAX))];
+    for (status, headers) in [(404, Vec::new()), (204, more())] {
+        let (receiver, place) = (Receiver::start(), Place::new());
+        let image = image(&place, 300_000);
+        let mut broken = false;
+        receiver.plan(move |head| match head.method.as_str() {
+            "PATCH" if !broken => {
+                broken = true;
+                Some(Fault::Break(1000))
+            }
+            "GET" => Some(Fault::Answer(status, headers.clone(), "")),
+            _ => None,
+        });
+        let pushed = push(&place, &receiver.host(), &image).unwrap();
+        assert_whole(&receiver, &image, &pushed);
+    }
 }
 
 #[test]
