@@ -112,6 +112,15 @@ impl Entry {
             .map_err(|source| self.error("link", source))
     }
 
+    /// Moves what is there to another name on the same file system, where nothing is or something that it replaces.
+    ///
+    /// # Errors
+    /// When nothing is there, or the kernel refuses.
+    pub fn rename_to(&self, new: &Entry) -> Result<(), FileError> {
+        rustix::fs::renameat(&self.directory, &self.name, &new.directory, &new.name)
+            .map_err(|source| self.error("rename", source))
+    }
+
     /// Makes a device, pipe or socket.
     ///
     /// # Errors

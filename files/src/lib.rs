@@ -3,6 +3,7 @@
 //! - [`write_durably`], [`write_json_durably`] and [`read_json`]: files that survive a power cut whole, or say that
 //!   they did not.
 //! - [`Root`]: a directory tree that somebody else may have filled, in which no operation can reach out.
+//! - [`copy_file`]: a copy with all that belongs to a file.
 //! - [`overlay`]: mounts of layers.
 //! - [`lock`]: one process at a time.
 //! - [`disk_usage`], [`mark_used`]: how much room something takes, and when it was last used.
@@ -10,6 +11,7 @@
 //! - [`remove_tree`]: removal that follows no link and enters no mount.
 
 pub mod accounts;
+mod copy;
 mod durable;
 mod entry;
 mod error;
@@ -22,6 +24,7 @@ mod root;
 mod state;
 mod usage;
 
+pub use copy::{copy_attributes, copy_file, shares_blocks};
 pub use durable::{rename_durably, sync_directory, sync_file_system, write_durably, write_durably_with_mode};
 pub use entry::{Entry, NodeKind};
 pub use error::FileError;

@@ -1,5 +1,9 @@
 //! Mounts of layers.
 
+mod trial;
+
+pub use trial::try_in;
+
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
@@ -138,6 +142,13 @@ fn is_too_old(error: &io::Error) -> bool {
 }
 
 fn mount_by_descriptor(overlay: &Overlay, target: &Path) -> Result<(), OverlayError> {
+    let mount = mount_detached(overlay, target, "lowerdir+")?;
+    rustix::mount::move_mount(&mount, "", CWD, target, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+        .map_err(|errno| refused(overlay, target, None, errno))
+}
+
+/// A mount that is nowhere yet, and gone when it is dropped. `lower_key` is how the kernel takes each lower directory.
+fn mount_detached(overlay: &Overlay, target: &Path, lower_key: &str) -> Result<OwnedFd, OverlayError> {
     let context =
         rustix::mount::fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC).map_err(|errno| match errno {
             Errno::NODEV => OverlayError::Unsupported,
@@ -147,7 +158,7 @@ fn mount_by_descriptor(overlay: &Overlay, target: &Path) -> Result<(), OverlayEr
     let mut held = Vec::new();
     for lower in &overlay.lower {
         let value = short_path(lower, &mut held)?;
-        rustix::mount::fsconfig_set_string(&context, "lowerdir+", value).map_err(failed)?;
+        rustix::mount::fsconfig_set_string(&context, lower_key, value).map_err(failed)?;
     }
     if let Some(upper) = &overlay.upper {
         for (key, directory) in [("upperdir", &upper.directory), ("workdir", &upper.work)] {
@@ -163,10 +174,7 @@ fn mount_by_descriptor(overlay: &Overlay, target: &Path) -> Result<(), OverlayEr
     }
     rustix::mount::fsconfig_create(&context).map_err(failed)?;
     let attributes = MountAttrFlags::empty();
-    let mount =
-        rustix::mount::fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes).map_err(failed)?;
-    rustix::mount::move_mount(&mount, "", CWD, target, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
-        .map_err(failed)
+    rustix::mount::fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes).map_err(failed)
 }
 
 /// Options that make the upper directory a complete difference, and allow its reuse, whatever the kernel's defaults.

@@ -48,6 +48,11 @@ impl Root {
         Ok(Self { directory, path: path.to_owned() })
     }
 
+    /// The tree of a directory that is held already; `path` is for messages.
+    pub(crate) fn of(directory: OwnedFd, path: &Path) -> Self {
+        Self { directory, path: path.to_owned() }
+    }
+
     /// Where the tree is.
     pub fn path(&self) -> &Path {
         &self.path

@@ -117,3 +117,19 @@ fn removal_refuses_to_enter_a_mount() {
         assert!(remove_tree(place.join("tree")).unwrap());
     });
 }
+
+#[test]
+fn a_trial_says_where_overlayfs_can_write_and_leaves_no_mount() {
+    with_private_mounts(|place| {
+        overlay::try_in(place.join("trial")).unwrap();
+        assert!(remove_tree(place.join("trial")).unwrap(), "nothing is mounted there");
+        let root = made(place.join("root"));
+        let upper =
+            Upper { directory: made(place.join("upper")), work: made(place.join("work")), durable: true };
+        overlay::mount(&Overlay { lower: layers(place, 1), upper: Some(upper) }, &root).unwrap();
+        let error = overlay::try_in(root.join("trial")).unwrap_err();
+        assert!(matches!(error, OverlayError::Mount { .. }), "{error:?}");
+        assert!(remove_tree(root.join("trial")).unwrap());
+        assert!(overlay::unmount(&root).unwrap());
+    });
+}

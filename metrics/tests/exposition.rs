@@ -40,7 +40,11 @@ impl Situation {
         };
         let health = Health { status: HealthStatus::Healthy, ..Health::default() };
         Self {
-            engine: EngineInfo { name: "embedded".to_owned(), version: Some("0.1.0".to_owned()) },
+            engine: EngineInfo {
+                name: "embedded".to_owned(),
+                version: Some("0.1.0".to_owned()),
+                storage: None,
+            },
             observed: Observed {
                 containers: BTreeMap::from([
                     (web.clone(), container("c1", ContainerState::Running, None)),

@@ -6,7 +6,7 @@ use homeostat_spec::{DesiredState, Name};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::ports::EngineInfo;
+use crate::ports::{EngineInfo, EngineStorage};
 use crate::{
     ContainerRecord, ContainerState, Desired, HealthStatus, Observed, ObservedContainer, Plan, Record,
     ResourceId, ResourceKey, WaitReason, Waiting,
@@ -30,6 +30,7 @@ pub fn status(
     StatusReport {
         engine: engine.name.clone(),
         engine_version: engine.version.clone(),
+        engine_storage: engine.storage.clone(),
         revision: desired.revision.clone(),
         apps: names.into_iter().map(|name| view.app(name)).collect(),
     }
@@ -162,6 +163,8 @@ pub struct StatusReport {
     pub engine: String,
     /// The engine's own version; absent as long as it has not told.
     pub engine_version: Option<String>,
+    /// How it makes the file systems of containers; absent where it does not tell.
+    pub engine_storage: Option<EngineStorage>,
     /// The revision of the source.
     pub revision: String,
     /// Every app that is declared, broken or still there, by name.

@@ -17,6 +17,9 @@ pub(crate) fn print(status: &Status) -> io::Result<()> {
     let version = status.report.engine_version.as_deref().map(|version| format!(" {version}"));
     let engine = format!("{}{}", status.report.engine, version.unwrap_or_default());
     writeln!(out, "engine {engine}, revision {}{source}", short(&status.report.revision))?;
+    if let Some(reason) = status.report.engine_storage.as_ref().and_then(|storage| storage.reason.as_ref()) {
+        writeln!(out, "{YELLOW}{reason}{YELLOW:#}")?;
+    }
     let rows: Vec<_> = status.report.apps.iter().flat_map(rows).collect();
     if !rows.is_empty() {
         table::print(

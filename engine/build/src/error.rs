@@ -296,7 +296,9 @@ impl StepError {
             Self::Platform { .. } => "images are built for the platform of their host only",
             Self::NoUser { .. } | Self::NoGroup { .. } => "create it with RUN before, or use a number",
             Self::Exit { disk_full: true, .. } => DISK_FULL,
-            Self::NoRoom { .. } => "make room, for instance with `homeostat prune`",
+            Self::NoRoom { .. } | Self::Store(StoreError::NoRoom { .. }) => {
+                "make room, for instance with `homeostat prune`"
+            }
             _ => return None,
         };
         Some(text.to_owned())

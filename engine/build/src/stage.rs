@@ -18,7 +18,7 @@ use crate::build::{Build, SOURCE_DATE_EPOCH};
 use crate::configuration::State;
 use crate::journal::Journal;
 use crate::key::{Key, Part};
-use crate::mounts::Workspace;
+use crate::mounts::{Work, Workspace};
 use crate::owner;
 use crate::running::Entered;
 use crate::schedule::{Done, Needed};
@@ -78,7 +78,7 @@ impl<'a> StageBuild<'a> {
         key.add("the user", Some(self.state.user()).filter(|user| !user.is_empty()).unwrap_or("0"));
         self.state.config.set_working_dir(Some(path.clone()));
         self.step(key, format!("WORKDIR {path}"), |stage| {
-            let workspace = Workspace::new(stage.build.store, &stage.state.layers)?;
+            let workspace = Workspace::new(stage.build.store, &stage.state.layers, Work::Files)?;
             // Who is nobody in the image fails the command that is to run as him.
             let owner = match owner::user(&workspace.root()?, stage.state.user()) {
                 Ok(user) => (user.uid, user.gid),

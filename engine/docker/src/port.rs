@@ -24,7 +24,11 @@ const NOT_SEEN: &str = "what there is cannot be seen";
 #[async_trait]
 impl Engine for Docker {
     fn info(&self) -> EngineInfo {
-        EngineInfo { name: self.inner.flavour.name().to_owned(), version: self.inner.version() }
+        EngineInfo {
+            name: self.inner.flavour.name().to_owned(),
+            version: self.inner.version(),
+            storage: None,
+        }
     }
 
     async fn observe(&self) -> Result<Observed, PortError> {

@@ -16,6 +16,7 @@ use crate::container::Container;
 use crate::engine::Inner;
 use crate::layout::{CONTAINER_FILE, NETWORK_FILE, VOLUME_DATA, VOLUME_FILE};
 use crate::record::{ContainerRecord, NetworkRecord, VolumeRecord};
+use crate::root;
 use crate::volumes::keys_beneath;
 
 impl Inner {
@@ -76,7 +77,7 @@ impl Inner {
                 found(format!("its volume {volume} is not here any more"), false);
             }
         }
-        if !container.directory.join("upper").is_dir() {
+        if !root::is_there(&container.directory) {
             found("the directory of what it has written is gone".to_owned(), false);
         }
         Ok(())

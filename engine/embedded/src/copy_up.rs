@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
-use homeostat_files::{FileKind, Metadata, NodeKind, Root, overlay, overlay::Overlay};
+use homeostat_files::{Metadata, Root, copy_file, overlay, overlay::Overlay};
 
 use crate::EmbeddedError;
 use crate::mount_namespace;
@@ -28,9 +28,13 @@ pub(crate) fn copy_up(layers: &[PathBuf], view: &Path, copies: &[Copy]) -> Resul
     mount_namespace::run(|| {
         let overlay = Overlay { lower: layers.to_vec(), upper: None };
         overlay::mount(&overlay, view)?;
-        let image = Root::open(view)?;
-        copies.iter().try_for_each(|copy| copy_directory(&image, copy))
+        copy_directories(&Root::open(view)?, copies)
     })
+}
+
+/// [`copy_up`] from an image whose tree is there already.
+pub(crate) fn copy_directories(image: &Root, copies: &[Copy]) -> Result<(), EmbeddedError> {
+    copies.iter().try_for_each(|copy| copy_directory(image, copy))
 }
 
 fn copy_directory(image: &Root, copy: &Copy) -> Result<(), EmbeddedError> {
@@ -70,34 +74,8 @@ fn copy_entry(
     if several && let Some(first) = names.get(&found.inode) {
         return Ok(target.hard_link(&to.entry(first)?)?);
     }
-    let (major, minor) = found.represents;
-    match found.kind {
-        FileKind::Directory => drop(target.create_directory(found.permissions)?),
-        FileKind::Symlink => target.symlink(&source.read_link()?)?,
-        FileKind::Regular => {
-            let mut file = target.create_file(found.permissions)?;
-            io::copy(&mut source.open_to_read()?, &mut file)?;
-        }
-        FileKind::CharacterDevice => {
-            drop(target.make_node(NodeKind::CharacterDevice(major, minor), found.permissions)?);
-        }
-        FileKind::BlockDevice => {
-            drop(target.make_node(NodeKind::BlockDevice(major, minor), found.permissions)?);
-        }
-        FileKind::Fifo => drop(target.make_node(NodeKind::Fifo, found.permissions)?),
-        FileKind::Socket => drop(target.make_node(NodeKind::Socket, found.permissions)?),
-    }
-    let copied = target.handle()?;
-    if found.kind == FileKind::Symlink {
-        copied.set_owner(found.permissions.uid, found.permissions.gid)?;
-    } else {
-        for name in source.xattr_names()? {
-            if let Some(value) = source.xattr(&name)? {
-                copied.set_xattr(&name, &value)?;
-            }
-        }
-    }
-    copied.set_modified(found.modified)?;
+    // Of what overlayfs notes for itself a mount shows nothing.
+    copy_file(&source, &target, |_| true)?;
     if several {
         names.insert(found.inode, path.to_owned());
     }

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 
 use crate::EmbeddedError;
 use crate::container::Container;
-use crate::copy_up::{Copy, copy_up, is_empty};
+use crate::copy_up::{Copy, copy_directories, copy_up, is_empty};
 use crate::engine::Inner;
 use crate::layout::{CONTAINER_FILE, VOLUME_DATA};
 use crate::mounts::{anonymous_volume, anonymous_volumes};
@@ -94,7 +94,7 @@ impl Inner {
         image: &Image,
     ) -> Result<Vec<(Staged, PathBuf)>, EmbeddedError> {
         let layers = self.images.layer_directories(image)?;
-        create_root(staged, layers.first())?;
+        let copy = self.create_root(staged, &layers)?;
         let mut copies = Vec::new();
         for (number, target) in record.anonymous_volumes.iter().enumerate() {
             let destination = anonymous_volume(staged.path(), number);
@@ -109,11 +109,14 @@ impl Inner {
             copies.push(Copy { source: target, destination: volume.path().to_owned() });
             filled.push((volume, data));
         }
-        if copies.is_empty() {
+        if let Some(copy) = &copy {
+            copy_directories(&Root::open(copy)?, &copies)?;
+        } else if copies.is_empty() {
             return Ok(filled);
+        } else {
+            let view = Staged::create(&self.layout)?;
+            copy_up(&layers, view.path(), &copies)?;
         }
-        let view = Staged::create(&self.layout)?;
-        copy_up(&layers, view.path(), &copies)?;
         sync_file_system(self.layout.data())?;
         Ok(filled)
     }
@@ -154,21 +157,6 @@ fn require_same(known: &Container, request: &ContainerRequest, image: &Image) ->
         && record.image_id == image.id.as_str()
         && record.config == request.config;
     if same { Ok(()) } else { Err(EmbeddedError::Different(request.key.clone())) }
-}
-
-/// Makes the directories that overlayfs writes to. The root directory has owner and mode of the upper one, which are
-/// therefore those of the image's top layer.
-fn create_root(staged: &Staged, top_layer: Option<&PathBuf>) -> Result<(), EmbeddedError> {
-    for directory in ["upper", "work"] {
-        fs::create_dir(staged.path().join(directory))?;
-    }
-    let upper = staged.path().join("upper");
-    open_to_all(&upper)?;
-    if let Some(layer) = top_layer {
-        let permissions = Root::open(layer)?.resolve("")?.metadata()?.permissions;
-        Root::open(&upper)?.resolve("")?.set_permissions(permissions)?;
-    }
-    Ok(())
 }
 
 /// What users of a container are to enter, whatever the engine's own umask is.

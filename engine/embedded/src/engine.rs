@@ -35,7 +35,8 @@ const EVENTS_KEPT: usize = 1024;
 /// Where the engine keeps what it has, and what it runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EmbeddedConfig {
-    /// Images, containers, volumes and logs. On one file system that overlayfs can write to: ext4, XFS, Btrfs.
+    /// Images, containers, volumes and logs. On one file system; one that overlayfs can write to is much
+    /// faster: ext4, XFS, Btrfs.
     pub data_directory: PathBuf,
     /// What a reboot may take: the OCI runtime's notes of what runs.
     pub run_directory: PathBuf,
@@ -130,6 +131,7 @@ impl Inner {
             layout,
             instance,
         };
+        inner.tell_storage();
         let live = inner.load_containers()?;
         inner.tidy_cgroups();
         Ok((inner, live))

@@ -286,7 +286,7 @@ impl EmbeddedError {
 
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
-        if is_out_of_space(self) {
+        if is_out_of_space(self) || matches!(self, Self::Store(StoreError::NoRoom { .. })) {
             return Some(
                 "the disk is full: free space in the data directory, for example with `homeostat prune`"
                     .to_owned(),

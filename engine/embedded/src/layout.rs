@@ -3,7 +3,7 @@
 //! | Path                             | What it is                                                       |
 //! |----------------------------------|------------------------------------------------------------------|
 //! | `DATA/engine.lock`               | held while an engine is open                                     |
-//! | `DATA/containers/ID/`            | one container: `container.json`, `upper/`, `work/`, `volumes/N/`, and what its monitor writes |
+//! | `DATA/containers/ID/`            | one container: `container.json`, `upper/` and `work/` or `copy/`, `volumes/N/`, and what its monitor writes |
 //! | `DATA/volumes/APP/NAME/`         | one named volume: `volume.json` and `_data/`                     |
 //! | `DATA/networks/APP/NAME/`        | one network: `network.json`                                      |
 //! | `DATA/logs/APP/NAME/`            | the log of every container that has had this key                 |

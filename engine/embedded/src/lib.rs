@@ -7,6 +7,7 @@
 //! - `layout`, `record`, `staging`: what lies where on disk, and how it gets there and away as a whole
 //! - `container`, `monitor`, `program`: a container, how it runs, the process that runs it, and what that process runs
 //! - `create`, `run`, `update`, `exec`, `logs`, `observe`: what is done with containers
+//! - `root`: the container's own file system, out of the layers of its image
 //! - `process`, `mounts`, `copy_up`, `mount_namespace`: what the image says and what the spec says, put together
 //! - `volumes`, `networks`, `images`, `build`, `fetch`: what containers need
 //! - `prune`: what nobody needs any more
@@ -38,6 +39,7 @@ mod process;
 mod program;
 mod prune;
 mod record;
+mod root;
 mod run;
 mod staging;
 mod update;

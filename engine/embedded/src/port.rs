@@ -34,7 +34,11 @@ impl Embedded {
 #[async_trait]
 impl Engine for Embedded {
     fn info(&self) -> EngineInfo {
-        EngineInfo { name: "embedded".to_owned(), version: Some(env!("CARGO_PKG_VERSION").to_owned()) }
+        EngineInfo {
+            name: "embedded".to_owned(),
+            version: Some(env!("CARGO_PKG_VERSION").to_owned()),
+            storage: Some(self.inner.storage()),
+        }
     }
 
     async fn observe(&self) -> Result<Observed, PortError> {

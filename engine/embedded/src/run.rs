@@ -4,7 +4,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use homeostat_monitor::cgroup;
-use homeostat_monitor::{Log, Report, Rootfs, RunRequest, RunState, Security};
+use homeostat_monitor::{Log, Report, RunRequest, RunState, Security};
 use homeostat_reconciler::ports::EngineEvent;
 use homeostat_reconciler::{ContainerState, PortError, ResourceKey, chain};
 use nix::sys::signal::Signal;
@@ -63,6 +63,7 @@ impl Inner {
         if container.live()?.is_some() {
             return Ok(None);
         }
+        self.adapt_root(container)?;
         let request = self.run_request(container)?;
         request.save(&container.directory)?;
         monitor::spawn(&self.program, &container.directory).map(Some)
@@ -73,7 +74,7 @@ impl Inner {
         let directory = &container.directory;
         let image = self.images.find(&record.image_id)?;
         let image = image.ok_or_else(|| EmbeddedError::NoImage(record.image.clone()))?;
-        let lower = self.images.layer_directories(&image)?;
+        let rootfs = self.rootfs(directory, &image, record.config.read_only)?;
         let mounts = self.mounts(&record, directory)?;
         let missing = container.cgroup.unsupported(&record.config.resources);
         if !missing.is_empty() {
@@ -89,12 +90,7 @@ impl Inner {
         Ok(RunRequest {
             id: container.id.clone(),
             key: container.key.to_string(),
-            rootfs: Rootfs {
-                lower,
-                upper: directory.join("upper"),
-                work: directory.join("work"),
-                read_only: config.read_only,
-            },
+            rootfs,
             process,
             hostname: config.hostname.unwrap_or(own_name),
             mounts,

@@ -184,7 +184,7 @@ impl ImageStore {
         let directory = self.layer_path(&layer.diff_id).join("diff");
         let present = self.use_layer(&layer.diff_id);
         // Damage may also be what makes it unreadable.
-        let canonical = if present { tree_digest(&directory).ok() } else { None };
+        let canonical = if present { tree_digest(&directory, self.marks()).ok() } else { None };
         let is_ours = canonical.as_ref() == Some(&layer.diff_id);
         let mut findings = Vec::new();
         if !blob_is_sound {
@@ -214,7 +214,7 @@ impl ImageStore {
             }
             Err(error) => return Err(error),
         };
-        let restored = tree_digest(&fresh.upper())?;
+        let restored = tree_digest(&fresh.upper(), self.marks())?;
         if canonical.as_ref() == Some(&restored) {
             return Ok(findings);
         }
@@ -260,7 +260,7 @@ impl ImageStore {
         let blob = Ingest::create(self)?;
         let tree = Root::open(self.layer_path(&layer.diff_id).join("diff"))?;
         let mut output = BufWriter::with_capacity(1 << 18, crate::digest::Hashing::new(&blob.file));
-        write_tree(&tree, &mut output)?;
+        write_tree(&tree, self.marks(), &mut output)?;
         let (_, digest, _) = output.into_inner().map_err(io::IntoInnerError::into_error)?.finish();
         if digest != layer.digest {
             return Ok(false);

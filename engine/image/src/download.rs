@@ -155,11 +155,12 @@ impl Download {
         root: &Root,
         limits: Limits,
     ) -> Result<Result<Digest, UnpackError>, StoreError> {
+        let marks = self.store.marks();
         let (passing, pieces) = mpsc::sync_channel(PIECES_AHEAD);
         std::thread::scope(|scope| {
             let thread = scope.spawn(move || self.receive(rest, |blob| pass_on(blob, &passing)));
             let mut archive = Hashing::new(Pieces { pieces, current: io::Cursor::default() });
-            let unpacked = unpack(&mut archive, root, limits);
+            let unpacked = unpack(&mut archive, root, marks, limits);
             let (pieces, actual, _) = archive.finish();
             // Lets the other thread go on without unpacking, should this have ended early.
             drop(pieces);

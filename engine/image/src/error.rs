@@ -7,6 +7,8 @@ use homeostat_files::{FileError, StateError};
 
 use crate::Digest;
 
+const MIB: u64 = 1 << 20;
+
 /// The changes of a layer cannot be written as an archive.
 #[derive(Debug, thiserror::Error)]
 pub enum LayerError {
@@ -272,6 +274,16 @@ pub enum StoreError {
     /// A layer cannot be unpacked.
     #[error("cannot unpack a layer")]
     Unpack(#[from] UnpackError),
+    /// The disk has no room for a copy of an image.
+    #[error("a copy of the image needs {} MiB on the disk of {}, and {} MiB are free", needed.div_ceil(MIB), path.display(), free / MIB)]
+    NoRoom {
+        /// The image store.
+        path: PathBuf,
+        /// What the copy takes, in bytes.
+        needed: u64,
+        /// What is free, in bytes.
+        free: u64,
+    },
     /// A document cannot be written as JSON.
     #[error("cannot write an image's description")]
     Json(#[from] serde_json::Error),
@@ -280,6 +292,9 @@ pub enum StoreError {
 impl StoreError {
     /// Whether it failed because the disk, or a quota, is full.
     pub fn is_out_of_space(&self) -> bool {
+        if matches!(self, Self::NoRoom { .. }) {
+            return true;
+        }
         let mut error: Option<&(dyn std::error::Error + 'static)> = Some(self);
         while let Some(current) = error {
             if let Some(io) = current.downcast_ref::<io::Error>()

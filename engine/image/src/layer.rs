@@ -9,6 +9,7 @@ use homeostat_files::{Permissions, Root, remove_tree};
 use crate::compression::uncompressed_layer;
 use crate::digest::Hashing;
 use crate::image::Layer;
+use crate::marks::Marks;
 use crate::open::Archive;
 use crate::store::{LayerState, PendingBlob, chain};
 use crate::tar::{is_content_xattr, write_tree};
@@ -56,7 +57,7 @@ impl ImageStore {
         let root = Root::open(staged.upper())?;
         let mut copy =
             Hashing::new(Tee { input: archive, copy: BufWriter::with_capacity(1 << 18, &blob.file) });
-        unpack(&mut copy, &root, limits)?;
+        unpack(&mut copy, &root, self.marks(), limits)?;
         let (mut tee, diff_id, size) = copy.finish();
         tee.copy.flush()?;
         drop(tee);
@@ -110,6 +111,10 @@ impl StagedLayer {
         &self.directory
     }
 
+    pub(crate) fn store(&self) -> &ImageStore {
+        &self.store
+    }
+
     /// Makes the upper directory a layer; `None` when nothing was changed in it.
     ///
     /// Times are kept in the layer's archive in whole seconds, as everywhere in the field. The layer can be used at
@@ -124,7 +129,7 @@ impl StagedLayer {
         let tree = Root::open(self.upper())?;
         let blob = Ingest::create(&self.store)?;
         let mut output = BufWriter::with_capacity(1 << 18, Hashing::new(&blob.file));
-        let changes = write_tree(&tree, &mut output)?;
+        let changes = write_tree(&tree, self.store.marks(), &mut output)?;
         let hashing = output.into_inner().map_err(io::IntoInnerError::into_error)?;
         let (_, diff_id, size) = hashing.finish();
         if changes == 0 && self.top_is_unchanged(&tree)? {
@@ -202,9 +207,9 @@ impl<R: Read, W: Write> Read for Tee<R, W> {
 }
 
 /// The digest that a layer's directory would have as a layer of ours.
-pub(crate) fn tree_digest(tree: &Path) -> Result<Digest, StoreError> {
+pub(crate) fn tree_digest(tree: &Path, marks: Marks) -> Result<Digest, StoreError> {
     let mut output = BufWriter::with_capacity(1 << 18, Hashing::new(io::sink()));
-    write_tree(&Root::open(tree)?, &mut output)?;
+    write_tree(&Root::open(tree)?, marks, &mut output)?;
     let hashing = output.into_inner().map_err(io::IntoInnerError::into_error)?;
     Ok(hashing.finish().1)
 }
@@ -216,7 +221,7 @@ pub(crate) fn unpack_blob(store: &ImageStore, layer: &Layer) -> Result<StagedLay
         Hashing::new(uncompressed_layer(store.open_blob(&layer.digest)?).map_err(UnpackError::Read)?);
     let root = Root::open(staged.upper())?;
     let mut archive = archive;
-    unpack(&mut archive, &root, Limits::default())?;
+    unpack(&mut archive, &root, store.marks(), Limits::default())?;
     let (_, actual, _) = archive.finish();
     if actual != layer.diff_id {
         return Err(StoreError::WrongDigest { expected: layer.diff_id.clone(), actual });

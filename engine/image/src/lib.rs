@@ -2,6 +2,7 @@
 //!
 //! - [`ImageStore`]: one directory with all of it; a standard OCI image layout that other tools can read.
 //! - [`StagedLayer`]: a layer while it is being made; an overlay's upper directory that becomes a layer.
+//! - [`StorageDriver`], [`Assembly`]: how layers become one tree, and a tree of their files where overlayfs cannot be used.
 //! - [`Lease`]: keeps what is being used from being pruned.
 //! - [`Download`], [`PulledImage`]: blobs and images that come from a registry.
 //! - [`Saved`], [`Load`]: images as archives, to and from other engines.
@@ -18,14 +19,17 @@
 //!     layers/HEX/complete                          written when all of it is on disk; names its archive if that is foreign
 //!     layers/HEX/compressed                        the digest that it has in registries, once it was pushed
 //!     cache/HEX                                    build cache entries
+//!     whiteouts-are-links                          there where the file system takes no whiteouts as overlayfs has them
 //!     retired/                                     damaged layers that may be mounted; removed after a reboot
 //!     downloads/HEX                                the beginning of a blob from a registry; kept for a week
 //!     ingest/, staging/                            work in progress; emptied at start
 //! ```
 
 mod archive;
+mod assemble;
 mod blobs;
 mod cache;
+mod changes;
 mod check;
 mod commit;
 mod compressed;
@@ -34,13 +38,16 @@ mod digest;
 mod docker;
 mod document;
 mod download;
+mod driver;
 mod error;
 mod garbage;
 mod image;
 mod index;
 mod layer;
+mod layers;
 mod lease;
 mod load;
+mod marks;
 mod mounts;
 mod open;
 mod platform;
@@ -53,12 +60,14 @@ mod unpack;
 mod usage;
 
 pub use archive::Archive;
+pub use assemble::Assembly;
 pub use cache::{CacheEntry, CacheMount};
 pub use check::{CheckReport, Finding, Problem};
 pub use compressed::{Compressed, CompressedLayer};
 pub use digest::{Digest, InvalidDigest};
 pub use docker::{DockerConfig, Healthcheck, read_config};
 pub use download::Download;
+pub use driver::StorageDriver;
 pub use error::{ArchiveError, LayerError, StoreError, UnpackError};
 pub use image::{Image, Layer};
 pub use layer::StagedLayer;

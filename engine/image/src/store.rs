@@ -8,12 +8,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use fs_err as fs;
 use homeostat_files::lock::{self, Lock};
 
+use crate::driver;
 use crate::image::Image;
 use crate::index::Index;
 use crate::lease::{Lease, Usage};
+use crate::marks::Marks;
 use crate::mounts::Mounts;
 use crate::open::{Archive, recover};
-use crate::{Digest, Layer, StoreError};
+use crate::{Digest, Layer, StorageDriver, StoreError};
 
 /// The local image store: one directory, used by one process at a time. Clones share it, from any thread.
 ///
@@ -22,8 +24,8 @@ use crate::{Digest, Layer, StoreError};
 /// [`ImageStore::open`] does not remove. An image is listed only when all of it is on disk.
 ///
 /// # Assumptions
-/// The directory lies on one file system, which supports extended attributes of the `trusted.` namespace and is a valid
-/// upper directory of overlayfs: ext4, XFS, Btrfs, but not another overlay.
+/// The directory lies on one file system. One that overlayfs can write to (ext4, XFS, Btrfs, but not another overlay) is much
+/// faster: see [`StorageDriver`].
 #[derive(Debug, Clone)]
 pub struct ImageStore {
     inner: Arc<Inner>,
@@ -36,6 +38,8 @@ struct Inner {
     /// Held while what is pending is written to disk.
     settling: Mutex<()>,
     mounts: Mounts,
+    driver: StorageDriver,
+    marks: Marks,
     next_name: AtomicU64,
     _lock: Lock,
 }
@@ -84,13 +88,24 @@ impl ImageStore {
         let state = Mutex::new(recover(&directory)?);
         let settling = Mutex::new(());
         let (next_name, mounts) = (AtomicU64::new(1), Mounts::default());
-        let inner = Inner { directory, state, settling, mounts, next_name, _lock: lock };
+        let (driver, marks) = driver::find(&directory)?;
+        let inner = Inner { directory, state, settling, mounts, driver, marks, next_name, _lock: lock };
         Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Where the store is.
     pub fn directory(&self) -> &Path {
         &self.inner.directory
+    }
+
+    /// How layers become one tree here.
+    pub fn driver(&self) -> &StorageDriver {
+        &self.inner.driver
+    }
+
+    /// How layers say here what they hide.
+    pub(crate) fn marks(&self) -> Marks {
+        self.inner.marks
     }
 
     /// Protects what is used from [`ImageStore::prune`] until it is dropped.

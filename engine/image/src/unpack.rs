@@ -8,10 +8,11 @@ use std::io::{Read, Seek as _, SeekFrom, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use homeostat_files::{Entry, FileError, FileKind, Handle, Metadata, NodeKind, Permissions, Root, Timestamp};
+use homeostat_files::{Entry, FileError, Handle, Metadata, NodeKind, Permissions, Root, Timestamp};
 
 use crate::error::UnpackError;
-use crate::tar::{CAPABILITY, Item, Kind, OPAQUE, OVERLAY_OPAQUE, Reader, WHITEOUT, is_content_xattr};
+use crate::marks::Marks;
+use crate::tar::{CAPABILITY, Item, Kind, OPAQUE, Reader, WHITEOUT, is_content_xattr};
 use places::inside;
 
 /// Aufs kept notes of its own under names that begin so; layers of old images still have them.
@@ -42,15 +43,20 @@ impl Default for Limits {
 /// Nothing outside of `root` is created, changed or removed. Paths with `..` are refused; links resolve inside. Memory
 /// is bounded by the number of directories, disk by `limits`. The end of the stream is reached, so that its digest is
 /// known.
-pub(crate) fn unpack(archive: impl Read, root: &Root, limits: Limits) -> Result<(), UnpackError> {
-    unpack_as(Form::Layer, archive, root, limits)
+pub(crate) fn unpack(
+    archive: impl Read,
+    root: &Root,
+    marks: Marks,
+    limits: Limits,
+) -> Result<(), UnpackError> {
+    unpack_as(Form::Layer(marks), archive, root, limits)
 }
 
 /// What an archive is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
-    /// A layer: some of its names mean what is not there.
-    Layer,
+    /// A layer: some of its names mean what is not there, and become such marks.
+    Layer(Marks),
     /// Files, whatever their names.
     Files,
 }
@@ -63,7 +69,7 @@ pub(crate) fn unpack_as(
     limits: Limits,
 ) -> Result<(), UnpackError> {
     let mut unpacker = Unpacker { form, root, limits, entries: 0, bytes: 0, directories: BTreeMap::new() };
-    if form == Form::Layer {
+    if let Form::Layer(_) = form {
         unpacker.directories.insert(PathBuf::new(), EPOCH);
     }
     let mut reader = Reader::new(archive);
@@ -95,24 +101,27 @@ impl Unpacker<'_> {
             }
             return self.finish_directory(&self.root.resolve("")?, item, path);
         };
-        if self.form != Form::Layer {
+        let Form::Layer(marks) = self.form else {
             return self.create(reader, item, &path);
+        };
+        if item.kind == Kind::Symlink && marks.is_mark(OsStr::from_bytes(&item.link).as_ref()) {
+            return Err(reader.unsupported("links by which this store marks removed files"));
         }
         let parent = path.parent().unwrap_or(Path::new(""));
-        let mut marks = parent.iter().filter(|name| name.as_bytes().starts_with(WHITEOUT));
-        match marks.next() {
-            Some(mark) if mark.as_bytes().starts_with(AUFS_NOTES) => return Ok(()),
+        let mut reserved = parent.iter().filter(|name| name.as_bytes().starts_with(WHITEOUT));
+        match reserved.next() {
+            Some(name) if name.as_bytes().starts_with(AUFS_NOTES) => return Ok(()),
             // A tree with such a directory could not be packed again.
             Some(_) => return Err(UnpackError::ReservedName { path }),
             None => {}
         }
         if name.as_bytes() == OPAQUE {
-            return self.make_opaque(parent);
+            return self.make_opaque(marks, parent);
         }
         match name.as_bytes().strip_prefix(WHITEOUT) {
             Some(_) if name.as_bytes().starts_with(AUFS_NOTES) => Ok(()),
             Some(b"" | b"." | b"..") => Err(UnpackError::Escapes { path }),
-            Some(hidden) => self.whiteout(&parent.join(OsStr::from_bytes(hidden))),
+            Some(hidden) => self.whiteout(marks, &parent.join(OsStr::from_bytes(hidden))),
             None => self.create(reader, item, &path),
         }
     }
@@ -129,7 +138,7 @@ impl Unpacker<'_> {
             return self.hard_link(&entry, &path, existing, item);
         }
         if item.kind == Kind::Directory {
-            let handle = make_directory(&entry, existing)?;
+            let handle = self.make_directory(&entry, existing, &path)?;
             return self.finish_directory(&handle, item, path);
         }
         if existing.is_some() {
@@ -218,22 +227,45 @@ impl Unpacker<'_> {
     }
 
     /// Hides `path` of the layers beneath; what this layer itself has there stays, wherever in the archive it comes.
-    fn whiteout(&mut self, path: &Path) -> Result<(), UnpackError> {
-        let (entry, _) = self.entry(path)?;
+    fn whiteout(&mut self, marks: Marks, path: &Path) -> Result<(), UnpackError> {
+        let (entry, path) = self.entry(path)?;
         match entry.metadata()? {
-            None => {
-                entry.make_node(NodeKind::CharacterDevice(0, 0), Permissions::root(0))?;
+            None => marks.hide(&entry)?,
+            Some(existing) if existing.is_directory() => {
+                marks.set_opaque(self.root, &path, &entry.handle()?)?;
             }
-            Some(existing) if existing.is_directory() => set_opaque(&entry.handle()?)?,
             Some(_) => {}
         }
         Ok(())
     }
 
-    fn make_opaque(&mut self, directory: &Path) -> Result<(), UnpackError> {
+    fn make_opaque(&mut self, marks: Marks, directory: &Path) -> Result<(), UnpackError> {
         let directory = self.directory(directory)?;
-        let handle = self.root.resolve(directory)?;
-        Ok(set_opaque(&handle)?)
+        let handle = self.root.resolve(&directory)?;
+        Ok(marks.set_opaque(self.root, &directory, &handle)?)
+    }
+
+    /// The directory that is at `entry`, or a new one. One that replaces a whiteout hides what is beneath, as it did.
+    fn make_directory(
+        &self,
+        entry: &Entry,
+        existing: Option<Metadata>,
+        path: &Path,
+    ) -> Result<Handle, FileError> {
+        let Some(existing) = existing else { return entry.create_directory(Permissions::root(0o700)) };
+        if existing.is_directory() {
+            return entry.handle();
+        }
+        let replaced = match self.form {
+            Form::Layer(marks) if marks.is_whiteout(&entry.handle()?, &existing)? => Some(marks),
+            Form::Layer(_) | Form::Files => None,
+        };
+        entry.remove()?;
+        let handle = entry.create_directory(Permissions::root(0o700))?;
+        if let Some(marks) = replaced {
+            marks.set_opaque(self.root, path, &handle)?;
+        }
+        Ok(handle)
     }
 
     fn finish_directory(&mut self, handle: &Handle, item: &Item, path: PathBuf) -> Result<(), UnpackError> {
@@ -259,30 +291,6 @@ impl Unpacker<'_> {
         }
         Ok(())
     }
-}
-
-/// The directory that is at `entry`, or a new one. One that replaces a whiteout hides what is beneath, as it did.
-fn make_directory(entry: &Entry, existing: Option<Metadata>) -> Result<Handle, FileError> {
-    match existing {
-        None => entry.create_directory(Permissions::root(0o700)),
-        Some(existing) if existing.is_directory() => entry.handle(),
-        Some(existing) => {
-            entry.remove()?;
-            let handle = entry.create_directory(Permissions::root(0o700))?;
-            if is_whiteout(existing) {
-                set_opaque(&handle)?;
-            }
-            Ok(handle)
-        }
-    }
-}
-
-fn is_whiteout(metadata: Metadata) -> bool {
-    metadata.kind == FileKind::CharacterDevice && metadata.represents == (0, 0)
-}
-
-fn set_opaque(handle: &Handle) -> Result<(), FileError> {
-    handle.set_xattr(OVERLAY_OPAQUE.as_ref(), b"y")
 }
 
 /// Owner, mode and extended attributes, in the order in which none clears another.

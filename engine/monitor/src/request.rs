@@ -51,12 +51,12 @@ pub struct RunRequest {
     pub runtime_dir: PathBuf,
 }
 
-/// The root file system: an overlay that is mounted in the monitor's own mount namespace, so that it
-/// is in no mount table of the host and is gone with the monitor.
+/// The root file system: an overlay, or a directory with all of it, that is mounted in the monitor's own mount namespace,
+/// so that it is in no mount table of the host and is gone with the monitor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rootfs {
-    /// Unpacked layers, the top one first, as in the kernel's `lowerdir=`.
+    /// Unpacked layers, the top one first, as in the kernel's `lowerdir=`. None where `upper` has all there is.
     pub lower: Vec<PathBuf>,
     /// What the container writes. Created if absent.
     pub upper: PathBuf,

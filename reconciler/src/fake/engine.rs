@@ -275,7 +275,7 @@ async fn pending_once() {
 #[async_trait]
 impl Engine for FakeEngine {
     fn info(&self) -> EngineInfo {
-        EngineInfo { name: "fake".to_owned(), version: Some("1".to_owned()) }
+        EngineInfo { name: "fake".to_owned(), version: Some("1".to_owned()), storage: None }
     }
 
     async fn observe(&self) -> Result<Observed, PortError> {

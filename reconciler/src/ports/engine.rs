@@ -199,6 +199,17 @@ pub struct EngineInfo {
     pub name: String,
     /// The engine's own version; `None` as long as it has not told.
     pub version: Option<String>,
+    /// How it makes the file systems of containers, if it tells.
+    pub storage: Option<EngineStorage>,
+}
+
+/// How an engine makes the file systems of containers out of images.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EngineStorage {
+    /// As Docker calls it: `overlayfs`, `vfs`.
+    pub driver: String,
+    /// Why it is not the best one, if it is not, and what that means.
+    pub reason: Option<String>,
 }
 
 /// Something changed.

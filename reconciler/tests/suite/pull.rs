@@ -90,7 +90,7 @@ fn without_its_registry_what_is_here_goes_on_and_that_is_told() {
     assert!(
         matches!(&plan.waiting[0].reason, WaitReason::NotAsked { message } if message.contains("not available"))
     );
-    let engine = EngineInfo { name: "embedded".to_owned(), version: None };
+    let engine = EngineInfo { name: "embedded".to_owned(), version: None, storage: None };
     let report = status(&agent.desired, &agent.world.observe(), &agent.record, &plan, &engine);
     assert!(report.apps[0].synced);
     let message = report.apps[0].containers[0].message.as_deref().unwrap();

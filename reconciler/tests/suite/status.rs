@@ -12,7 +12,7 @@ use serde_json::json;
 
 fn report(agent: &mut Loop) -> StatusReport {
     let plan = agent.plan();
-    let engine = EngineInfo { name: "embedded".to_owned(), version: Some("1".to_owned()) };
+    let engine = EngineInfo { name: "embedded".to_owned(), version: Some("1".to_owned()), storage: None };
     status(&agent.desired, &agent.world.observe(), &agent.record, &plan, &engine)
 }
 
@@ -30,6 +30,7 @@ fn the_report_has_the_form_that_scripts_rely_on() {
         json!({
             "engine": "embedded",
             "engine_version": "1",
+            "engine_storage": null,
             "revision": "r1",
             "apps": [{
                 "name": "web",

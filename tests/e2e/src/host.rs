@@ -12,6 +12,7 @@ use homeostat_daemons::{Certificates, Daemon, Docker, Podman, Proxy, Release};
 
 use crate::command::binary;
 use crate::leaks::Leaks;
+use crate::overlayfs::Overlayfs;
 use crate::{Agent, Outcome, run};
 
 /// An engine that is a daemon, with its name.
@@ -24,6 +25,8 @@ pub struct Host {
     proxy: Option<Proxy>,
     /// Variables that say where the daemon is, instead of an option.
     variables: Vec<(&'static str, String)>,
+    /// Whether the kernel has overlayfs, if a test has asked for its saying so.
+    overlayfs: Option<Overlayfs>,
     leaks: Leaks,
     /// Last: it goes once nothing writes to it any more.
     directory: TempDir,
@@ -113,7 +116,7 @@ impl Host {
         }
         let leaks = Leaks::new(directory.path());
         let daemon = start(&directory.path().join("daemon"));
-        Self { daemon, proxy: None, variables: Vec::new(), leaks, directory }
+        Self { daemon, proxy: None, variables: Vec::new(), overlayfs: None, leaks, directory }
     }
 
     /// A host with this engine, if it can be had.
@@ -136,6 +139,13 @@ impl Host {
     /// Sets a variable for every `homeostat` of this host from now on.
     pub fn set_variable(&mut self, name: &'static str, value: &str) {
         self.variables.push((name, value.to_owned()));
+    }
+
+    /// Takes overlayfs from the kernel as every process of this host sees it from now on, or gives it back.
+    pub fn set_overlayfs(&mut self, is_there: bool) {
+        let overlayfs =
+            self.overlayfs.get_or_insert_with(|| Overlayfs::watch().expect("a filter can be loaded"));
+        overlayfs.set(is_there);
     }
 
     /// Runs Docker's own client on the host's daemon, and gives what it says.

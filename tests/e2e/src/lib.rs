@@ -7,6 +7,7 @@ mod command;
 mod compose;
 mod host;
 mod leaks;
+mod overlayfs;
 mod specs;
 mod wait;
 

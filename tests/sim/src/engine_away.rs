@@ -25,7 +25,7 @@ fn only_looks(calls: &[(Operation, String)]) -> bool {
 }
 
 fn engine() -> EngineInfo {
-    EngineInfo { name: "fake".to_owned(), version: None }
+    EngineInfo { name: "fake".to_owned(), version: None, storage: None }
 }
 
 fn shown(view: &View) -> Vec<ShownState> {

@@ -12,7 +12,7 @@ use crate::copy::{
     Content, Destination, Item, Selecting, Selection, Tree, add_to_key, ensure_room, place, select,
 };
 use crate::key::Key;
-use crate::mounts::{View, Workspace};
+use crate::mounts::{View, Work, Workspace};
 use crate::owner;
 use crate::stages::{self, Origin};
 
@@ -106,8 +106,7 @@ impl StageBuild<'_> {
             }
         }
         ensure_room(self.build.store, &selections)?;
-        let make = if copy.link { Workspace::alone } else { Workspace::new };
-        let workspace = make(self.build.store, &self.state.layers)?;
+        let workspace = self.workspace(copy, &selections)?;
         {
             let root = workspace.root()?;
             let owner = words.chown.as_deref().map(|text| self.owner(text)).transpose()?;
@@ -115,6 +114,16 @@ impl StageBuild<'_> {
             place(&root, &destination, &selections)?;
         }
         self.commit(workspace, |_| Ok(()))
+    }
+
+    fn workspace(&self, copy: &Copy, selections: &[Selection<'_>]) -> Result<Workspace, StepError> {
+        let (store, layers) = (self.build.store, &self.state.layers);
+        if copy.link {
+            return Workspace::alone(store, layers);
+        }
+        // An archive may give a file of the image one more name.
+        let unpacks = selections.iter().any(|selection| selection.unpack);
+        Workspace::new(store, layers, if unpacks { Work::Commands } else { Work::Files })
     }
 }
 

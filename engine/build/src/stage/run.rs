@@ -14,7 +14,7 @@ use super::mounts::Prepared;
 use super::{StageBuild, make_directory};
 use crate::configuration::DEFAULT_PATH;
 use crate::key::Key;
-use crate::mounts::Workspace;
+use crate::mounts::{Work, Workspace};
 use crate::owner;
 use crate::stubs::Stubs;
 use crate::{RunStep, StepError};
@@ -87,7 +87,7 @@ impl StageBuild<'_> {
         mounts: &[Prepared],
     ) -> Result<Option<Layer>, StepError> {
         let held = self.hold(mounts)?;
-        let workspace = Workspace::new(self.build.store, &self.state.layers)?;
+        let workspace = Workspace::new(self.build.store, &self.state.layers, Work::Commands)?;
         let stubs = {
             let root = workspace.root()?;
             make_directory(&workspace, self.state.directory(), (0, 0))?;

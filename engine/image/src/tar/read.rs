@@ -225,7 +225,7 @@ impl<R: Read> Reader<R> {
         if skipped < length { Err(self.malformed("it ends too early")) } else { Ok(()) }
     }
 
-    fn unsupported(&self, what: &'static str) -> UnpackError {
+    pub(crate) fn unsupported(&self, what: &'static str) -> UnpackError {
         UnpackError::Unsupported { offset: self.offset, what }
     }
 }

@@ -9,19 +9,17 @@ use std::path::{Path, PathBuf};
 use homeostat_files::{FileKind, Handle, Metadata, Root};
 
 use super::header::{Header, NAME_LENGTH, OCTAL_8, OCTAL_12};
-use super::{
-    BLOCK, DEPTH_LIMIT, OPAQUE, OVERLAY_OPAQUE, PATH_LIMIT, PAX_XATTR, WHITEOUT, Xattrs, is_content_xattr,
-    pax,
-};
+use super::{BLOCK, DEPTH_LIMIT, OPAQUE, PATH_LIMIT, PAX_XATTR, WHITEOUT, Xattrs, is_content_xattr, pax};
 use crate::error::LayerError;
+use crate::marks::Marks;
 
 /// Writes what is in an overlay's upper directory as an OCI layer, and says how many changes there are beside the top
 /// directory itself.
 ///
 /// The same tree gives the same bytes: names are sorted, times cut to seconds, users unnamed. The top directory is `./`.
-/// Whiteouts and opaque directories of overlayfs become those of OCI; sockets are left out, as tar has none.
-pub(crate) fn write_tree(tree: &Root, output: impl Write) -> Result<u64, LayerError> {
-    let mut writer = Writer { output, links: HashMap::new(), changes: 0 };
+/// Whiteouts and opaque directories become those of OCI; sockets are left out, as tar has none.
+pub(crate) fn write_tree(tree: &Root, marks: Marks, output: impl Write) -> Result<u64, LayerError> {
+    let mut writer = Writer { output, marks, links: HashMap::new(), changes: 0 };
     let top = tree.resolve("")?;
     let metadata = top.metadata()?;
     writer.directory(tree, b"./", top, &metadata, 0)?;
@@ -32,6 +30,7 @@ pub(crate) fn write_tree(tree: &Root, output: impl Write) -> Result<u64, LayerEr
 
 struct Writer<W> {
     output: W,
+    marks: Marks,
     /// Where the first name of each file with several is in the archive.
     links: HashMap<((u32, u32), u64), Vec<u8>>,
     changes: u64,
@@ -52,13 +51,17 @@ impl<W: Write> Writer<W> {
         }
         self.header(&header(path, b'5', metadata), &xattrs(&handle)?)?;
         let beneath = if path == b"./" { b"" } else { path };
-        if handle.xattr(OVERLAY_OPAQUE.as_ref())?.as_deref() == Some(b"y") {
+        let is_opaque = self.marks.is_opaque(tree, Path::new(""), &handle)?;
+        if is_opaque {
             self.whiteout([beneath, OPAQUE].concat())?;
             self.changes += 1;
         }
         // One descriptor is held for each level, that of the tree.
         drop(handle);
         for name in tree.read_directory("")? {
+            if is_opaque && self.marks == Marks::Links && name.as_bytes() == OPAQUE {
+                continue;
+            }
             if name.as_bytes().starts_with(WHITEOUT) {
                 return Err(LayerError::ReservedName { path: shown(&[beneath, name.as_bytes()].concat()) });
             }
@@ -75,13 +78,13 @@ impl<W: Write> Writer<W> {
         if path.len() >= PATH_LIMIT {
             return Err(LayerError::TooDeep { path: shown(&path) });
         }
+        if self.marks.is_whiteout(&handle, &metadata)? {
+            return self.whiteout([beneath, WHITEOUT, name.as_bytes()].concat());
+        }
         match metadata.kind {
             FileKind::Directory => {
                 let path = [&path[..], b"/"].concat();
                 self.directory(&tree.subtree(name)?, &path, handle, &metadata, depth + 1)
-            }
-            FileKind::CharacterDevice if metadata.represents == (0, 0) => {
-                self.whiteout([beneath, WHITEOUT, name.as_bytes()].concat())
             }
             FileKind::Socket => Ok(()),
             _ => self.file(&path, &handle, &metadata),

@@ -19,7 +19,7 @@ impl Unpacker<'_> {
     pub(super) fn entry(&mut self, path: &Path) -> Result<(Entry, PathBuf), UnpackError> {
         let parent = path.parent().unwrap_or(Path::new(""));
         let real = match self.form {
-            Form::Layer => {
+            Form::Layer(_) => {
                 let real = self.directory(parent)?.join(path.file_name().unwrap_or_default());
                 within_limits(&real)?;
                 real
@@ -79,6 +79,9 @@ impl Unpacker<'_> {
                 Some(FileKind::Symlink) if links < LINKS_LIMIT => {
                     links += 1;
                     let target = entry.handle()?.read_link()?;
+                    if matches!(self.form, Form::Layer(marks) if marks.is_mark(&target)) {
+                        return Err(UnpackError::NotADirectory { path: path.to_owned() });
+                    }
                     if target.is_absolute() {
                         real.clear();
                     }

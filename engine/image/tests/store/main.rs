@@ -5,6 +5,7 @@
 mod archive;
 mod cache;
 mod check;
+mod copies;
 mod crash;
 mod hostile;
 mod images;

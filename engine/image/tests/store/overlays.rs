@@ -11,7 +11,7 @@ use crate::snapshot::snapshot;
 use crate::support::{Place, configuration};
 
 /// Runs `test` where its mounts are seen by nobody else, and end with it.
-fn with_private_mounts(test: impl FnOnce() + Send + 'static) {
+pub(crate) fn with_private_mounts(test: impl FnOnce() + Send + 'static) {
     let thread = std::thread::spawn(move || {
         nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNS).unwrap();
         let none = None::<&str>;
@@ -31,7 +31,12 @@ fn with_private_mounts(test: impl FnOnce() + Send + 'static) {
 }
 
 /// A layer made by changes in a mount of the layers beneath.
-fn change(store: &ImageStore, layers: &[Layer], target: &Path, change: impl FnOnce(&Path)) -> Option<Layer> {
+pub(crate) fn change(
+    store: &ImageStore,
+    layers: &[Layer],
+    target: &Path,
+    change: impl FnOnce(&Path),
+) -> Option<Layer> {
     let staged = store.begin_layer(layers.last()).unwrap();
     overlay::mount(&writable(store, layers, &staged), target).unwrap();
     change(target);
@@ -53,7 +58,7 @@ fn seen(store: &ImageStore, layers: &[Layer], target: &Path) -> Vec<String> {
     seen
 }
 
-fn target(place: &Place) -> PathBuf {
+pub(crate) fn target(place: &Place) -> PathBuf {
     let target = place.directory.path().join("target");
     fs::create_dir_all(&target).unwrap();
     target
