@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed, as it should")]
 
+use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 
@@ -237,4 +238,38 @@ impl Drop for GitServer {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// More than the 127 that Docker mounts.
+const LAYERS: usize = 140;
+
+#[test]
+fn an_image_of_more_than_127_layers_runs_and_its_top_hides_what_its_bottom_has() {
+    let host = Host::new();
+    busybox_image(&host);
+    let context = host.source().join("busybox");
+    let mut dockerfile = fs_err::read_to_string(context.join("Dockerfile")).unwrap();
+    dockerfile += "RUN mkdir /emptied /files && echo lower > /emptied/file && echo lower > /gone\n";
+    for number in 0..LAYERS {
+        fs_err::write(context.join(format!("file{number}")), format!("of layer {number}\n")).unwrap();
+        writeln!(dockerfile, "COPY file{number} /files/").unwrap();
+    }
+    dockerfile += "RUN rm -r /gone /emptied && mkdir /emptied && echo upper > /emptied/other\n";
+    fs_err::write(context.join("Dockerfile"), dockerfile).unwrap();
+    host.write(
+        "tall.toml",
+        r#"
+[image.tall]
+build = { context = "./busybox" }
+
+[container.main]
+image = "tall"
+command = "cat /files/file0 /files/file139; ls /emptied; test ! -e /gone && echo none; ls /files | tail -n 1; rm /files/file0; ls /files | head -n 1"
+restart = "no"
+state = "exited"
+"#,
+    );
+    host.apply().expect_code(0);
+    let lines = "of layer 0\nof layer 139\nother\nnone\nfile99\nfile1\n";
+    assert_eq!(host.homeostat(&["logs", "tall"]).expect_code(0).stdout, lines);
 }
