@@ -286,7 +286,11 @@ impl EmbeddedError {
 
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
-        if is_out_of_space(self) || matches!(self, Self::Store(StoreError::NoRoom { .. })) {
+        let no_room = matches!(
+            self,
+            Self::Store(StoreError::NoRoom { .. }) | Self::Load(LoadError::Store(StoreError::NoRoom { .. }))
+        );
+        if no_room || is_out_of_space(self) {
             return Some(
                 "the disk is full: free space in the data directory, for example with `homeostat prune`"
                     .to_owned(),

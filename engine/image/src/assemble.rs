@@ -44,20 +44,18 @@ impl ImageStore {
         }
         let layers = Layers { directories: layers, marks: self.marks() };
         if what == Assembly::Copies {
-            self.ensure_room(&layers, target)?;
+            self.ensure_room_for_copies(&layers, target)?;
         }
         let mut assembler = Assembler { what, target: Root::open(target)?, first_names: HashMap::new() };
         assembler.assemble(&layers)
     }
 
     /// Refuses copies that the disk has no room for.
-    fn ensure_room(&self, layers: &Layers<'_>, target: &Path) -> Result<(), StoreError> {
-        let needed = size(layers)?;
-        let free = self.free_space()?;
-        if needed <= free || shares_blocks(target)? {
+    fn ensure_room_for_copies(&self, layers: &Layers<'_>, target: &Path) -> Result<(), StoreError> {
+        if shares_blocks(target)? {
             return Ok(());
         }
-        Err(StoreError::NoRoom { path: self.directory().to_owned(), needed, free })
+        self.ensure_room("a copy of the image", size(layers)?)
     }
 }
 

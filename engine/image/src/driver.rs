@@ -51,6 +51,9 @@ pub(crate) fn find(store: &Path) -> Result<(StorageDriver, Marks), StoreError> {
     remove_tree(&directory)?;
     match tried {
         Err(error) if !is_full(store) && !is_for_now(&error) => {
+            if has_layers(store)? {
+                return Ok((copied(&chain(&error)), Marks::Overlayfs));
+            }
             fs::create_dir(&directory)?;
             let marks = Marks::find(store, &directory);
             remove_tree(&directory)?;
@@ -60,14 +63,21 @@ pub(crate) fn find(store: &Path) -> Result<(StorageDriver, Marks), StoreError> {
     }
 }
 
+/// Whether there are layers, which then have overlayfs' marks: whoever opens the store with fewer capabilities must not take
+/// these for files.
+fn has_layers(store: &Path) -> Result<bool, StoreError> {
+    Ok(fs::read_dir(store.join("layers"))?.next().is_some())
+}
+
 fn is_full(store: &Path) -> bool {
     rustix::fs::statvfs(store)
         .is_ok_and(|told| told.f_bavail == 0 || (told.f_files > 0 && told.f_favail == 0))
 }
 
-/// Whether an error says nothing about overlayfs.
+/// Whether an error says nothing about overlayfs, but about the moment or about who tries.
 fn is_for_now(error: &(dyn Error + 'static)) -> bool {
-    const FOR_NOW: [Errno; 8] = [
+    const FOR_NOW: [Errno; 10] = [
+        Errno::ACCESS,
         Errno::AGAIN,
         Errno::BUSY,
         Errno::DQUOT,
@@ -76,6 +86,7 @@ fn is_for_now(error: &(dyn Error + 'static)) -> bool {
         Errno::NFILE,
         Errno::NOMEM,
         Errno::NOSPC,
+        Errno::PERM,
     ];
     let mut next = Some(error);
     while let Some(error) = next {

@@ -274,12 +274,14 @@ pub enum StoreError {
     /// A layer cannot be unpacked.
     #[error("cannot unpack a layer")]
     Unpack(#[from] UnpackError),
-    /// The disk has no room for a copy of an image.
-    #[error("a copy of the image needs {} MiB on the disk of {}, and {} MiB are free", needed.div_ceil(MIB), path.display(), free / MIB)]
+    /// The disk has no room for something.
+    #[error("{what} needs {} MiB on the disk of {}, and {} MiB are free", needed.div_ceil(MIB), path.display(), free / MIB)]
     NoRoom {
+        /// What it is.
+        what: &'static str,
         /// The image store.
         path: PathBuf,
-        /// What the copy takes, in bytes.
+        /// What it takes, in bytes.
         needed: u64,
         /// What is free, in bytes.
         free: u64,

@@ -5,6 +5,8 @@ use std::io::{Read, Write as _};
 
 use fs_err as fs;
 
+use super::room;
+use crate::compression::Compression;
 use crate::digest::Hashing;
 use crate::layer::Ingest;
 use crate::tar::{Kind, Reader};
@@ -24,6 +26,7 @@ const BLOBS: &str = "blobs/sha256/";
 pub(super) struct Spooled {
     pub(super) digest: Digest,
     pub(super) size: u64,
+    pub(super) is_compressed: bool,
     /// What was written down, until it becomes part of the store.
     blob: Option<Ingest>,
 }
@@ -54,6 +57,7 @@ impl Entries {
             match item.kind {
                 Kind::Directory => {}
                 Kind::Regular => {
+                    room::ensure_for_file(store, item.size)?;
                     let spooled = spool(store, &mut reader)?;
                     check_name(&path, &spooled)?;
                     if entries.links.contains_key(&path)
@@ -126,15 +130,17 @@ fn spool<R: Read>(store: &ImageStore, reader: &mut Reader<R>) -> Result<Spooled,
     let blob = Ingest::create(store)?;
     let mut output = Hashing::new(&blob.file);
     let mut piece = vec![0; 1 << 18];
+    let mut is_compressed = None;
     loop {
         let length = reader.read_content(&mut piece).map_err(ArchiveError::Tar)?;
         if length == 0 {
             break;
         }
+        is_compressed.get_or_insert(Compression::of(&piece[..length]) != Compression::None);
         output.write_all(&piece[..length])?;
     }
     let (_, digest, size) = output.finish();
-    Ok(Spooled { digest, size, blob: Some(blob) })
+    Ok(Spooled { digest, size, is_compressed: is_compressed.unwrap_or(false), blob: Some(blob) })
 }
 
 /// A file whose name is a digest has to have it: blobs of an OCI layout, and Docker's configurations.

@@ -3,6 +3,7 @@
 mod docker;
 mod entries;
 mod oci;
+mod room;
 
 use std::collections::HashMap;
 use std::io::{self, Read};
@@ -95,7 +96,8 @@ impl ImageStore {
     ///   else. No layer is ever in memory as a whole.
     ///
     /// # Errors
-    /// [`LoadError::Archive`] when the archive is not what it should be.
+    /// [`LoadError::Archive`] when the archive is not what it should be; [`StoreError::NoRoom`] for what the disk has no room
+    /// for, before it is written.
     pub fn load(&self, archive: impl Read, load: &Load<'_>) -> Result<Vec<Loaded>, LoadError> {
         let _lease = self.lease();
         let archive = uncompressed(archive).map_err(ArchiveError::Compression)?;
@@ -113,6 +115,7 @@ impl ImageStore {
         } else {
             return Err(ArchiveError::NotImages.into());
         };
+        loading.ensure_room(&described)?;
         let ready: Result<Vec<Ready>, LoadError> =
             described.into_iter().map(|image| loading.ready(image)).collect();
         self.list_loaded(ready?)

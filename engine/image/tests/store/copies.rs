@@ -438,6 +438,34 @@ fn a_store_on_an_overlay_keeps_layers_in_its_own_form_and_makes_the_same_archive
     });
 }
 
+/// What is unpacked is never taken for something else, whatever the file system takes today.
+#[test]
+fn a_store_with_layers_keeps_their_form_where_overlayfs_is_gone() {
+    with_private_mounts(|| {
+        let (disk, root) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let [lower, upper, work] = ["lower", "upper", "work"].map(|name| {
+            let path = disk.path().join(name);
+            fs::create_dir(&path).unwrap();
+            path
+        });
+        let store = ImageStore::open(lower.join("store")).unwrap();
+        let staged = store.begin_layer(None).unwrap();
+        fs::write(staged.upper().join("file"), "content").unwrap();
+        let layer = staged.commit().unwrap().unwrap();
+        store.settle().unwrap();
+        drop(store);
+        let upper = overlay::Upper { directory: upper, work, durable: true };
+        overlay::mount(&Overlay { lower: vec![lower], upper: Some(upper) }, root.path()).unwrap();
+        let store = ImageStore::open(root.path().join("store")).unwrap();
+        assert!(matches!(store.driver(), StorageDriver::Vfs { .. }));
+        assert!(!root.path().join("store/whiteouts-are-links").exists());
+        let copy = assembled(&store, &[layer], root.path().join("copy"), Assembly::Copies);
+        assert_eq!(fs::read_to_string(copy.join("file")).unwrap(), "content");
+        drop(store);
+        assert!(overlay::unmount(root.path()).unwrap());
+    });
+}
+
 fn changes_again(root: &Path) {
     fs::remove_file(root.join("written")).unwrap();
     fs::remove_file(root.join("became-file")).unwrap();

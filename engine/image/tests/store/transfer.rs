@@ -4,11 +4,13 @@ use std::io::Write as _;
 
 use fs_err as fs;
 use homeostat_image::{
-    ArchiveError, ArchiveFormat, Digest, Limits, Load, LoadError, Loaded, Platform, Saved,
+    ArchiveError, ArchiveFormat, Digest, ImageStore, Limits, Load, LoadError, Loaded, Platform, Saved,
+    StoreError,
 };
 use serde_json::json;
 
 use crate::archive::Archive;
+use crate::overlays::with_private_mounts;
 use crate::support::{Place, configuration};
 
 fn save(place: &Place, names: &[&str], format: ArchiveFormat) -> Vec<u8> {
@@ -79,7 +81,11 @@ struct Old {
 
 impl Old {
     fn new() -> Self {
-        let layer = Archive::default().file("file", "content").end();
+        Self::with("content")
+    }
+
+    fn with(content: &str) -> Self {
+        let layer = Archive::default().file("file", content).end();
         let config = json!({
             "architecture": "amd64", "os": "linux", "config": {"Cmd": ["/app"]},
             "rootfs": {"type": "layers", "diff_ids": [Digest::of(&layer)]},
@@ -330,6 +336,33 @@ fn an_archive_that_is_cut_off_or_none_is_refused() {
         let error = refusal(&Archive::default().file("manifest.json", text).end());
         assert!(matches!(error, ArchiveError::Document { .. }), "{text}: {error}");
     }
+}
+
+#[test]
+fn an_archive_without_room_is_refused_with_numbers_before_the_disk_is_full() {
+    with_private_mounts(|| {
+        let disk = tempfile::tempdir().unwrap();
+        let none = nix::mount::MsFlags::empty();
+        nix::mount::mount(Some("tmpfs"), disk.path(), Some("tmpfs"), none, Some("size=8m")).unwrap();
+        let store = ImageStore::open(disk.path().join("store")).unwrap();
+        let free = store.free_space().unwrap();
+        for (size, what) in [(5 << 20, "unpacked"), (9 << 20, "a file of the archive")] {
+            let old = Old::with(&"x".repeat(size));
+            let archive = old.begin("one/layer.tar").entry(b'0', "one/layer.tar", "", &old.layer).end();
+            let platform = Platform { architecture: "amd64".to_owned(), variant: None };
+            let load =
+                Load { platform, limits: Limits::default(), name: &|name: &str| Some(name.to_owned()) };
+            match store.load(archive.as_slice(), &load) {
+                Err(LoadError::Store(error @ StoreError::NoRoom { .. })) => {
+                    assert!(error.to_string().contains(what), "{error}");
+                }
+                other => panic!("{other:?}"),
+            }
+            assert_eq!(store.free_space().unwrap(), free, "nothing of it is left");
+        }
+        drop(store);
+        nix::mount::umount(disk.path()).unwrap();
+    });
 }
 
 #[test]
