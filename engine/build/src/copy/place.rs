@@ -58,6 +58,14 @@ pub(crate) fn place(
     placer.set_times()
 }
 
+/// A file of a tree that is to be put somewhere.
+#[derive(Clone, Copy)]
+struct Found<'a> {
+    tree: &'a Tree,
+    real: &'a Path,
+    metadata: &'a Metadata,
+}
+
 struct Placer<'a> {
     root: &'a Root,
     destination: &'a Destination,
@@ -72,10 +80,14 @@ impl Placer<'_> {
         let path = if item.path.as_os_str().is_empty() { target.to_owned() } else { target.join(&item.path) };
         match &item.content {
             Content::Inline(text) => self.put_inline(tree, &path, text),
-            Content::Tree { real, metadata } if metadata.is_directory() => {
-                self.put_directory(tree, &path, real, metadata, !item.path.as_os_str().is_empty())
+            Content::Tree { real, metadata } => {
+                let found = Found { tree, real, metadata };
+                if metadata.is_directory() {
+                    self.put_directory(&path, found, !item.path.as_os_str().is_empty())
+                } else {
+                    self.put_file(&path, found)
+                }
             }
-            Content::Tree { real, metadata } => self.put_file(tree, &path, real, metadata),
         }
     }
 
@@ -101,19 +113,10 @@ impl Placer<'_> {
 
     /// A directory of a source makes one that is there already like itself. The source itself is only the place of
     /// its content: where that is missing, it is a directory like any that is made on the way.
-    fn put_directory(
-        &mut self,
-        tree: &Tree,
-        path: &Path,
-        real: &Path,
-        metadata: &Metadata,
-        nested: bool,
-    ) -> Result<(), StepError> {
+    fn put_directory(&mut self, path: &Path, found: Found<'_>, nested: bool) -> Result<(), StepError> {
         match self.root.metadata(path)? {
-            Some(found) if found.is_directory() && nested => {
-                return self.take_over(tree, path, real, metadata);
-            }
-            Some(found) if found.is_directory() => return Ok(()),
+            Some(there) if there.is_directory() && nested => return self.take_over(path, found),
+            Some(there) if there.is_directory() => return Ok(()),
             Some(_) => return Err(in_the_way(path, "no directory")),
             None => {}
         }
@@ -122,47 +125,37 @@ impl Placer<'_> {
             return Err(in_the_way(path, "a link that leads nowhere"));
         }
         if nested {
-            self.root.entry(path)?.create_directory(self.permissions(tree, metadata.permissions))?;
-            self.copy_attributes(tree, real, path)?;
+            self.root
+                .entry(path)?
+                .create_directory(self.permissions(found.tree, found.metadata.permissions))?;
+            self.copy_attributes(found, path)?;
         } else {
             self.make_directories(path)?;
         }
-        self.times.push((path.to_owned(), metadata.modified));
+        self.times.push((path.to_owned(), found.metadata.modified));
         Ok(())
     }
 
-    fn take_over(
-        &mut self,
-        tree: &Tree,
-        path: &Path,
-        real: &Path,
-        metadata: &Metadata,
-    ) -> Result<(), StepError> {
-        self.root.resolve(path)?.set_permissions(self.permissions(tree, metadata.permissions))?;
-        self.copy_attributes(tree, real, path)?;
-        self.times.push((path.to_owned(), metadata.modified));
+    fn take_over(&mut self, path: &Path, found: Found<'_>) -> Result<(), StepError> {
+        self.root.resolve(path)?.set_permissions(self.permissions(found.tree, found.metadata.permissions))?;
+        self.copy_attributes(found, path)?;
+        self.times.push((path.to_owned(), found.metadata.modified));
         Ok(())
     }
 
-    fn put_file(
-        &mut self,
-        tree: &Tree,
-        path: &Path,
-        real: &Path,
-        metadata: &Metadata,
-    ) -> Result<(), StepError> {
+    fn put_file(&mut self, path: &Path, found: Found<'_>) -> Result<(), StepError> {
         self.make_way(path)?;
         let entry = self.root.entry(path)?;
-        let permissions = self.permissions(tree, metadata.permissions);
-        match metadata.kind {
+        let permissions = self.permissions(found.tree, found.metadata.permissions);
+        match found.metadata.kind {
             FileKind::Symlink => {
-                entry.symlink(&tree.root.entry(real)?.handle()?.read_link()?)?;
+                entry.symlink(&found.tree.root.entry(found.real)?.handle()?.read_link()?)?;
                 entry.handle()?.set_owner(permissions.uid, permissions.gid)?;
             }
             FileKind::Fifo => drop(entry.make_node(NodeKind::Fifo, permissions)?),
             FileKind::CharacterDevice | FileKind::BlockDevice => {
-                let (major, minor) = metadata.represents;
-                let kind = if metadata.kind == FileKind::BlockDevice {
+                let (major, minor) = found.metadata.represents;
+                let kind = if found.metadata.kind == FileKind::BlockDevice {
                     NodeKind::BlockDevice(major, minor)
                 } else {
                     NodeKind::CharacterDevice(major, minor)
@@ -170,17 +163,17 @@ impl Placer<'_> {
                 drop(entry.make_node(kind, permissions)?);
             }
             _ => {
-                if let Some(first) = self.first_name(metadata, path) {
+                if let Some(first) = self.first_name(found.metadata, path) {
                     return Ok(entry.hard_link(&self.root.entry(first)?)?);
                 }
-                let from = tree.root.open_to_read(real)?;
+                let from = found.tree.root.open_to_read(found.real)?;
                 let to = entry.create_file(permissions)?;
                 // The bare files, for which the kernel does the copying.
                 io::copy(&mut from.file(), &mut to.file())?;
             }
         }
-        self.copy_attributes(tree, real, path)?;
-        Ok(entry.handle()?.set_modified(metadata.modified)?)
+        self.copy_attributes(found, path)?;
+        Ok(entry.handle()?.set_modified(found.metadata.modified)?)
     }
 
     /// Where a file of several names was put already; else notes that it is put at `path`.
@@ -231,11 +224,11 @@ impl Placer<'_> {
     }
 
     /// File capabilities and the like come along from other images, not from the context.
-    fn copy_attributes(&self, tree: &Tree, real: &Path, path: &Path) -> Result<(), StepError> {
-        if !tree.keep_owner {
+    fn copy_attributes(&self, found: Found<'_>, path: &Path) -> Result<(), StepError> {
+        if !found.tree.keep_owner {
             return Ok(());
         }
-        let from = tree.root.entry(real)?.handle()?;
+        let from = found.tree.root.entry(found.real)?.handle()?;
         let names = from.xattr_names()?;
         for name in names.iter().filter(|name| is_portable(name)) {
             if let Some(value) = from.xattr(name)? {

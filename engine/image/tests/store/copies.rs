@@ -13,7 +13,7 @@ use proptest::collection::vec;
 use proptest::prelude::{Strategy, prop_assert_eq, proptest};
 use proptest::test_runner::Config;
 
-use crate::overlays::{change, target, with_private_mounts};
+use crate::overlays::{change, target, with_private_mounts, with_small_disk};
 use crate::snapshot::snapshot;
 use crate::support::Place;
 
@@ -342,11 +342,8 @@ fn what_only_looks_the_same_is_a_change() {
 
 #[test]
 fn holes_stay_holes_and_a_copy_is_counted_before_it_is_made() {
-    with_private_mounts(|| {
-        let disk = tempfile::tempdir().unwrap();
-        let none = nix::mount::MsFlags::empty();
-        nix::mount::mount(Some("tmpfs"), disk.path(), Some("tmpfs"), none, Some("size=8m")).unwrap();
-        let store = ImageStore::open(disk.path().join("store")).unwrap();
+    with_small_disk("size=8m", |disk| {
+        let store = ImageStore::open(disk.join("store")).unwrap();
         let staged = store.begin_layer(None).unwrap();
         let sparse = fs::File::create(staged.upper().join("sparse")).unwrap();
         sparse.set_len(1 << 30).unwrap();
@@ -355,7 +352,7 @@ fn holes_stay_holes_and_a_copy_is_counted_before_it_is_made() {
         drop(sparse);
         let directory = staged.upper();
 
-        let copy = disk.path().join("copy");
+        let copy = disk.join("copy");
         fs::create_dir(&copy).unwrap();
         store.assemble(std::slice::from_ref(&directory), &copy, Assembly::Copies).unwrap();
         let (was, is) =
@@ -367,15 +364,13 @@ fn holes_stay_holes_and_a_copy_is_counted_before_it_is_made() {
         file.file().read_exact_at(&mut content, (1 << 20) - 1).unwrap();
         assert!(content[0] == 0 && content[70_001] == 0 && content[1..=70_000].iter().all(|byte| *byte == 1));
 
-        let second = disk.path().join("second");
+        let second = disk.join("second");
         fs::create_dir(&second).unwrap();
         let error = store.assemble(std::slice::from_ref(&directory), &second, Assembly::Copies).unwrap_err();
         assert!(matches!(error, StoreError::NoRoom { needed, free, .. } if needed > free), "{error:?}");
         assert!(error.to_string().contains("MiB are free"), "{error}");
         assert_eq!(fs::read_dir(&second).unwrap().count(), 0);
         store.assemble(&[directory], &second, Assembly::Links).unwrap();
-        drop((staged, store, file));
-        nix::mount::umount(disk.path()).unwrap();
     });
 }
 

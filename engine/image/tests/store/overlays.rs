@@ -30,6 +30,18 @@ pub(crate) fn with_private_mounts(test: impl FnOnce() + Send + 'static) {
     }
 }
 
+/// Runs `test` with a directory on a disk of this size, of its own.
+pub(crate) fn with_small_disk(size: &'static str, test: impl FnOnce(&Path) + Send + 'static) {
+    with_private_mounts(move || {
+        let disk = tempfile::tempdir().unwrap();
+        let none = nix::mount::MsFlags::empty();
+        nix::mount::mount(Some("tmpfs"), disk.path(), Some("tmpfs"), none, Some(size)).unwrap();
+        test(disk.path());
+        // What is mounted on cannot be removed.
+        nix::mount::umount(disk.path()).unwrap();
+    });
+}
+
 /// A layer made by changes in a mount of the layers beneath.
 pub(crate) fn change(
     store: &ImageStore,
@@ -161,11 +173,8 @@ fn a_container_on_a_layer_that_is_repaired_keeps_its_files() {
 
 #[test]
 fn a_full_disk_is_said_so_and_the_store_goes_on() {
-    with_private_mounts(|| {
-        let place = tempfile::tempdir().unwrap();
-        let none = nix::mount::MsFlags::empty();
-        nix::mount::mount(Some("tmpfs"), place.path(), Some("tmpfs"), none, Some("size=4m")).unwrap();
-        let store = ImageStore::open(place.path().join("store")).unwrap();
+    with_small_disk("size=4m", |disk| {
+        let store = ImageStore::open(disk.join("store")).unwrap();
         let layer = |size: usize| {
             let staged = store.begin_layer(None)?;
             fs::write(staged.upper().join("file"), vec![b'x'; size])?;
@@ -190,8 +199,5 @@ fn a_full_disk_is_said_so_and_the_store_goes_on() {
             assert_eq!(fs::read_dir(store.directory().join(unfinished)).unwrap().count(), 0);
         }
         layer(500_000).unwrap().unwrap();
-        drop(store);
-        // What is mounted on cannot be removed.
-        nix::mount::umount(place.path()).unwrap();
     });
 }

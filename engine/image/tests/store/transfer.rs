@@ -10,7 +10,7 @@ use homeostat_image::{
 use serde_json::json;
 
 use crate::archive::Archive;
-use crate::overlays::with_private_mounts;
+use crate::overlays::with_small_disk;
 use crate::support::{Place, configuration};
 
 fn save(place: &Place, names: &[&str], format: ArchiveFormat) -> Vec<u8> {
@@ -340,11 +340,8 @@ fn an_archive_that_is_cut_off_or_none_is_refused() {
 
 #[test]
 fn an_archive_without_room_is_refused_with_numbers_before_the_disk_is_full() {
-    with_private_mounts(|| {
-        let disk = tempfile::tempdir().unwrap();
-        let none = nix::mount::MsFlags::empty();
-        nix::mount::mount(Some("tmpfs"), disk.path(), Some("tmpfs"), none, Some("size=8m")).unwrap();
-        let store = ImageStore::open(disk.path().join("store")).unwrap();
+    with_small_disk("size=8m", |disk| {
+        let store = ImageStore::open(disk.join("store")).unwrap();
         let free = store.free_space().unwrap();
         for (size, what) in [(5 << 20, "unpacked"), (9 << 20, "a file of the archive")] {
             let old = Old::with(&"x".repeat(size));
@@ -360,8 +357,6 @@ fn an_archive_without_room_is_refused_with_numbers_before_the_disk_is_full() {
             }
             assert_eq!(store.free_space().unwrap(), free, "nothing of it is left");
         }
-        drop(store);
-        nix::mount::umount(disk.path()).unwrap();
     });
 }
 
