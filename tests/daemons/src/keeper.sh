@@ -28,6 +28,11 @@ within() {
     if [ -n "$root" ]; then enter; fi
     # What has a fixed path in /run would be that of every daemon.
     mount -t tmpfs -o mode=755 run /run
+    # Podman's locks are there, as many as one Podman has for all its days.
+    case $directory in
+    /dev/shm/*) ;;
+    *) mount -t tmpfs -o mode=1777 shm /dev/shm || exit 1 ;;
+    esac
     # Podman asks Debian's packages for its own parts' versions whenever it is asked for its own: a second of work.
     if [ -e /usr/bin/dpkg ]; then mount --bind /bin/false /usr/bin/dpkg || exit 1; fi
     while read -r point kind options; do
