@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::Write as _;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
@@ -87,10 +88,37 @@ pub fn sync_directory(path: impl AsRef<Path>) -> Result<(), FileError> {
 /// # Errors
 /// When `path` cannot be opened, or the disk fails.
 pub fn sync_file_system(path: impl AsRef<Path>) -> Result<(), FileError> {
-    let path = path.as_ref();
-    let file = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-        .map_err(|source| FileError::new("open", path, source))?;
-    rustix::fs::syncfs(&file).map_err(|source| FileError::new("synchronize the file system of", path, source))
+    FileSystem::of(path)?.sync()
+}
+
+/// A file system that is synchronized time and again.
+#[derive(Debug)]
+pub struct FileSystem {
+    file: OwnedFd,
+    path: PathBuf,
+}
+
+impl FileSystem {
+    /// The one that `path` is on.
+    ///
+    /// # Errors
+    /// When `path` cannot be opened.
+    pub fn of(path: impl AsRef<Path>) -> Result<Self, FileError> {
+        let path = path.as_ref();
+        let file = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+            .map_err(|source| FileError::new("open", path, source))?;
+        Ok(Self { file, path: path.to_owned() })
+    }
+
+    /// Writes everything that it holds back to disk.
+    ///
+    /// # Errors
+    /// When the disk fails, or has failed since the last call for this value (Linux 5.8): whoever else was told of a
+    /// failure first, it is told here too.
+    pub fn sync(&self) -> Result<(), FileError> {
+        rustix::fs::syncfs(&self.file)
+            .map_err(|source| FileError::new("synchronize the file system of", &self.path, source))
+    }
 }
 
 fn directory_of(path: &Path) -> &Path {

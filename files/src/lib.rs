@@ -25,7 +25,9 @@ mod state;
 mod usage;
 
 pub use copy::{copy_attributes, copy_file, shares_blocks};
-pub use durable::{rename_durably, sync_directory, sync_file_system, write_durably, write_durably_with_mode};
+pub use durable::{
+    FileSystem, rename_durably, sync_directory, sync_file_system, write_durably, write_durably_with_mode,
+};
 pub use entry::{Entry, NodeKind};
 pub use error::FileError;
 pub use handle::Handle;

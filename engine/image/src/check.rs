@@ -245,7 +245,7 @@ impl ImageStore {
 
     /// Moves a damaged layer out of the way. Containers may run on it: until they are started again its files stay
     /// theirs, so it is removed only when this boot is over, and all mounts with it.
-    fn retire_layer(&self, diff_id: &Digest) -> Result<(), StoreError> {
+    pub(crate) fn retire_layer(&self, diff_id: &Digest) -> Result<(), StoreError> {
         let retired = self.directory().join("retired").join(boot_id()?);
         fs::create_dir_all(&retired)?;
         let number = fs::read_dir(&retired)?.count();

@@ -1,9 +1,10 @@
 //! Making images.
 
-use std::io::Read as _;
+use std::io::{self, Read as _};
+use std::path::Path;
 
 use fs_err as fs;
-use homeostat_files::{sync_directory, sync_file_system};
+use homeostat_files::{FileSystem, sync_directory};
 use oci_spec::image::{
     Descriptor, ImageConfiguration, ImageManifestBuilder, MediaType, RootFsBuilder, SCHEMA_VERSION,
     Sha256Digest,
@@ -13,7 +14,7 @@ use crate::compression::Compression;
 use crate::document::canonical_json;
 use crate::image::Layer;
 use crate::open::completion;
-use crate::store::{LayerState, PendingBlob};
+use crate::store::{LayerState, PendingBlob, chain};
 use crate::{Digest, DockerConfig, ImageStore, StoreError};
 
 /// A configuration or manifest to be stored.
@@ -94,14 +95,14 @@ impl ImageStore {
     /// Layers first, then their completion and the documents that name them: at no moment does anything on disk promise
     /// what is not there. Two syncfs, whatever the number of layers and files.
     pub(crate) fn settle_with(&self, documents: &[&Document]) -> Result<(), StoreError> {
-        let _settling = self.settling();
+        let disk = self.settling();
         let missing: Vec<_> = documents.iter().filter(|document| !self.is_stored(document)).collect();
         let pending = self.pending();
         if missing.is_empty() && pending.is_empty() {
             return Ok(());
         }
         if !pending.is_empty() {
-            sync_file_system(self.directory())?;
+            self.write_out(&disk)?;
         }
         let mut settled = Vec::new();
         for (diff_id, blob) in pending {
@@ -115,7 +116,7 @@ impl ImageStore {
             fs::write(&path, &document.text)?;
             written.push((path, document));
         }
-        sync_file_system(self.directory())?;
+        self.write_out(&disk)?;
         for (path, document) in written {
             fs::rename(path, self.blob_path(&document.digest))?;
         }
@@ -127,6 +128,28 @@ impl ImageStore {
             }
         }
         Ok(())
+    }
+
+    /// Writes everything to disk. The kernel tells of what it could not write once, and takes it for written from then on:
+    /// whatever was not on disk for good before is given up, lest a later commit finds nothing wrong with it.
+    fn write_out(&self, disk: &FileSystem) -> Result<(), StoreError> {
+        let Err(failure) = disk.sync() else { return Ok(()) };
+        let mut state = self.state();
+        state.failures += 1;
+        let pending = state.layers.extract_if(.., |_, layer| *layer != LayerState::Complete);
+        for (diff_id, layer) in pending.collect::<Vec<_>>() {
+            let LayerState::Pending(blob) = layer else { continue };
+            if let Err(error) = self.retire_layer(&diff_id) {
+                tracing::warn!(%diff_id, error = %chain(&error), "a layer that was not written stays until the next opening");
+            }
+            for path in [blob.path, self.blob_path(&blob.digest)] {
+                forget(&path);
+            }
+        }
+        for download in fs::read_dir(self.directory().join("downloads"))?.flatten() {
+            forget(&download.path());
+        }
+        Err(failure.into())
     }
 
     /// Moves the blob of a layer, whose files are on disk, to the others, and marks it complete. Says whether the layer
@@ -198,5 +221,15 @@ impl ImageStore {
 }
 
 fn invalid(source: oci_spec::OciSpecError) -> StoreError {
-    StoreError::Io(std::io::Error::other(source))
+    StoreError::Io(io::Error::other(source))
+}
+
+/// Removes a blob that may not have been written.
+fn forget(path: &Path) {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            tracing::warn!(error = %chain(&error), "a blob that was not written stays until it comes again");
+        }
+        _ => {}
+    }
 }

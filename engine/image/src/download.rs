@@ -130,7 +130,8 @@ impl Download {
         limits: Limits,
     ) -> Result<Layer, StoreError> {
         let staged = self.store.begin_layer(None)?;
-        let unpacked = self.receive_and_unpack(rest, &Root::open(staged.upper())?, limits)?;
+        let (root, store) = (Root::open(staged.upper())?, self.store.clone());
+        let unpacked = store.writeback().during(|| self.receive_and_unpack(rest, &root, limits))?;
         let unpacked = unpacked.map_err(StoreError::from).and_then(|actual| {
             let expected = diff_id.clone();
             if actual == expected { Ok(()) } else { Err(StoreError::WrongDigest { expected, actual }) }
@@ -172,6 +173,7 @@ impl Download {
     fn adopt(self, staged: &StagedLayer, diff_id: &Digest) -> Result<(), StoreError> {
         let store = self.store.clone();
         let mut state = store.state();
+        staged.ensure_written(&state)?;
         state.usage.touch(diff_id);
         state.usage.touch(&self.digest);
         if state.layers.contains_key(diff_id) {

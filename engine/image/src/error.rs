@@ -260,6 +260,9 @@ pub enum StoreError {
         /// What came.
         actual: Digest,
     },
+    /// The disk has failed to write while a layer was made, so that any part of it may be lost.
+    #[error("the disk has failed to write while a layer was made")]
+    DiskFailed,
     /// A layer came with other content than announced.
     #[error("the layer has the digest {actual}, not {expected}")]
     WrongDigest {

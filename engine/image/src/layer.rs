@@ -11,7 +11,7 @@ use crate::digest::Hashing;
 use crate::image::Layer;
 use crate::marks::Marks;
 use crate::open::Archive;
-use crate::store::{LayerState, PendingBlob, chain};
+use crate::store::{LayerState, PendingBlob, State, chain};
 use crate::tar::{is_content_xattr, write_tree};
 use crate::unpack::{Limits, unpack};
 use crate::{Digest, ImageStore, StoreError, UnpackError};
@@ -26,6 +26,8 @@ pub struct StagedLayer {
     directory: PathBuf,
     /// The top directory's permissions before any change.
     top: Permissions,
+    /// How often the disk had failed when it was begun.
+    failures: u64,
 }
 
 impl ImageStore {
@@ -38,7 +40,8 @@ impl ImageStore {
             Some(parent) => self.top_permissions(&parent.diff_id)?,
             None => TOP,
         };
-        let staged = StagedLayer { store: self.clone(), directory: self.new_path("staging"), top };
+        let (directory, failures) = (self.new_path("staging"), self.state().failures);
+        let staged = StagedLayer { store: self.clone(), directory, top, failures };
         fs::create_dir(&staged.directory)?;
         let root = Root::open(&staged.directory)?;
         // In a mount the topmost layer's top directory is the one that is seen.
@@ -75,6 +78,7 @@ impl ImageStore {
     ) -> Result<Layer, StoreError> {
         remove_tree(staged.directory.join("work"))?;
         let mut state = self.state();
+        staged.ensure_written(&state)?;
         state.usage.touch(&layer.diff_id);
         state.usage.touch(&layer.digest);
         if !state.layers.contains_key(&layer.diff_id) {
@@ -109,6 +113,11 @@ impl StagedLayer {
 
     pub(crate) fn directory(&self) -> &Path {
         &self.directory
+    }
+
+    /// That the disk has not failed since the layer was begun: it may have lost any part of it then.
+    pub(crate) fn ensure_written(&self, state: &State) -> Result<(), StoreError> {
+        if state.failures == self.failures { Ok(()) } else { Err(StoreError::DiskFailed) }
     }
 
     pub(crate) fn store(&self) -> &ImageStore {

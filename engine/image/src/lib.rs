@@ -58,6 +58,7 @@ mod store;
 mod tar;
 mod unpack;
 mod usage;
+mod writeback;
 
 pub use archive::Archive;
 pub use assemble::Assembly;

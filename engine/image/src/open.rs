@@ -42,6 +42,7 @@ pub(crate) fn recover(directory: &Path) -> Result<State, StoreError> {
         layers,
         images: BTreeMap::new(),
         usage: crate::lease::Usage::default(),
+        failures: 0,
     })
 }
 

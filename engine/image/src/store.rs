@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fs_err as fs;
+use homeostat_files::FileSystem;
 use homeostat_files::lock::{self, Lock};
 
 use crate::driver;
@@ -15,6 +16,7 @@ use crate::lease::{Lease, Usage};
 use crate::marks::Marks;
 use crate::mounts::Mounts;
 use crate::open::{Archive, recover};
+use crate::writeback::Writeback;
 use crate::{Digest, Layer, StorageDriver, StoreError};
 
 /// The local image store: one directory, used by one process at a time. Clones share it, from any thread.
@@ -36,7 +38,8 @@ struct Inner {
     directory: PathBuf,
     state: Mutex<State>,
     /// Held while what is pending is written to disk.
-    settling: Mutex<()>,
+    settling: Mutex<FileSystem>,
+    writeback: Writeback,
     mounts: Mounts,
     driver: StorageDriver,
     marks: Marks,
@@ -52,6 +55,8 @@ pub(crate) struct State {
     /// Images that were read already, by manifest; without their references.
     pub(crate) images: BTreeMap<Digest, Arc<Image>>,
     pub(crate) usage: Usage,
+    /// How often the disk has failed to write.
+    pub(crate) failures: u64,
 }
 
 /// Whether a layer has survived.
@@ -86,10 +91,12 @@ impl ImageStore {
         let directory = fs::canonicalize(directory)?;
         let lock = lock::exclusive(directory.join("store.lock"))?;
         let state = Mutex::new(recover(&directory)?);
-        let settling = Mutex::new(());
+        let settling = Mutex::new(FileSystem::of(&directory)?);
+        let writeback = Writeback::new(FileSystem::of(&directory)?);
         let (next_name, mounts) = (AtomicU64::new(1), Mounts::default());
         let (driver, marks) = driver::find(&directory)?;
-        let inner = Inner { directory, state, settling, mounts, driver, marks, next_name, _lock: lock };
+        let inner =
+            Inner { directory, state, settling, writeback, mounts, driver, marks, next_name, _lock: lock };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -301,8 +308,12 @@ impl ImageStore {
         &self.inner.mounts
     }
 
-    pub(crate) fn settling(&self) -> MutexGuard<'_, ()> {
+    pub(crate) fn settling(&self) -> MutexGuard<'_, FileSystem> {
         self.inner.settling.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn writeback(&self) -> &Writeback {
+        &self.inner.writeback
     }
 }
 

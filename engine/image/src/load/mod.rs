@@ -227,7 +227,8 @@ impl Loading<'_> {
         }
         let staged = store.begin_layer(None)?;
         let root = Root::open(staged.upper()).map_err(StoreError::from)?;
-        unpack(&mut archive, &root, store.marks(), self.load.limits)?;
+        let limits = self.load.limits;
+        store.writeback().during(|| unpack(&mut archive, &root, store.marks(), limits))?;
         must_be(archive.finish().1)?;
         remove_tree(staged.work()).map_err(StoreError::from)?;
         Ok(store.adopt(&staged, blob, Archive::Foreign(layer.digest.clone()), layer)?)

@@ -7,6 +7,7 @@ mod cache;
 mod check;
 mod copies;
 mod crash;
+mod failing;
 mod hostile;
 mod images;
 mod layers;
