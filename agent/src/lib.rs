@@ -22,6 +22,7 @@ mod halt;
 pub mod hands;
 pub mod host;
 mod http_probe;
+mod interleave;
 mod limits;
 mod looking;
 pub mod probes;

@@ -321,8 +321,27 @@ pub struct LogQuery {
     pub tail: Option<usize>,
     /// Only lines from this time on.
     pub since: Option<Timestamp>,
-    /// Go on with lines that are written from now on.
+    /// Only lines up to this time. The tail is counted from there.
+    #[serde(default)]
+    pub until: Option<Timestamp>,
+    /// Go on with lines that are written from now on, until [`until`](Self::until) if that is given.
     pub follow: bool,
+}
+
+impl LogQuery {
+    /// Whether a line of this time is wanted.
+    pub fn is_within(&self, time: Timestamp) -> bool {
+        self.since.is_none_or(|since| time >= since) && self.until.is_none_or(|until| time <= until)
+    }
+
+    /// How long a log is followed from `now` on: not at all, or as long as is given, which may be for ever.
+    pub fn follows_for(&self, now: Timestamp) -> Option<Duration> {
+        if !self.follow {
+            return None;
+        }
+        let left = self.until.map(|until| Duration::try_from(until.duration_since(now)));
+        left.map_or(Some(Duration::MAX), Result::ok)
+    }
 }
 
 /// One line of a container's log.

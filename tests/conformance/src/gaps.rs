@@ -105,6 +105,8 @@ const LINES_BEFORE: Gap = Gap {
     symptom: "lines have times in whole seconds",
 };
 
+const LINES_AFTER: Gap = Gap { case: "lines_after_a_time_are_left_out", ..LINES_BEFORE };
+
 const BUILD_CACHE: Gap = Gap {
     case: "build_cache_is_foreseen_with_its_sizes",
     reason: "Podman has no build cache: its builds leave images without a name, which go by the rule of images",
@@ -150,6 +152,7 @@ const PODMAN_4: &[Gap] = &[
     LAST_NAME,
     TIMES_OF_LINES,
     LINES_BEFORE,
+    LINES_AFTER,
     BUILD_CACHE,
 ];
 
@@ -169,6 +172,7 @@ const PODMAN_5: &[Gap] = &[
     LAST_NAME,
     TIMES_OF_LINES,
     LINES_BEFORE,
+    LINES_AFTER,
     BUILD_CACHE,
     Gap {
         case: "a_container_without_network_has_only_loopback",

@@ -86,6 +86,8 @@ macro_rules! every_case {
             logs::both_streams_are_in_the_log_with_times,
             logs::a_tail_is_the_last_lines,
             logs::lines_before_a_time_are_left_out,
+            logs::lines_after_a_time_are_left_out,
+            logs::a_log_is_followed_up_to_a_time,
             logs::a_log_survives_the_container,
             logs::a_followed_log_goes_on,
             logs::a_log_of_nobody_is_empty,
