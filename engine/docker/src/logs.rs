@@ -315,7 +315,7 @@ mod tests {
     use super::*;
 
     fn line(second: i64, text: &str) -> LogLine {
-        let time = jiff::Timestamp::from_second(second).unwrap();
+        let time = Timestamp::from_second(second).unwrap();
         LogLine { time, stream: LogStream::Stdout, text: text.to_owned() }
     }
 
