@@ -34,6 +34,7 @@ mod secrets;
 pub mod service;
 pub mod settings;
 pub mod sources;
+mod stats;
 pub mod store;
 mod systemd;
 mod terminal;

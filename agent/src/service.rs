@@ -4,6 +4,7 @@
 
 mod images;
 mod logs;
+mod usage;
 
 use std::sync::Arc;
 
@@ -28,6 +29,7 @@ use crate::view::{SourceView, View};
 
 pub use images::{ImageInspection, ImageListing};
 pub use logs::AppLogLine;
+pub use usage::UsageReport;
 
 /// See the module's documentation.
 #[derive(Clone)]

@@ -1,4 +1,4 @@
-//! The routes of containers: `/v1/containers`, `/v1/apps` and what is beneath.
+//! The routes of containers: `/v1/containers`, `/v1/apps` and what is beneath, `/v1/usage`.
 
 use axum::extract::{Path as UrlPath, Query, State};
 use axum::response::Response;
@@ -6,12 +6,12 @@ use axum::routing::get;
 use axum::{Json, Router};
 use futures::stream::StreamExt as _;
 use homeostat_reconciler::ResourceKey;
-use homeostat_reconciler::ports::LogQuery;
+use homeostat_reconciler::ports::{ContainerProcess, LogQuery};
 use homeostat_spec::Name;
 
 use super::ApiError;
 use super::server::{Answer, json_lines};
-use crate::service::{Explanation, Inspection, Service};
+use crate::service::{Explanation, Inspection, Service, UsageReport};
 
 pub(super) fn router() -> Router<Service> {
     Router::new()
@@ -20,6 +20,8 @@ pub(super) fn router() -> Router<Service> {
         .route("/v1/containers/{app}/{name}", get(inspect))
         .route("/v1/containers/{app}/{name}/why", get(why))
         .route("/v1/containers/{app}/{name}/logs", get(logs))
+        .route("/v1/containers/{app}/{name}/processes", get(processes))
+        .route("/v1/usage", get(usage))
         .route("/v1/apps/{app}/logs", get(app_logs))
 }
 
@@ -49,6 +51,17 @@ async fn logs(
 ) -> Response {
     let lines = service.logs(&ResourceKey::new(key.0, key.1), &query);
     json_lines(lines.map(|line| line.map_err(ApiError::from)))
+}
+
+async fn processes(
+    State(service): State<Service>,
+    UrlPath(key): UrlPath<(Name, Name)>,
+) -> Answer<Vec<ContainerProcess>> {
+    Ok(Json(service.processes(&ResourceKey::new(key.0, key.1)).await?))
+}
+
+async fn usage(State(service): State<Service>) -> Answer<UsageReport> {
+    Ok(Json(service.usage().await?))
 }
 
 async fn app_logs(

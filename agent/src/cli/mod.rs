@@ -16,8 +16,10 @@ mod options;
 mod plan;
 mod prune;
 mod secret;
+mod stats;
 mod status;
 mod system;
+mod top;
 mod validate;
 mod why;
 
@@ -64,6 +66,10 @@ enum Command {
     Why(why::Why),
     /// Print what a container wrote
     Logs(logs::Logs),
+    /// Show what containers use, again and again
+    Stats(stats::Stats),
+    /// List the processes of a container, as the host knows them
+    Top(top::Top),
     /// List what happened on this host
     Events(events::Events),
     /// Print everything that is known of a container, as JSON
@@ -121,6 +127,8 @@ async fn run(cli: Cli) -> Result<u8, CliError> {
         Command::Status => status::run(&global).await,
         Command::Why(command) => command.run(&global).await,
         Command::Logs(command) => command.run(&global).await,
+        Command::Stats(command) => command.run(&global).await,
+        Command::Top(command) => command.run(&global).await,
         Command::Events(command) => command.run(&global).await,
         Command::Inspect(command) => command.run(&global).await,
         Command::Import(command) => command.run(&global),

@@ -7,8 +7,10 @@ pub(crate) mod images;
 pub(crate) mod logs;
 pub(crate) mod plan;
 pub(crate) mod prune;
+pub(crate) mod stats;
 pub(crate) mod status;
 mod table;
+pub(crate) mod top;
 pub(crate) mod why;
 
 use std::io::{self, IsTerminal, Write};

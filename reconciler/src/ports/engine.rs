@@ -185,6 +185,12 @@ pub trait Engine: Send + Sync {
 
     /// What every running or paused container uses now.
     async fn usage(&self) -> Result<BTreeMap<ResourceKey, Usage>, PortError>;
+
+    /// The processes of a running or paused container, its first one and what was started in it by
+    /// [`exec`](Engine::exec) included. Fails when it does not run.
+    async fn processes(&self, key: &ResourceKey) -> Result<Vec<ContainerProcess>, PortError> {
+        Err(PortError::new(ErrorKind::User, format!("container {key} has no processes: it is one in memory")))
+    }
 }
 
 /// What an engine says that has no images to be handled by hand, as one in memory.
@@ -380,4 +386,33 @@ pub struct Usage {
     pub oom_kills: u64,
     /// Processes and threads.
     pub pids: u64,
+    /// What went over its network; `None` without a network of its own.
+    #[serde(default)]
+    pub network: Option<Traffic>,
+    /// What went to and from block devices, as far as the kernel charges the container for it; `None` where no control
+    /// group counts it.
+    #[serde(default)]
+    pub block: Option<Traffic>,
+}
+
+/// Bytes in both directions since the container was started.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Traffic {
+    /// Received, or read, in bytes.
+    pub input: u64,
+    /// Sent, or written, in bytes.
+    pub output: u64,
+}
+
+/// A process of a container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContainerProcess {
+    /// Its process id in the engine's pid namespace: on the host.
+    pub pid: u32,
+    /// The user that it acts as: the name that the engine's host has for it, else the number.
+    pub user: String,
+    /// CPU time in all, in seconds and nanoseconds.
+    pub cpu: Duration,
+    /// Its command line with spaces between; its name in brackets where it has none.
+    pub command: String,
 }

@@ -14,8 +14,8 @@ pub use check::{CheckFinding, CheckKind, Checked};
 pub use clock::Clock;
 pub use disk::{DiskSpace, DiskUsage, Taken};
 pub use engine::{
-    BuildRequest, ContainerRequest, Engine, EngineEvent, EngineInfo, EngineStorage, ExecOutcome, ExecRequest,
-    LogLine, LogQuery, LogStream, Progress, ProgressStep, Usage,
+    BuildRequest, ContainerProcess, ContainerRequest, Engine, EngineEvent, EngineInfo, EngineStorage,
+    ExecOutcome, ExecRequest, LogLine, LogQuery, LogStream, Progress, ProgressStep, Traffic, Usage,
 };
 pub use homeostat_spec::Secret;
 pub use image::{

@@ -122,6 +122,12 @@ const fn in_the_context(case: &'static str) -> Gap {
     }
 }
 
+const PAUSED_PROCESSES: Gap = Gap {
+    case: "a_paused_container_has_its_processes",
+    reason: "Podman's API tells the processes of containers that run only",
+    symptom: "Podman tells none of a paused container",
+};
+
 const PODMAN_4: &[Gap] = &[
     LOG_OPTIONS,
     in_the_context("a_secret_is_seen_by_its_step_alone"),
@@ -153,6 +159,7 @@ const PODMAN_4: &[Gap] = &[
     TIMES_OF_LINES,
     LINES_BEFORE,
     LINES_AFTER,
+    PAUSED_PROCESSES,
     BUILD_CACHE,
 ];
 
@@ -173,6 +180,7 @@ const PODMAN_5: &[Gap] = &[
     TIMES_OF_LINES,
     LINES_BEFORE,
     LINES_AFTER,
+    PAUSED_PROCESSES,
     BUILD_CACHE,
     Gap {
         case: "a_container_without_network_has_only_loopback",
