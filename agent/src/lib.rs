@@ -18,6 +18,7 @@ pub mod engines;
 pub mod executor;
 pub mod exposition;
 pub mod files;
+mod format;
 mod halt;
 pub mod hands;
 pub mod host;

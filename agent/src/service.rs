@@ -3,6 +3,8 @@
 //! The socket API serves it; a command that finds no agent serves it to itself.
 
 mod images;
+mod info;
+mod listing;
 mod logs;
 mod usage;
 
@@ -28,6 +30,8 @@ use crate::render;
 use crate::view::{SourceView, View};
 
 pub use images::{ImageInspection, ImageListing};
+pub use info::{HostInfo, Info};
+pub use listing::ContainerListing;
 pub use logs::AppLogLine;
 pub use usage::UsageReport;
 

@@ -11,12 +11,13 @@ use homeostat_spec::Name;
 
 use super::ApiError;
 use super::server::{Answer, json_lines};
-use crate::service::{Explanation, Inspection, Service, UsageReport};
+use crate::service::{ContainerListing, Explanation, Inspection, Service, UsageReport};
 
 pub(super) fn router() -> Router<Service> {
     Router::new()
         .route("/v1/resolve/{*address}", get(resolve))
         .route("/v1/select/{*address}", get(select))
+        .route("/v1/containers", get(list))
         .route("/v1/containers/{app}/{name}", get(inspect))
         .route("/v1/containers/{app}/{name}/why", get(why))
         .route("/v1/containers/{app}/{name}/logs", get(logs))
@@ -34,6 +35,10 @@ async fn select(
     UrlPath(address): UrlPath<String>,
 ) -> Answer<Vec<ResourceKey>> {
     Ok(Json(service.select(&address).await?))
+}
+
+async fn list(State(service): State<Service>) -> Answer<Vec<ContainerListing>> {
+    Ok(Json(service.containers().await?))
 }
 
 async fn inspect(State(service): State<Service>, UrlPath(key): UrlPath<(Name, Name)>) -> Answer<Inspection> {

@@ -22,7 +22,7 @@ use tokio::net::{TcpListener, UnixListener};
 use super::ApiError;
 use crate::controller::Command;
 use crate::exposition::Exposition;
-use crate::service::{Service, Status};
+use crate::service::{Info, Service, Status};
 
 pub(super) type Answer<T> = Result<Json<T>, ApiError>;
 
@@ -56,6 +56,7 @@ struct Repair {
 pub(crate) fn router(service: Service, exposition: Arc<Exposition>) -> Router {
     let api = Router::new()
         .route("/v1/status", get(status))
+        .route("/v1/info", get(info))
         .route("/v1/plan", get(current_plan).post(plan_for))
         .route("/v1/sync", post(sync))
         .route("/v1/down", post(down))
@@ -122,6 +123,10 @@ pub async fn serve_tcp(address: SocketAddr, exposition: Arc<Exposition>) -> Resu
 
 async fn status(State(service): State<Service>) -> Answer<Status> {
     Ok(Json(service.status().await?))
+}
+
+async fn info(State(service): State<Service>) -> Answer<Info> {
+    Ok(Json(service.info().await?))
 }
 
 async fn current_plan(State(service): State<Service>) -> Answer<PlanAnswer> {

@@ -30,12 +30,13 @@ pub(crate) fn print<const N: usize>(headings: [&str; N], rows: Vec<[Cell; N]>) -
     write(&mut anstream::stdout().lock(), headings, rows)
 }
 
-/// What [`print`] prints where colours are left out.
+/// What [`print`] prints where colours are left out, without the spaces before an empty last column.
 #[cfg(test)]
 pub(crate) fn text<const N: usize>(headings: [&str; N], rows: Vec<[Cell; N]>) -> String {
     let mut out = Vec::new();
     write(&mut out, headings, rows).unwrap();
-    anstream::adapter::strip_str(&String::from_utf8(out).unwrap()).to_string()
+    let text = anstream::adapter::strip_str(&String::from_utf8(out).unwrap()).to_string();
+    text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
 }
 
 fn write<const N: usize>(out: &mut impl Write, headings: [&str; N], rows: Vec<[Cell; N]>) -> io::Result<()> {
