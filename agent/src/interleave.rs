@@ -8,6 +8,7 @@ use futures::stream::{BoxStream, Stream as _};
 use homeostat_reconciler::PortError;
 use homeostat_reconciler::ports::LogLine;
 use homeostat_spec::Name;
+use tokio::time::Instant;
 
 /// So long a line of a log that is followed waits for older ones of other containers.
 const SETTLING: Duration = Duration::from_millis(100);
@@ -19,6 +20,8 @@ pub(crate) struct Interleaved {
     logs: Vec<Log>,
     /// Nothing is waited for longer than [`SETTLING`]: the logs do not end.
     follow: bool,
+    /// Until when the next line waits for older ones, however often the wait for it is cut off.
+    settled_at: Option<Instant>,
 }
 
 struct Log {
@@ -34,7 +37,7 @@ struct Log {
 impl Interleaved {
     /// Of no log yet.
     pub(crate) fn new(follow: bool) -> Self {
-        Self { logs: Vec::new(), follow }
+        Self { logs: Vec::new(), follow, settled_at: None }
     }
 
     /// Adds the log of a container.
@@ -50,10 +53,11 @@ impl Interleaved {
     /// The next line and whose it is; `None` when all logs have ended. Cut off, it loses nothing.
     pub(crate) async fn next(&mut self) -> Option<(Name, Line)> {
         let follow = self.follow;
+        let settled_at = *self.settled_at.get_or_insert_with(|| Instant::now() + SETTLING);
         let settled = std::future::poll_fn(|context| self.poll(context, |log| !log.is_silent));
         if !follow {
             settled.await;
-        } else if tokio::time::timeout(SETTLING, settled).await.is_err() {
+        } else if tokio::time::timeout_at(settled_at, settled).await.is_err() {
             for log in self.logs.iter_mut().filter(|log| log.next.is_none()) {
                 log.is_silent = true;
             }
@@ -62,7 +66,9 @@ impl Interleaved {
             std::future::poll_fn(|context| self.poll_any(context)).await;
         }
         let oldest = self.logs.iter_mut().filter(|log| log.next.is_some()).min_by_key(|log| log.time())?;
-        Some((oldest.container.clone(), oldest.next.take()?))
+        let line = (oldest.container.clone(), oldest.next.take()?);
+        self.settled_at = None;
+        Some(line)
     }
 
     /// Asks every log that owes its next line; ready when none owes it of those that are waited for.
@@ -157,7 +163,7 @@ mod tests {
             "web".parse().unwrap(),
             lines(&(0..1000).collect::<Vec<_>>()).chain(stream::pending()).boxed(),
         );
-        let begin = tokio::time::Instant::now();
+        let begin = Instant::now();
         assert_eq!(take(&mut logs, 1000).await.len(), 1000);
         assert_eq!(begin.elapsed(), SETTLING);
     }
@@ -172,6 +178,17 @@ mod tests {
         logs.add("late".parse().unwrap(), late.chain(stream::pending()).boxed());
         logs.add("web".parse().unwrap(), lines(&[2]).chain(stream::pending()).boxed());
         assert_eq!(take(&mut logs, 2).await, told(&[("late", 1), ("web", 2)]));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_that_is_cut_off_again_and_again_is_not_longer_for_it() {
+        let mut logs = Interleaved::new(true);
+        logs.add("silent".parse().unwrap(), stream::pending().boxed());
+        logs.add("web".parse().unwrap(), lines(&[1]).chain(stream::pending()).boxed());
+        let begin = Instant::now();
+        while tokio::time::timeout(SETTLING / 10, logs.next()).await.is_err() {
+            assert!(begin.elapsed() <= SETTLING);
+        }
     }
 
     #[tokio::test]
