@@ -355,6 +355,8 @@ impl Controller {
         let noticed = self.record.observe(&self.desired, &observed, now);
         self.push_events(noticed);
         let plan = homeostat_reconciler::plan(&self.desired, &observed, &self.record, now);
+        let restarts = homeostat_reconciler::restarts((&self.observed, &self.plan), (&observed, &plan), now);
+        self.push_events(restarts);
         self.probes.follow(&self.desired, &observed, &self.record, now);
         self.executor.offer(&plan, &self.desired);
         self.plan_due = plan.due().map(|until| Instant::now() + duration_between(now, until));

@@ -3,18 +3,21 @@
 //! The socket API serves it; a command that finds no agent serves it to itself.
 
 mod images;
+mod info;
+mod listing;
+mod logs;
+mod usage;
 
 use std::sync::Arc;
 
-use futures::stream::BoxStream;
 use homeostat_reconciler::ports::{
-    BuildRequest, Checked, Clock, DiskUsage, Engine, EngineInfo, Event, EventKind, LogLine, LogQuery,
-    Progress, PruneRequest, Pruned, Store,
+    BuildRequest, Checked, Clock, DiskUsage, Engine, EngineInfo, Event, EventKind, Progress, PruneRequest,
+    Pruned, Store,
 };
 use homeostat_reconciler::{
     Desired, ErrorKind, ObservedContainer, Plan, PortError, ResourceId, ResourceKey, Waiting,
 };
-use homeostat_spec::{Container, Diagnostic, HostPrune, Name};
+use homeostat_spec::{Container, Diagnostic, HostPrune};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
 
@@ -27,6 +30,10 @@ use crate::render;
 use crate::view::{SourceView, View};
 
 pub use images::{ImageInspection, ImageListing};
+pub use info::{HostInfo, Info};
+pub use listing::ContainerListing;
+pub use logs::AppLogLine;
+pub use usage::UsageReport;
 
 /// See the module's documentation.
 #[derive(Clone)]
@@ -210,27 +217,29 @@ impl Service {
     /// # Errors
     /// When there is none, or more than one.
     pub async fn resolve(&self, address: &str) -> Result<ResourceKey, PortError> {
-        let view = self.view().await?;
-        let keys = view.keys();
-        if address.contains('/') {
-            let key: ResourceKey = address.parse().map_err(|error| {
-                PortError::new(ErrorKind::User, format!("{address} is no container")).caused_by(error)
-            })?;
-            return if keys.contains(&key) { Ok(key) } else { Err(unknown(address, &keys)) };
-        }
-        let app: Option<Name> = address.parse().ok();
-        let mut of_app = keys.iter().filter(|key| Some(&key.app) == app.as_ref());
-        match (of_app.next(), of_app.next()) {
-            (Some(key), None) => Ok(key.clone()),
-            (None, _) => Err(unknown(address, &keys)),
-            (Some(_), Some(_)) => {
-                Err(PortError::new(ErrorKind::User, format!("app {address} has several containers"))
-                    .with_hint(format!(
-                        "say which: {}",
-                        list(keys.iter().filter(|key| Some(&key.app) == app.as_ref()))
-                    )))
+        let mut keys = self.select(address).await?;
+        match (keys.pop(), keys.is_empty()) {
+            (Some(key), true) => Ok(key),
+            (last, _) => {
+                keys.extend(last);
+                let message = format!("app {address} has several containers");
+                let hint = format!("say which: {}", list(keys.iter()));
+                Err(PortError::new(ErrorKind::User, message).with_hint(hint))
             }
         }
+    }
+
+    /// The containers that an address of the command line means: `APP/NAME`, or `APP` with all of its containers.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn select(&self, address: &str) -> Result<Vec<ResourceKey>, PortError> {
+        let keys = self.view().await?.keys();
+        let wanted = |key: &&ResourceKey| {
+            if address.contains('/') { key.to_string() == address } else { key.app.as_str() == address }
+        };
+        let selected: Vec<ResourceKey> = keys.iter().filter(wanted).cloned().collect();
+        if selected.is_empty() { Err(unknown(address, &keys)) } else { Ok(selected) }
     }
 
     /// `events`.
@@ -239,15 +248,6 @@ impl Service {
     /// Those of the store.
     pub fn events(&self, limit: usize) -> Result<Vec<Event>, PortError> {
         self.store.events(limit)
-    }
-
-    /// `logs`.
-    pub fn logs(
-        &self,
-        key: &ResourceKey,
-        query: &LogQuery,
-    ) -> BoxStream<'static, Result<LogLine, PortError>> {
-        self.engine.logs(key, query)
     }
 
     /// `system df`.

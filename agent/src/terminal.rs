@@ -60,6 +60,7 @@ impl Watcher for TerminalWatcher {
         match event.kind {
             EventKind::Applied | EventKind::Failed | EventKind::Revision => {}
             EventKind::Exited
+            | EventKind::Restarting
             | EventKind::Health
             | EventKind::Source
             | EventKind::Pruned

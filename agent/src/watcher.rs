@@ -53,6 +53,7 @@ impl Watcher for LogWatcher {
             EventKind::Source | EventKind::Lost => tracing::warn!(resource, "{message}"),
             EventKind::Revision
             | EventKind::Exited
+            | EventKind::Restarting
             | EventKind::Health
             | EventKind::Pruned
             | EventKind::Agent => {

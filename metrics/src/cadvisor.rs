@@ -16,6 +16,7 @@ pub(crate) fn collect(registry: &Registry, status: &StatusInputs<'_>) {
     collect_cpu(registry, status);
     collect_memory(registry, status);
     collect_processes(registry, status);
+    collect_traffic(registry, status);
 }
 
 fn collect_cpu(registry: &Registry, status: &StatusInputs<'_>) {
@@ -66,6 +67,29 @@ fn collect_processes(registry: &Registry, status: &StatusInputs<'_>) {
             seen.with_label_values(&values).set(status.now.as_duration().as_secs_f64());
             if let Some(start) = container.started_at {
                 started.with_label_values(&values).set(start.as_duration().as_secs_f64());
+            }
+        }
+    }
+}
+
+fn collect_traffic(registry: &Registry, status: &StatusInputs<'_>) {
+    let bytes = |name, help| counter(registry, name, help, &LABELS);
+    let network = [
+        bytes("container_network_receive_bytes_total", "Bytes received over the container's own network."),
+        bytes("container_network_transmit_bytes_total", "Bytes sent over the container's own network."),
+    ];
+    let block = [
+        bytes("container_fs_reads_bytes_total", "Bytes read from block devices."),
+        bytes("container_fs_writes_bytes_total", "Bytes written to block devices."),
+    ];
+    for (key, container) in &status.observed.containers {
+        let Some(usage) = status.usage.get(key) else { continue };
+        let name = key.to_string();
+        let values = values(key, &name, container);
+        for ([input, output], traffic) in [(&network, usage.network), (&block, usage.block)] {
+            if let Some(traffic) = traffic {
+                input.with_label_values(&values).inc_by(number(traffic.input));
+                output.with_label_values(&values).inc_by(number(traffic.output));
             }
         }
     }

@@ -255,6 +255,7 @@ fn event_label(kind: EventKind) -> &'static str {
         EventKind::Applied => "applied",
         EventKind::Failed => "failed",
         EventKind::Exited => "exited",
+        EventKind::Restarting => "restarting",
         EventKind::Health => "health",
         EventKind::Source => "source",
         EventKind::Pruned => "pruned",

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use homeostat_reconciler::ports::{EngineInfo, Usage};
 use homeostat_reconciler::{
-    ContainerState, HealthStatus, Observed, ObservedContainer, Plan, Record, ResourceKey, WaitReason,
+    HealthStatus, Observed, ObservedContainer, Plan, Record, ResourceKey, ShownState, WaitReason, shown_state,
 };
 use homeostat_spec::Name;
 use jiff::Timestamp;
@@ -87,16 +87,18 @@ fn collect_plan(registry: &Registry, status: &StatusInputs<'_>) {
 fn collect_states(registry: &Registry, status: &StatusInputs<'_>) {
     let help = "1 for the state that the container is in, 0 for the others.";
     let series = gauge(registry, "homeostat_container_state", help, &["app", "container", "state"]);
-    for (key, container) in &status.observed.containers {
-        for (state, label) in [
-            (ContainerState::Created, "created"),
-            (ContainerState::Running, "running"),
-            (ContainerState::Paused, "paused"),
-            (ContainerState::Exited, "exited"),
+    for key in status.observed.containers.keys() {
+        let shown = shown_state(key, status.observed, status.plan);
+        for state in [
+            ShownState::Created,
+            ShownState::Restarting,
+            ShownState::Running,
+            ShownState::Paused,
+            ShownState::Exited,
         ] {
             series
-                .with_label_values(&[key.app.as_str(), key.name.as_str(), label])
-                .set(flag(container.state == state));
+                .with_label_values(&[key.app.as_str(), key.name.as_str(), &state.to_string()])
+                .set(flag(shown == state));
         }
     }
 }

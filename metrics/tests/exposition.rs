@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use homeostat_metrics::{Metrics, Outcome, StatusInputs};
-use homeostat_reconciler::ports::{EngineInfo, EventKind, Pruned, PrunedItem, Usage};
+use homeostat_reconciler::ports::{EngineInfo, EventKind, Pruned, PrunedItem, Traffic, Usage};
 use homeostat_reconciler::{
     Action, ContainerRecord, ContainerState, ExitStatus, Health, HealthStatus, Observed, ObservedContainer,
     Plan, Record, ResourceId, ResourceKey, WaitReason, Waiting,
@@ -91,6 +91,8 @@ fn usage() -> Usage {
         memory_limit: Some(64 << 20),
         oom_kills: 1,
         pids: 7,
+        network: Some(Traffic { input: 1000, output: 200 }),
+        block: Some(Traffic { input: 4096, output: 512 }),
     }
 }
 

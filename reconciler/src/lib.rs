@@ -51,4 +51,4 @@ pub use planner::plan;
 pub use prune::{prune_by_hand, prune_policy, prune_request, room_request};
 pub use record::{ContainerRecord, Failure, Health, HealthStatus, ImageHistory, ProbeOutcome, Record, Stall};
 pub use reference::{registry, repository, spelled_out};
-pub use status::{AppStatus, ContainerStatus, ShownState, StatusReport, status};
+pub use status::{AppStatus, ContainerStatus, ShownState, StatusReport, restarts, shown_state, status};

@@ -1,15 +1,16 @@
 //! The status of everything, for people and scripts.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
-use homeostat_spec::{DesiredState, Name};
+use homeostat_spec::{DesiredState, Name, PublishedPort};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::ports::{EngineInfo, EngineStorage};
+use crate::ports::{EngineInfo, EngineStorage, Event, EventKind};
 use crate::{
-    ContainerRecord, ContainerState, Desired, HealthStatus, Observed, ObservedContainer, Plan, Record,
-    ResourceId, ResourceKey, WaitReason, Waiting,
+    ContainerRecord, ContainerState, Desired, ExitStatus, HealthStatus, Observed, ObservedContainer, Plan,
+    Record, ResourceId, ResourceKey, WaitReason, Waiting,
 };
 
 /// The status of everything. `plan` is the plan made from the other three.
@@ -34,6 +35,42 @@ pub fn status(
         revision: desired.revision.clone(),
         apps: names.into_iter().map(|name| view.app(name)).collect(),
     }
+}
+
+/// The state in which a container is shown: what the engine reports, and whether it is started again.
+pub fn shown_state(key: &ResourceKey, observed: &Observed, plan: &Plan) -> ShownState {
+    match observed.containers.get(key).map(|actual| actual.state) {
+        None => ShownState::Absent,
+        Some(ContainerState::Exited) if restart(key, plan).is_some() => ShownState::Restarting,
+        Some(state) => state.into(),
+    }
+}
+
+/// What says that a container waits for its next start.
+fn restart<'a>(key: &ResourceKey, plan: &'a Plan) -> Option<&'a Waiting> {
+    let resource = ResourceId::container(key);
+    let waiting = plan.waiting.iter().find(|waiting| waiting.resource == resource)?;
+    matches!(waiting.reason, WaitReason::BackOff { .. }).then_some(waiting)
+}
+
+/// An event for every container that is restarting and was not when it was looked at before.
+pub fn restarts(before: (&Observed, &Plan), after: (&Observed, &Plan), now: Timestamp) -> Vec<Event> {
+    let is_known = |key: &ResourceKey, exit: Option<&ExitStatus>| {
+        let known = before.0.containers.get(key).and_then(|container| container.exit.as_ref());
+        known == exit && restart(key, before.1).is_some()
+    };
+    let event = |(key, container): (&ResourceKey, &ObservedContainer)| {
+        if shown_state(key, after.0, after.1) != ShownState::Restarting
+            || is_known(key, container.exit.as_ref())
+        {
+            return None;
+        }
+        let until = restart(key, after.1)?.until;
+        let message =
+            until.map_or_else(|| "is started again".to_owned(), |at| format!("is started again at {at:.0}"));
+        Some(Event { time: now, kind: EventKind::Restarting, resource: Some(key.clone()), message })
+    };
+    after.0.containers.iter().filter_map(event).collect()
 }
 
 struct View<'a> {
@@ -82,12 +119,7 @@ impl View<'_> {
         let waiting = self.plan.waiting.iter().find(|waiting| waiting.resource == resource);
         let alive = |state| matches!(state, ContainerState::Running | ContainerState::Paused);
         let is_alive = actual.is_some_and(|actual| alive(actual.state));
-        let backs_off = waiting.is_some_and(|waiting| matches!(waiting.reason, WaitReason::BackOff { .. }));
-        let shown = match actual.map(|actual| actual.state) {
-            None => ShownState::Absent,
-            Some(ContainerState::Exited) if backs_off => ShownState::Restarting,
-            Some(state) => state.into(),
-        };
+        let shown = shown_state(key, self.observed, self.plan);
         ContainerStatus {
             name: key.name.clone(),
             image: actual
@@ -102,6 +134,8 @@ impl View<'_> {
             pid: actual.and_then(|actual| actual.pid),
             restarts: known.restarts,
             started_at: actual.and_then(|actual| actual.started_at),
+            exit_code: actual.and_then(|actual| actual.exit.as_ref()?.code),
+            ports: actual.map(|actual| actual.config.ports.clone()).unwrap_or_default(),
             message: waiting
                 .map(|waiting| self.explain(waiting))
                 .or_else(|| self.pending(&resource))
@@ -226,12 +260,18 @@ pub struct ContainerStatus {
     pub restarts: u64,
     /// When it was last started.
     pub started_at: Option<Timestamp>,
+    /// Exit code of its last run that has ended, if that is known; 128 + n after signal n.
+    #[serde(default)]
+    pub exit_code: Option<i32>,
+    /// Ports of the host that are its own while it runs.
+    #[serde(default)]
+    pub ports: Vec<PublishedPort>,
     /// What it waits for, or what went wrong last.
     pub message: Option<String>,
 }
 
 /// A container's state as it is shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ShownState {
     /// The engine was not seen yet.
@@ -248,6 +288,33 @@ pub enum ShownState {
     Paused,
     /// It has ended.
     Exited,
+}
+
+impl ShownState {
+    /// Every state.
+    pub const ALL: [Self; 7] = [
+        Self::Unknown,
+        Self::Absent,
+        Self::Created,
+        Self::Restarting,
+        Self::Running,
+        Self::Paused,
+        Self::Exited,
+    ];
+}
+
+impl fmt::Display for ShownState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Unknown => "unknown",
+            Self::Absent => "absent",
+            Self::Created => "created",
+            Self::Restarting => "restarting",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Exited => "exited",
+        })
+    }
 }
 
 impl From<DesiredState> for ShownState {

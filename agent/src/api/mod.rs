@@ -4,6 +4,7 @@
 //! status. Streams (logs, builds) are one JSON value a line.
 
 mod client;
+mod containers;
 mod error;
 mod images;
 mod server;

@@ -7,22 +7,22 @@ use std::path::Path;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Path as UrlPath, Query, State};
+use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use futures::stream::{Stream, StreamExt};
-use homeostat_reconciler::ports::{Checked, DiskUsage, Event, LogQuery, Pruned};
-use homeostat_reconciler::{Desired, ErrorKind, Plan, PortError, ResourceKey};
-use homeostat_spec::{Diagnostic, Name};
+use homeostat_reconciler::ports::{Checked, DiskUsage, Event, Pruned};
+use homeostat_reconciler::{Desired, ErrorKind, Plan, PortError};
+use homeostat_spec::Diagnostic;
 use serde::{Deserialize, Serialize};
 use tokio::net::{TcpListener, UnixListener};
 
 use super::ApiError;
 use crate::controller::Command;
 use crate::exposition::Exposition;
-use crate::service::{Explanation, Inspection, Service, Status};
+use crate::service::{Info, Service, Status};
 
 pub(super) type Answer<T> = Result<Json<T>, ApiError>;
 
@@ -56,6 +56,7 @@ struct Repair {
 pub(crate) fn router(service: Service, exposition: Arc<Exposition>) -> Router {
     let api = Router::new()
         .route("/v1/status", get(status))
+        .route("/v1/info", get(info))
         .route("/v1/plan", get(current_plan).post(plan_for))
         .route("/v1/sync", post(sync))
         .route("/v1/down", post(down))
@@ -63,10 +64,7 @@ pub(crate) fn router(service: Service, exposition: Arc<Exposition>) -> Router {
         .route("/v1/check", post(check))
         .route("/v1/prune", post(prune))
         .route("/v1/disk", get(disk))
-        .route("/v1/resolve/{*address}", get(resolve))
-        .route("/v1/containers/{app}/{name}", get(inspect))
-        .route("/v1/containers/{app}/{name}/why", get(why))
-        .route("/v1/containers/{app}/{name}/logs", get(logs))
+        .merge(super::containers::router())
         .merge(super::images::router())
         .with_state(service);
     api.merge(observation_router(exposition))
@@ -127,6 +125,10 @@ async fn status(State(service): State<Service>) -> Answer<Status> {
     Ok(Json(service.status().await?))
 }
 
+async fn info(State(service): State<Service>) -> Answer<Info> {
+    Ok(Json(service.info().await?))
+}
+
 async fn current_plan(State(service): State<Service>) -> Answer<PlanAnswer> {
     let view = service.view().await?;
     let plan = service.plan(&view.desired).await?;
@@ -166,27 +168,6 @@ async fn disk(State(service): State<Service>) -> Answer<DiskUsage> {
 
 async fn check(State(service): State<Service>, Query(query): Query<Repair>) -> Answer<Checked> {
     Ok(Json(service.check(query.repair).await?))
-}
-
-async fn resolve(State(service): State<Service>, UrlPath(address): UrlPath<String>) -> Answer<ResourceKey> {
-    Ok(Json(service.resolve(&address).await?))
-}
-
-async fn inspect(State(service): State<Service>, UrlPath(key): UrlPath<(Name, Name)>) -> Answer<Inspection> {
-    Ok(Json(service.inspect(&ResourceKey::new(key.0, key.1)).await?))
-}
-
-async fn why(State(service): State<Service>, UrlPath(key): UrlPath<(Name, Name)>) -> Answer<Explanation> {
-    Ok(Json(service.why(&ResourceKey::new(key.0, key.1)).await?))
-}
-
-async fn logs(
-    State(service): State<Service>,
-    UrlPath(key): UrlPath<(Name, Name)>,
-    Query(query): Query<LogQuery>,
-) -> Response {
-    let lines = service.logs(&ResourceKey::new(key.0, key.1), &query);
-    json_lines(lines.map(|line| line.map_err(ApiError::from)))
 }
 
 async fn metrics(State(exposition): State<Arc<Exposition>>) -> Response {

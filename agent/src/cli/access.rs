@@ -35,13 +35,14 @@ impl Access {
 
     /// The container that `APP/NAME` or `APP` means.
     pub(super) async fn resolve(&mut self, address: &str) -> Result<ResourceKey, CliError> {
-        let valid = address.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '/'));
-        if !valid || address.is_empty() {
-            let message = format!("{address:?} is no container");
-            let hint = "a container is addressed as APP/NAME";
-            return Err(PortError::new(ErrorKind::User, message).with_hint(hint).into());
-        }
+        check(address)?;
         Ok(self.client.get(&format!("/v1/resolve/{address}")).await?)
+    }
+
+    /// The containers that `APP/NAME` or `APP` means: one, or all of the app.
+    pub(super) async fn select(&mut self, address: &str) -> Result<Vec<ResourceKey>, CliError> {
+        check(address)?;
+        Ok(self.client.get(&format!("/v1/select/{address}")).await?)
     }
 
     /// Asks for work that takes a while, shows how it goes on, and returns what came of it.
@@ -96,6 +97,16 @@ impl Access {
         };
         Ok(Self { client: Client::in_process(service).await?, host: Some(host) })
     }
+}
+
+/// Whether a text can be an address of containers, and part of a path of the API.
+fn check(address: &str) -> Result<(), PortError> {
+    let valid = address.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '/'));
+    if valid && !address.is_empty() {
+        return Ok(());
+    }
+    let message = format!("{address:?} is no container");
+    Err(PortError::new(ErrorKind::User, message).with_hint("a container is addressed as APP/NAME"))
 }
 
 /// Takes the data directory's lock. Waits a while for a process that has it.

@@ -1,33 +1,39 @@
 //! `homeostat logs`.
 
-use std::io::Write;
-
-use anstyle::{AnsiColor, Style};
 use clap::Args;
-use futures::stream::StreamExt;
-use homeostat_reconciler::ports::{LogLine, LogStream};
-use homeostat_spec::parse_duration;
+use futures::stream::{BoxStream, StreamExt as _};
+use homeostat_reconciler::ports::LogLine;
+use homeostat_spec::{Name, parse_duration};
 use jiff::Timestamp;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::DONE;
 use super::access::Access;
 use super::errors::CliError;
 use super::options::Resolved;
+use crate::api::{ApiError, ClientError};
 use crate::render::Output;
+use crate::render::logs::Printer;
+use crate::service::AppLogLine;
 
 #[derive(Args)]
 pub(super) struct Logs {
-    /// APP/NAME, or APP where it has one container
-    container: String,
+    /// APP/NAME, or APP for all of its containers, by time
+    #[arg(value_name = "CONTAINER|APP")]
+    address: String,
     /// Go on with what is written from now on
     #[arg(short, long)]
     follow: bool,
-    /// Only so many lines from the end
+    /// Only so many lines from the end, of each container
     #[arg(short = 'n', long, value_name = "LINES")]
     tail: Option<usize>,
     /// Only lines from this time on: 2026-01-31T12:00:00Z, or 10m for ten minutes ago
-    #[arg(long, value_name = "TIME", value_parser = parse_since)]
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
     since: Option<Timestamp>,
+    /// Only lines up to this time, as for --since
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    until: Option<Timestamp>,
     /// Print the time before every line
     #[arg(short, long)]
     timestamps: bool,
@@ -36,38 +42,48 @@ pub(super) struct Logs {
 impl Logs {
     pub(super) async fn run(self, global: &Resolved) -> Result<u8, CliError> {
         let mut access = Access::open(global).await?;
-        let key = access.resolve(&self.container).await?;
-        let tail = self.tail.map(|lines| format!("&tail={lines}")).unwrap_or_default();
-        let since = self.since.map(|time| format!("&since={time}")).unwrap_or_default();
-        let path = format!("/v1/containers/{key}/logs?follow={}{tail}{since}", self.follow);
-        let mut lines =
-            Box::pin(access.client.get_lines::<Result<LogLine, crate::api::ApiError>>(&path).await?);
-        let mut out = anstream::stdout().lock();
-        while let Some(line) = lines.next().await {
-            let line = line?.map_err(crate::api::ClientError::Api)?;
-            match global.output {
-                Output::Json => writeln!(out, "{}", serde_json::json!(line))?,
-                Output::Text => self.print(&mut out, &line)?,
-            }
+        let keys = access.select(&self.address).await?;
+        let json = global.output == Output::Json;
+        if let ([key], true) = (&keys[..], self.address.contains('/')) {
+            let lines = self.lines::<LogLine>(&mut access, &format!("containers/{key}")).await?;
+            let mut printer = Printer::new(self.timestamps, []);
+            print(lines, json, |line| printer.line(None, line)).await?;
+        } else {
+            let lines = self.lines::<AppLogLine>(&mut access, &format!("apps/{}", self.address)).await?;
+            let names: Vec<Name> = keys.into_iter().map(|key| key.name).collect();
+            let mut printer = Printer::new(self.timestamps, names);
+            print(lines, json, |line| printer.line(Some(&line.container), &line.line)).await?;
         }
         Ok(DONE)
     }
 
-    fn print(&self, out: &mut impl Write, line: &LogLine) -> std::io::Result<()> {
-        if self.timestamps {
-            write!(out, "{} ", line.time)?;
-        }
-        match line.stream {
-            LogStream::Stdout => writeln!(out, "{}", line.text),
-            LogStream::Stderr => {
-                let red = Style::new().fg_color(Some(AnsiColor::Red.into()));
-                writeln!(out, "{red}{}{red:#}", line.text)
-            }
-        }
+    async fn lines<T: DeserializeOwned + 'static>(
+        &self,
+        access: &mut Access,
+        what: &str,
+    ) -> Result<BoxStream<'static, Result<T, ClientError>>, ClientError> {
+        let tail = self.tail.map(|lines| format!("&tail={lines}")).unwrap_or_default();
+        let since = self.since.map(|time| format!("&since={time}")).unwrap_or_default();
+        let until = self.until.map(|time| format!("&until={time}")).unwrap_or_default();
+        let path = format!("/v1/{what}/logs?follow={}{tail}{since}{until}", self.follow);
+        let lines = access.client.get_lines::<Result<T, ApiError>>(&path).await?;
+        Ok(lines.map(|line| line?.map_err(ClientError::Api)).boxed())
     }
 }
 
-fn parse_since(text: &str) -> Result<Timestamp, String> {
+async fn print<T: Serialize>(
+    mut lines: BoxStream<'static, Result<T, ClientError>>,
+    json: bool,
+    mut text: impl FnMut(&T) -> std::io::Result<()>,
+) -> Result<(), CliError> {
+    while let Some(line) = lines.next().await {
+        let line = line?;
+        if json { crate::render::json_line(&line)? } else { text(&line)? }
+    }
+    Ok(())
+}
+
+fn parse_time(text: &str) -> Result<Timestamp, String> {
     if let Ok(time) = text.parse::<Timestamp>() {
         return Ok(time);
     }

@@ -10,14 +10,19 @@ mod errors;
 mod events;
 mod image;
 mod import;
+mod info;
 mod inspect;
 mod logs;
 mod options;
 mod plan;
+mod port;
 mod prune;
+mod ps;
 mod secret;
+mod stats;
 mod status;
 mod system;
+mod top;
 mod validate;
 mod why;
 
@@ -58,16 +63,25 @@ enum Command {
     /// Check specs: 0 valid, 2 not
     Validate(validate::Validate),
     /// Show apps and containers: 0 all as declared, 1 not
-    #[command(visible_alias = "ps")]
     Status,
+    /// List containers
+    Ps(ps::Ps),
     /// Explain the state of a container: who asks for it, what it waits for, what went wrong
     Why(why::Why),
     /// Print what a container wrote
     Logs(logs::Logs),
+    /// Show what containers use, again and again
+    Stats(stats::Stats),
+    /// List the processes of a container, as the host knows them
+    Top(top::Top),
+    /// Show on which ports of the host those of a container are published
+    Port(port::Port),
     /// List what happened on this host
     Events(events::Events),
-    /// Print everything that is known of a container, as JSON
+    /// Print everything that is known of a container as JSON, or a part of it
     Inspect(inspect::Inspect),
+    /// Show the engine, the host, and how much there is of everything
+    Info,
     /// Turn what another tool reads into a spec
     Import(import::Import),
     /// Build an image from a Dockerfile
@@ -121,8 +135,13 @@ async fn run(cli: Cli) -> Result<u8, CliError> {
         Command::Status => status::run(&global).await,
         Command::Why(command) => command.run(&global).await,
         Command::Logs(command) => command.run(&global).await,
+        Command::Ps(command) => command.run(&global).await,
+        Command::Port(command) => command.run(&global).await,
+        Command::Stats(command) => command.run(&global).await,
+        Command::Top(command) => command.run(&global).await,
         Command::Events(command) => command.run(&global).await,
         Command::Inspect(command) => command.run(&global).await,
+        Command::Info => info::run(&global).await,
         Command::Import(command) => command.run(&global),
         Command::Build(command) => command.run(&global).await,
         Command::Images => image::list(&global).await,

@@ -19,6 +19,7 @@ fn row(event: &Event) -> [Cell; 4] {
         EventKind::Applied => ("applied", GREEN),
         EventKind::Failed => ("failed", RED),
         EventKind::Exited => ("exited", YELLOW),
+        EventKind::Restarting => ("restarting", YELLOW),
         EventKind::Health => ("health", YELLOW),
         EventKind::Source => ("source", RED),
         EventKind::Pruned => ("pruned", GREEN),

@@ -4,10 +4,15 @@ pub(crate) mod check;
 pub(crate) mod disk;
 pub(crate) mod events;
 pub(crate) mod images;
+pub(crate) mod info;
+pub(crate) mod logs;
 pub(crate) mod plan;
 pub(crate) mod prune;
+pub(crate) mod ps;
+pub(crate) mod stats;
 pub(crate) mod status;
 mod table;
+pub(crate) mod top;
 pub(crate) mod why;
 
 use std::io::{self, IsTerminal, Write};
@@ -38,6 +43,13 @@ pub(crate) enum Output {
 pub(crate) fn json(value: &impl Serialize) -> io::Result<()> {
     let mut out = io::stdout().lock();
     serde_json::to_writer_pretty(&mut out, value)?;
+    writeln!(out)
+}
+
+/// Prints a value as JSON on a line of its own.
+pub(crate) fn json_line(value: &impl Serialize) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    serde_json::to_writer(&mut out, value)?;
     writeln!(out)
 }
 

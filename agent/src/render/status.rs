@@ -51,8 +51,8 @@ fn row(app: &AppStatus, container: &ContainerStatus) -> [Cell; 9] {
     let started = container.started_at.map(|time| format!("{} ago", ago(time, now)));
     [
         format!("{}/{}", app.name, container.name).into(),
-        state(container.desired).into(),
-        Cell::styled(state(container.actual), state_style(container)),
+        container.desired.to_string().into(),
+        Cell::styled(container.actual.to_string(), state_style(container)),
         Cell::styled(health(container.health), health_style(container.health)),
         container.restarts.to_string().into(),
         started.unwrap_or_default().into(),
@@ -68,19 +68,7 @@ fn digest(container: &ContainerStatus) -> String {
     short(digest).to_owned()
 }
 
-fn state(state: ShownState) -> &'static str {
-    match state {
-        ShownState::Unknown => "unknown",
-        ShownState::Absent => "absent",
-        ShownState::Created => "created",
-        ShownState::Restarting => "restarting",
-        ShownState::Running => "running",
-        ShownState::Paused => "paused",
-        ShownState::Exited => "exited",
-    }
-}
-
-fn state_style(container: &ContainerStatus) -> Style {
+pub(super) fn state_style(container: &ContainerStatus) -> Style {
     if container.actual == container.desired {
         GREEN
     } else if matches!(container.actual, ShownState::Restarting | ShownState::Unknown) {
@@ -90,11 +78,11 @@ fn state_style(container: &ContainerStatus) -> Style {
     }
 }
 
-fn health(health: HealthStatus) -> String {
+pub(super) fn health(health: HealthStatus) -> String {
     if health == HealthStatus::None { "-".to_owned() } else { health.to_string() }
 }
 
-fn health_style(health: HealthStatus) -> Style {
+pub(super) fn health_style(health: HealthStatus) -> Style {
     match health {
         HealthStatus::None => Style::new(),
         HealthStatus::Starting => YELLOW,

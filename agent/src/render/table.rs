@@ -27,13 +27,25 @@ impl<T: Into<String>> From<T> for Cell {
 
 /// Prints rows under their headings.
 pub(crate) fn print<const N: usize>(headings: [&str; N], rows: Vec<[Cell; N]>) -> io::Result<()> {
+    write(&mut anstream::stdout().lock(), headings, rows)
+}
+
+/// What [`print`] prints where colours are left out, without the spaces before an empty last column.
+#[cfg(test)]
+pub(crate) fn text<const N: usize>(headings: [&str; N], rows: Vec<[Cell; N]>) -> String {
+    let mut out = Vec::new();
+    write(&mut out, headings, rows).unwrap();
+    let text = anstream::adapter::strip_str(&String::from_utf8(out).unwrap()).to_string();
+    text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+}
+
+fn write<const N: usize>(out: &mut impl Write, headings: [&str; N], rows: Vec<[Cell; N]>) -> io::Result<()> {
     let mut widths = headings.map(|heading| heading.chars().count());
     for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.text.chars().count());
         }
     }
-    let mut out = anstream::stdout().lock();
     let headings = headings.map(|heading| Cell::styled(heading, BOLD));
     for row in std::iter::once(headings).chain(rows) {
         for (column, cell) in row.iter().enumerate() {

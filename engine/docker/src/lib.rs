@@ -35,6 +35,7 @@ mod remote;
 mod stored;
 mod stream;
 mod told;
+mod top;
 mod transfer;
 mod update;
 mod usage;

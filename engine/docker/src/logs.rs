@@ -12,6 +12,7 @@ use futures::stream::{self, BoxStream};
 use homeostat_log::{LogReader, Record, Writer};
 use homeostat_reconciler::ports::{EngineEvent, LogLine, LogQuery, LogStream};
 use homeostat_reconciler::{ErrorKind, PortError, ResourceKey};
+use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use std::sync::Arc;
@@ -37,7 +38,10 @@ impl Inner {
     pub(crate) fn log(self: Arc<Self>, key: ResourceKey, query: LogQuery) -> Lines {
         let (sender, receiver) = mpsc::channel(AHEAD);
         tokio::spawn(async move {
-            if let Err(failure) = self.send_log(&key, &query, &sender).await {
+            let follows_for = query.follows_for(Timestamp::now());
+            let sent = self.send_log(&key, &query, follows_for.is_some(), &sender);
+            let sent = tokio::time::timeout(follows_for.unwrap_or(Duration::MAX), sent).await;
+            if let Ok(Err(failure)) = sent {
                 // Nobody may listen any more.
                 let _ = sender.send(Err(failure)).await;
             }
@@ -50,6 +54,7 @@ impl Inner {
         &self,
         key: &ResourceKey,
         query: &LogQuery,
+        follow: bool,
         lines: &mpsc::Sender<Result<LogLine, PortError>>,
     ) -> Result<(), PortError> {
         let mut events = self.events.subscribe();
@@ -62,14 +67,14 @@ impl Inner {
             let known = overlap(&lines_before, &told);
             lines_before.extend(told.into_iter().skip(known));
         }
-        lines_before.retain(|line| query.since.is_none_or(|since| line.time >= since));
+        lines_before.retain(|line| query.is_within(line.time));
         let skipped = query.tail.map_or(0, |tail| lines_before.len().saturating_sub(tail));
         for line in lines_before.into_iter().skip(skipped) {
             if lines.send(Ok(line)).await.is_err() {
                 return Ok(());
             }
         }
-        if !query.follow {
+        if !follow {
             return Ok(());
         }
         loop {
@@ -310,7 +315,7 @@ mod tests {
     use super::*;
 
     fn line(second: i64, text: &str) -> LogLine {
-        let time = jiff::Timestamp::from_second(second).unwrap();
+        let time = Timestamp::from_second(second).unwrap();
         LogLine { time, stream: LogStream::Stdout, text: text.to_owned() }
     }
 

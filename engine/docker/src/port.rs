@@ -8,9 +8,9 @@ use async_trait::async_trait;
 use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
 use homeostat_reconciler::ports::{
-    ArchiveToLoad, BuildRequest, ContainerRequest, DiskUsage, Engine, EngineEvent, EngineInfo, ExecOutcome,
-    ExecRequest, ImageDetails, ImageRemoval, LoadedImage, LogLine, LogQuery, Progress, PruneRequest, Pruned,
-    SaveRequest, SavedArchive, StoredImage, Usage,
+    ArchiveToLoad, BuildRequest, ContainerProcess, ContainerRequest, DiskUsage, Engine, EngineEvent,
+    EngineInfo, ExecOutcome, ExecRequest, ImageDetails, ImageRemoval, LoadedImage, LogLine, LogQuery,
+    Progress, PruneRequest, Pruned, SaveRequest, SavedArchive, StoredImage, Usage,
 };
 use homeostat_reconciler::{ForeignContainer, Observed, PortError, ResourceKey};
 use homeostat_spec::{LogRotation, Network, Resources, Volume};
@@ -177,5 +177,9 @@ impl Engine for Docker {
 
     async fn usage(&self) -> Result<BTreeMap<ResourceKey, Usage>, PortError> {
         self.inner.usage().await.map_err(|failure| failure.about("what containers use is not known"))
+    }
+
+    async fn processes(&self, key: &ResourceKey) -> Result<Vec<ContainerProcess>, PortError> {
+        self.inner.processes(key).await
     }
 }

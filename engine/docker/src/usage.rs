@@ -1,13 +1,13 @@
 //! What containers use.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use bollard::models::ContainerStatsResponse;
+use bollard::models::{ContainerBlkioStatEntry, ContainerNetworkStats, ContainerStatsResponse};
 use bollard::query_parameters::StatsOptionsBuilder;
 use futures::stream::{self, StreamExt as _};
 use homeostat_reconciler::ResourceKey;
-use homeostat_reconciler::ports::Usage;
+use homeostat_reconciler::ports::{Traffic, Usage};
 
 use crate::engine::Inner;
 use crate::failure::Failure;
@@ -54,7 +54,30 @@ fn convert(told: &ContainerStatsResponse) -> Usage {
         cpu: Duration::from_nanos(cpu.unwrap_or_default()),
         memory_working_set: usage.saturating_sub(inactive.unwrap_or_default()),
         memory_usage: usage,
+        network: told.networks.as_ref().filter(|networks| !networks.is_empty()).map(network),
+        block: told
+            .blkio_stats
+            .as_ref()
+            .and_then(|block| block.io_service_bytes_recursive.as_deref())
+            .map(block),
         pids: told.pids_stats.as_ref().and_then(|pids| pids.current).unwrap_or_default(),
         ..Usage::default()
     }
+}
+
+/// The sum over all interfaces. The engines leave loopback out.
+fn network(interfaces: &HashMap<String, ContainerNetworkStats>) -> Traffic {
+    let sum = |bytes: fn(&ContainerNetworkStats) -> Option<u64>| interfaces.values().filter_map(bytes).sum();
+    Traffic { input: sum(|interface| interface.rx_bytes), output: sum(|interface| interface.tx_bytes) }
+}
+
+/// The sum over all devices. With cgroup v1 the engines say `Read`, with v2 `read`.
+fn block(entries: &[ContainerBlkioStatEntry]) -> Traffic {
+    let sum = |operation: &str| {
+        let is_meant = |entry: &&ContainerBlkioStatEntry| {
+            entry.op.as_deref().is_some_and(|op| op.eq_ignore_ascii_case(operation))
+        };
+        entries.iter().filter(is_meant).filter_map(|entry| entry.value).sum()
+    };
+    Traffic { input: sum("read"), output: sum("write") }
 }

@@ -6,7 +6,7 @@
 //! - `engine`: what is held in memory, and the opening of a data directory
 //! - `layout`, `record`, `staging`: what lies where on disk, and how it gets there and away as a whole
 //! - `container`, `monitor`, `program`: a container, how it runs, the process that runs it, and what that process runs
-//! - `create`, `run`, `update`, `exec`, `logs`, `observe`: what is done with containers
+//! - `create`, `run`, `update`, `exec`, `logs`, `observe`, `usage`, `processes`: what is done with containers, and seen of them
 //! - `root`: the container's own file system, out of the layers of its image
 //! - `process`, `mounts`, `copy_up`, `mount_namespace`: what the image says and what the spec says, put together
 //! - `volumes`, `networks`, `images`, `build`, `fetch`: what containers need
@@ -36,6 +36,7 @@ mod networks;
 mod observe;
 mod port;
 mod process;
+mod processes;
 mod program;
 mod prune;
 mod record;
@@ -43,6 +44,7 @@ mod root;
 mod run;
 mod staging;
 mod update;
+mod usage;
 mod volumes;
 
 pub use engine::{Embedded, EmbeddedConfig};

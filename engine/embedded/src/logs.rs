@@ -10,6 +10,7 @@ use futures::stream::{self, BoxStream, StreamExt as _};
 use homeostat_log::{self as log, LogReader};
 use homeostat_reconciler::PortError;
 use homeostat_reconciler::ports::{LogLine, LogQuery, LogStream};
+use jiff::Timestamp;
 use rustix::fs::inotify;
 use tokio::io::unix::AsyncFd;
 
@@ -25,17 +26,27 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// The lines of a log in a directory, which need not exist.
 pub(crate) fn lines(directory: PathBuf, query: &LogQuery) -> BoxStream<'static, Result<LogLine, PortError>> {
-    let query = query.clone();
-    let opened = log::LogQuery { tail: query.tail, since: query.since };
-    let begin = Reading { directory, query: opened, follow: query.follow, reader: None, watch: None };
+    let wanted = log::LogQuery { tail: query.tail, since: query.since, until: query.until };
+    let follows_for = query.follows_for(Timestamp::now());
+    let follow = follows_for.is_some();
+    let begin = Reading { directory, query: wanted, follow, reader: None, watch: None };
     let batches = stream::try_unfold(begin, |reading| async move { reading.next_batch().await });
     batches
+        .take_until(passed(follows_for))
         .map(|batch| match batch {
             Ok(lines) => stream::iter(lines.into_iter().map(Ok).collect::<Vec<_>>()),
             Err(error) => stream::iter(vec![Err(PortError::from(error))]),
         })
         .flatten()
         .boxed()
+}
+
+/// Until a log is not followed any more. The end of one that is not followed at all is where its lines end.
+async fn passed(follows_for: Option<Duration>) {
+    match follows_for {
+        Some(time) => tokio::time::sleep(time).await,
+        None => std::future::pending().await,
+    }
 }
 
 struct Reading {

@@ -1,9 +1,8 @@
-//! What is there, and what it uses.
+//! What is there.
 
 use std::collections::BTreeMap;
 
-use homeostat_reconciler::ports::Usage;
-use homeostat_reconciler::{ContainerState, Observed, ObservedContainer, ObservedImage, ResourceKey};
+use homeostat_reconciler::{ContainerState, Observed, ObservedContainer, ObservedImage};
 
 use crate::container::{Container, Run};
 use crate::engine::Inner;
@@ -69,32 +68,5 @@ impl Inner {
             exit,
             address,
         }
-    }
-
-    /// What the containers that run use.
-    pub(crate) fn usage(&self) -> BTreeMap<ResourceKey, Usage> {
-        let mut usage = BTreeMap::new();
-        for container in self.containers() {
-            if !container.runs_now() {
-                continue;
-            }
-            match container.cgroup.usage() {
-                Ok(now) => drop(usage.insert(container.key.clone(), convert(&now))),
-                // Mostly the run ends at this moment.
-                Err(error) => tracing::debug!(container = %container.key, %error, "its usage is not known"),
-            }
-        }
-        usage
-    }
-}
-
-fn convert(usage: &homeostat_monitor::cgroup::Usage) -> Usage {
-    Usage {
-        cpu: usage.cpu,
-        memory_working_set: usage.memory_working_set,
-        memory_usage: usage.memory_usage,
-        memory_limit: usage.memory_limit,
-        oom_kills: usage.oom_kills,
-        pids: usage.pids,
     }
 }

@@ -8,9 +8,9 @@ use async_trait::async_trait;
 use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
 use homeostat_reconciler::ports::{
-    ArchiveToLoad, BuildRequest, Checked, ContainerRequest, DiskUsage, Engine, EngineEvent, EngineInfo,
-    ExecOutcome, ExecRequest, ImageDetails, ImageRemoval, LoadedImage, LogLine, LogQuery, Progress,
-    PruneRequest, Pruned, SaveRequest, SavedArchive, StoredImage, Usage,
+    ArchiveToLoad, BuildRequest, Checked, ContainerProcess, ContainerRequest, DiskUsage, Engine, EngineEvent,
+    EngineInfo, ExecOutcome, ExecRequest, ImageDetails, ImageRemoval, LoadedImage, LogLine, LogQuery,
+    Progress, PruneRequest, Pruned, SaveRequest, SavedArchive, StoredImage, Usage,
 };
 use homeostat_reconciler::{ErrorKind, ForeignContainer, Observed, PortError, ResourceKey};
 use homeostat_spec::{LogRotation, Network, Resources, Volume};
@@ -210,5 +210,10 @@ impl Engine for Embedded {
 
     async fn usage(&self) -> Result<BTreeMap<ResourceKey, Usage>, PortError> {
         self.call(|inner| Ok(inner.usage())).await
+    }
+
+    async fn processes(&self, key: &ResourceKey) -> Result<Vec<ContainerProcess>, PortError> {
+        let key = key.clone();
+        self.call(move |inner| inner.processes(&key)).await
     }
 }

@@ -27,6 +27,8 @@ pub struct LogQuery {
     pub tail: Option<usize>,
     /// Only lines from this time on.
     pub since: Option<Timestamp>,
+    /// Only lines up to this time.
+    pub until: Option<Timestamp>,
 }
 
 /// Reads the log of a directory, oldest line first, across rotated files.
@@ -37,6 +39,7 @@ pub struct LogQuery {
 pub struct LogReader {
     directory: PathBuf,
     since: Option<Timestamp>,
+    until: Option<Timestamp>,
     reading: Option<Reading>,
     /// Newer files, already opened so that a rotation does not take them away.
     next: VecDeque<fs::File>,
@@ -79,13 +82,14 @@ impl LogReader {
     pub fn open(directory: &Path, query: &LogQuery) -> io::Result<Self> {
         let mut files = open_all(directory, None)?;
         if let Some(lines) = query.tail {
-            skip_to_tail(&mut files, lines)?;
+            skip_to_tail(&mut files, lines, query.until)?;
         }
         if let Some(since) = query.since {
             skip_older(&mut files, since)?;
         }
         let directory = directory.to_owned();
-        Ok(Self { directory, since: query.since, reading: None, next: files, joined: [None, None] })
+        let LogQuery { since, until, .. } = *query;
+        Ok(Self { directory, since, until, reading: None, next: files, joined: [None, None] })
     }
 
     /// The next line; `None` when there is none now.
@@ -97,6 +101,7 @@ impl LogReader {
             let Some(record) = Record::parse(&line) else { continue };
             if let Some(line) = join(&mut self.joined, &record)
                 && self.since.is_none_or(|since| line.time >= since)
+                && self.until.is_none_or(|until| line.time <= until)
             {
                 return Ok(Some(line));
             }
@@ -186,11 +191,15 @@ fn skip_older(files: &mut VecDeque<fs::File>, since: Timestamp) -> io::Result<()
     Ok(())
 }
 
-/// Leaves out files and seeks so that the last `lines` lines remain.
-fn skip_to_tail(files: &mut VecDeque<fs::File>, mut lines: usize) -> io::Result<()> {
+/// Leaves out files and seeks so that the last `lines` lines remain, those after `until` not counted.
+fn skip_to_tail(
+    files: &mut VecDeque<fs::File>,
+    mut lines: usize,
+    until: Option<Timestamp>,
+) -> io::Result<()> {
     let mut kept = VecDeque::new();
     while let Some(mut newest) = files.pop_back() {
-        let start = tail_start(newest.file(), &mut lines)?;
+        let start = tail_start(newest.file(), &mut lines, until)?;
         newest.seek(SeekFrom::Start(start))?;
         kept.push_front(newest);
         if start > 0 || lines == 0 {
@@ -202,7 +211,7 @@ fn skip_to_tail(files: &mut VecDeque<fs::File>, mut lines: usize) -> io::Result<
 }
 
 /// Where the last `lines` lines of a file begin. Takes from `lines` those that it has.
-fn tail_start(file: &std::fs::File, lines: &mut usize) -> io::Result<u64> {
+fn tail_start(file: &std::fs::File, lines: &mut usize, until: Option<Timestamp>) -> io::Result<u64> {
     let mut from = file.metadata()?.len();
     // Bytes from `from` on that were read and belong to a line whose beginning was not.
     let mut rest = Vec::new();
@@ -215,7 +224,7 @@ fn tail_start(file: &std::fs::File, lines: &mut usize) -> io::Result<u64> {
         block.append(&mut rest);
         while let Some(end) = block.iter().rposition(|byte| *byte == b'\n') {
             let position = from + end as u64 + 1;
-            if !take_line(&block[end + 1..], lines) {
+            if !take_line(&block[end + 1..], lines, until) {
                 return Ok(start);
             }
             start = position;
@@ -223,13 +232,13 @@ fn tail_start(file: &std::fs::File, lines: &mut usize) -> io::Result<u64> {
         }
         rest = block;
     }
-    Ok(if take_line(&rest, lines) { 0 } else { start })
+    Ok(if take_line(&rest, lines, until) { 0 } else { start })
 }
 
 /// Counts a line from the end; says whether it is wanted. A part of a line counts with the line that it belongs to.
-fn take_line(line: &[u8], lines: &mut usize) -> bool {
-    let whole = Record::parse(line).is_some_and(|record| !record.partial);
-    if whole {
+fn take_line(line: &[u8], lines: &mut usize, until: Option<Timestamp>) -> bool {
+    let counts = |record: &Record<'_>| !record.partial && until.is_none_or(|until| record.time <= until);
+    if Record::parse(line).as_ref().is_some_and(counts) {
         if *lines == 0 {
             return false;
         }
@@ -298,7 +307,7 @@ mod tests {
         let mut writer = Writer::new(directory.path(), SMALL).unwrap();
         write(&mut writer, &lines(0..100));
         for tail in 0..=101 {
-            let query = LogQuery { tail: Some(tail), since: None };
+            let query = LogQuery { tail: Some(tail), ..LogQuery::default() };
             let mut reader = LogReader::open(directory.path(), &query).unwrap();
             assert_eq!(texts(&mut reader), numbers(100usize.saturating_sub(tail)..100), "tail {tail}");
         }
@@ -311,7 +320,7 @@ mod tests {
         let mut writer = Writer::new(directory.path(), rotation).unwrap();
         let long = "y".repeat(100_000);
         write(&mut writer, &format!("before\n{long}\nafter\n"));
-        let query = LogQuery { tail: Some(2), since: None };
+        let query = LogQuery { tail: Some(2), ..LogQuery::default() };
         let mut reader = LogReader::open(directory.path(), &query).unwrap();
         assert_eq!(texts(&mut reader), [long.as_str(), "after"]);
     }
@@ -337,9 +346,23 @@ mod tests {
         write(&mut writer, &lines(0..50));
         let now = Timestamp::now();
         write(&mut writer, &lines(50..60));
-        let query = LogQuery { tail: None, since: Some(now) };
+        let query = LogQuery { since: Some(now), ..LogQuery::default() };
         let mut reader = LogReader::open(directory.path(), &query).unwrap();
         assert_eq!(texts(&mut reader), numbers(50..60));
+    }
+
+    #[test]
+    fn only_lines_up_to_a_time_and_the_tail_of_those() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut writer = Writer::new(directory.path(), SMALL).unwrap();
+        write(&mut writer, &lines(0..50));
+        let until = Some(Timestamp::now());
+        write(&mut writer, &lines(50..60));
+        for (tail, begin) in [(None, 0), (Some(0), 50), (Some(3), 47), (Some(100), 0)] {
+            let query = LogQuery { tail, until, ..LogQuery::default() };
+            let mut reader = LogReader::open(directory.path(), &query).unwrap();
+            assert_eq!(texts(&mut reader), numbers(begin..50), "tail {tail:?}");
+        }
     }
 
     #[test]

@@ -11,8 +11,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ArchiveToLoad, Checked, DiskUsage, ImageDetails, ImageRemoval, LoadedImage, PruneRequest, Pruned,
-    SaveRequest, SavedArchive, StoredImage,
+    ArchiveToLoad, Checked, ContainerProcess, DiskUsage, ImageDetails, ImageRemoval, LoadedImage,
+    PruneRequest, Pruned, SaveRequest, SavedArchive, StoredImage, Usage,
 };
 use crate::{ErrorKind, ForeignContainer, Observed, PortError, ResourceKey};
 
@@ -185,6 +185,12 @@ pub trait Engine: Send + Sync {
 
     /// What every running or paused container uses now.
     async fn usage(&self) -> Result<BTreeMap<ResourceKey, Usage>, PortError>;
+
+    /// The processes of a running or paused container, its first one and what was started in it by
+    /// [`exec`](Engine::exec) included. Fails when it does not run.
+    async fn processes(&self, key: &ResourceKey) -> Result<Vec<ContainerProcess>, PortError> {
+        Err(PortError::new(ErrorKind::User, format!("container {key} has no processes: it is one in memory")))
+    }
 }
 
 /// What an engine says that has no images to be handled by hand, as one in memory.
@@ -321,8 +327,27 @@ pub struct LogQuery {
     pub tail: Option<usize>,
     /// Only lines from this time on.
     pub since: Option<Timestamp>,
-    /// Go on with lines that are written from now on.
+    /// Only lines up to this time. The tail is counted from there.
+    #[serde(default)]
+    pub until: Option<Timestamp>,
+    /// Go on with lines that are written from now on, until [`until`](Self::until) if that is given.
     pub follow: bool,
+}
+
+impl LogQuery {
+    /// Whether a line of this time is wanted.
+    pub fn is_within(&self, time: Timestamp) -> bool {
+        self.since.is_none_or(|since| time >= since) && self.until.is_none_or(|until| time <= until)
+    }
+
+    /// How long a log is followed from `now` on: not at all, or as long as is given, which may be for ever.
+    pub fn follows_for(&self, now: Timestamp) -> Option<Duration> {
+        if !self.follow {
+            return None;
+        }
+        let left = self.until.map(|until| Duration::try_from(until.duration_since(now)));
+        left.map_or(Some(Duration::MAX), Result::ok)
+    }
 }
 
 /// One line of a container's log.
@@ -344,21 +369,4 @@ pub enum LogStream {
     Stdout,
     /// Standard error.
     Stderr,
-}
-
-/// What a container uses now, from its cgroups.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Usage {
-    /// CPU time in all, in seconds and nanoseconds.
-    pub cpu: Duration,
-    /// Memory without inactive page cache, in bytes, as cAdvisor's working set.
-    pub memory_working_set: u64,
-    /// Memory with page cache, in bytes.
-    pub memory_usage: u64,
-    /// The memory limit in bytes.
-    pub memory_limit: Option<u64>,
-    /// How often the out-of-memory killer struck.
-    pub oom_kills: u64,
-    /// Processes and threads.
-    pub pids: u64,
 }

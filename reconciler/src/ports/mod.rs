@@ -9,13 +9,14 @@ mod masks;
 mod prune;
 mod source;
 mod store;
+mod usage;
 
 pub use check::{CheckFinding, CheckKind, Checked};
 pub use clock::Clock;
 pub use disk::{DiskSpace, DiskUsage, Taken};
 pub use engine::{
     BuildRequest, ContainerRequest, Engine, EngineEvent, EngineInfo, EngineStorage, ExecOutcome, ExecRequest,
-    LogLine, LogQuery, LogStream, Progress, ProgressStep, Usage,
+    LogLine, LogQuery, LogStream, Progress, ProgressStep,
 };
 pub use homeostat_spec::Secret;
 pub use image::{
@@ -26,3 +27,4 @@ pub use masks::Masks;
 pub use prune::{Keep, PruneRequest, Pruned, PrunedItem};
 pub use source::{Snapshot, Source};
 pub use store::{Event, EventKind, Store, Stored};
+pub use usage::{ContainerProcess, Traffic, Usage};

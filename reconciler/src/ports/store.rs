@@ -88,6 +88,8 @@ pub enum EventKind {
     Failed,
     /// A container's run ended by itself.
     Exited,
+    /// A container whose run ended by itself is started again when its back-off is over.
+    Restarting,
     /// A container's health changed.
     Health,
     /// The source or a spec file is in error.
@@ -102,11 +104,12 @@ pub enum EventKind {
 
 impl EventKind {
     /// Every kind.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Revision,
         Self::Applied,
         Self::Failed,
         Self::Exited,
+        Self::Restarting,
         Self::Health,
         Self::Source,
         Self::Pruned,

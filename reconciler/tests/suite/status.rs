@@ -5,8 +5,8 @@ use std::time::Duration;
 use crate::support::Loop;
 use homeostat_reconciler::fake::Behaviour;
 use homeostat_reconciler::fake::specs::{app_with, container, desired, in_state, key, name};
-use homeostat_reconciler::ports::EngineInfo;
-use homeostat_reconciler::{Desired, ErrorKind, PortError, StatusReport, status};
+use homeostat_reconciler::ports::{EngineInfo, EventKind};
+use homeostat_reconciler::{Desired, ErrorKind, PortError, StatusReport, restarts, status};
 use homeostat_spec::DesiredState;
 use serde_json::json;
 
@@ -48,6 +48,8 @@ fn the_report_has_the_form_that_scripts_rely_on() {
                     "pid": 2,
                     "restarts": 0,
                     "started_at": "2023-11-14T22:13:20Z",
+                    "exit_code": null,
+                    "ports": [],
                     "message": null,
                 }],
             }],
@@ -70,6 +72,28 @@ fn a_container_that_waits_for_its_restart_is_restarting() {
     assert_eq!(app["containers"][0]["restarts"], 1);
     assert_eq!(app["synced"], false);
     assert_eq!(app["containers"][0]["message"], "backs off after attempt 2: exited with code 3");
+}
+
+#[test]
+fn a_restart_that_is_waited_for_is_an_event_once() {
+    let mut agent = Loop::new(desired([app_with("web", [("web", container("nginx"))])]));
+    let fails = Behaviour { ends_after: Duration::from_secs(1), code: 3 };
+    agent.world.behaviours.insert(key("web/web"), fails);
+    agent.step();
+    agent.advance(Duration::from_secs(1));
+    agent.step();
+    let running = (agent.world.observe(), agent.plan());
+    agent.advance(Duration::from_secs(1));
+    let waiting = (agent.world.observe(), agent.plan());
+    let now = "2026-01-02T03:04:05Z".parse().unwrap();
+    let told = restarts((&running.0, &running.1), (&waiting.0, &waiting.1), now);
+    assert_eq!(
+        (told.len(), told[0].kind, &told[0].resource),
+        (1, EventKind::Restarting, &Some(key("web/web")))
+    );
+    assert!(told[0].message.starts_with("is started again at 2023-11-14T22:13:2"), "{told:?}");
+    assert_eq!(restarts((&waiting.0, &waiting.1), (&waiting.0, &waiting.1), now), []);
+    assert_eq!(restarts((&waiting.0, &waiting.1), (&running.0, &running.1), now), []);
 }
 
 #[test]

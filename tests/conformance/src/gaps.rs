@@ -105,6 +105,8 @@ const LINES_BEFORE: Gap = Gap {
     symptom: "lines have times in whole seconds",
 };
 
+const LINES_AFTER: Gap = Gap { case: "lines_after_a_time_are_left_out", ..LINES_BEFORE };
+
 const BUILD_CACHE: Gap = Gap {
     case: "build_cache_is_foreseen_with_its_sizes",
     reason: "Podman has no build cache: its builds leave images without a name, which go by the rule of images",
@@ -119,6 +121,12 @@ const fn in_the_context(case: &'static str) -> Gap {
         symptom: "only as files of the context",
     }
 }
+
+const PAUSED_PROCESSES: Gap = Gap {
+    case: "a_paused_container_has_its_processes",
+    reason: "Podman's API tells the processes of containers that run only",
+    symptom: "Podman tells none of a paused container",
+};
 
 const PODMAN_4: &[Gap] = &[
     LOG_OPTIONS,
@@ -150,6 +158,8 @@ const PODMAN_4: &[Gap] = &[
     LAST_NAME,
     TIMES_OF_LINES,
     LINES_BEFORE,
+    LINES_AFTER,
+    PAUSED_PROCESSES,
     BUILD_CACHE,
 ];
 
@@ -169,6 +179,8 @@ const PODMAN_5: &[Gap] = &[
     LAST_NAME,
     TIMES_OF_LINES,
     LINES_BEFORE,
+    LINES_AFTER,
+    PAUSED_PROCESSES,
     BUILD_CACHE,
     Gap {
         case: "a_container_without_network_has_only_loopback",

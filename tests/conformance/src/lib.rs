@@ -26,6 +26,7 @@ pub mod networks;
 mod others;
 pub mod ports;
 pub mod process;
+pub mod processes;
 pub mod prune;
 pub mod prune_others;
 pub mod pulls;
@@ -82,10 +83,13 @@ macro_rules! every_case {
             limits::processes_are_limited,
             limits::limits_change_in_place,
             limits::usage_is_told_of_what_runs,
+            limits::traffic_of_a_network_is_counted,
             limits::processor_time_is_limited,
             logs::both_streams_are_in_the_log_with_times,
             logs::a_tail_is_the_last_lines,
             logs::lines_before_a_time_are_left_out,
+            logs::lines_after_a_time_are_left_out,
+            logs::a_log_is_followed_up_to_a_time,
             logs::a_log_survives_the_container,
             logs::a_followed_log_goes_on,
             logs::a_log_of_nobody_is_empty,
@@ -124,6 +128,10 @@ macro_rules! every_case {
             process::no_new_privileges_is_set_when_asked_for,
             process::dropped_capabilities_are_gone,
             process::the_process_told_is_the_first_of_the_container,
+            processes::processes_are_told_as_the_host_knows_them,
+            processes::a_process_of_nobody_known_is_told_by_its_number,
+            processes::only_what_runs_has_processes,
+            processes::a_paused_container_has_its_processes,
             prune::an_unused_image_goes_and_one_that_is_used_or_kept_stays,
             prune::an_image_to_go_back_to_stays,
             prune::an_image_that_was_used_until_now_is_not_old,

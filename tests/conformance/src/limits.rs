@@ -5,6 +5,7 @@ use std::time::Duration;
 use homeostat_reconciler::ports::Engine;
 use homeostat_spec::Resources;
 
+use crate::networks::{fetch, server};
 use crate::world::expect;
 use crate::{PATIENCE, World, observe, run, run_to_end, shell, wait_exited, wait_for_log};
 
@@ -73,6 +74,20 @@ pub async fn usage_is_told_of_what_runs(engine: &dyn Engine, world: &World) {
         }
     };
     tokio::time::timeout(PATIENCE, measured).await.expect("use is counted");
+}
+
+/// What went over a container's network is counted, and a container without one has none to count.
+pub async fn traffic_of_a_network_is_counted(engine: &dyn Engine, world: &World) {
+    let port = world.free_port();
+    let server = run(engine, world, "server", server("counted", port)).await;
+    let alone = run(engine, world, "alone", shell("sleep infinity")).await;
+    assert_eq!(fetch(&format!("127.0.0.1:{port}")).await, "counted");
+    let usage = expect(engine.usage().await);
+    let traffic = usage[&server].network.expect("it has a network");
+    // A request and its answer take several packets.
+    assert!(traffic.input > 100 && traffic.output > 100, "{traffic:?}");
+    let without = usage[&alone].network.unwrap_or_default();
+    assert_eq!((without.input, without.output), (0, 0));
 }
 
 /// A container gets no more processor time than it may have.

@@ -52,6 +52,32 @@ pub async fn lines_before_a_time_are_left_out(engine: &dyn Engine, world: &World
     assert_eq!(log(engine, &key, &since).await, all[1..]);
 }
 
+/// Lines from after a time are left out, and a tail is that of the lines up to it.
+pub async fn lines_after_a_time_are_left_out(engine: &dyn Engine, world: &World) {
+    let key =
+        run(engine, world, "speaker", shell("echo one; usleep 50000; echo two; usleep 50000; echo three"))
+            .await;
+    wait_exited(engine, &key).await;
+    let all = log(engine, &key, &LogQuery::default()).await;
+    assert_precise(&all);
+    let until = LogQuery { until: Some(all[1].time), ..LogQuery::default() };
+    assert_eq!(log(engine, &key, &until).await, all[..2]);
+    assert_eq!(log(engine, &key, &LogQuery { tail: Some(1), ..until.clone() }).await, all[1..2]);
+    // What is over is not waited for.
+    assert_eq!(log(engine, &key, &LogQuery { follow: true, ..until }).await, all[..2]);
+}
+
+/// A log is followed up to a time, whether or not anything is written.
+pub async fn a_log_is_followed_up_to_a_time(engine: &dyn Engine, world: &World) {
+    let key = run(engine, world, "speaker", shell("echo begin; sleep infinity")).await;
+    wait_for_log(engine, &key, "begin").await;
+    let until = jiff::Timestamp::now().checked_add(jiff::SignedDuration::from_secs(2)).unwrap();
+    let query = LogQuery { follow: true, until: Some(until), ..LogQuery::default() };
+    let lines = tokio::time::timeout(PATIENCE, log(engine, &key, &query)).await.expect("it ends in time");
+    assert_eq!(lines.iter().map(|line| line.text.as_str()).collect::<Vec<_>>(), ["begin"]);
+    assert!(jiff::Timestamp::now() >= until);
+}
+
 /// The log belongs to the key: a new container goes on with it.
 pub async fn a_log_survives_the_container(engine: &dyn Engine, world: &World) {
     run_to_end(engine, world, "speaker", shell("echo first")).await;

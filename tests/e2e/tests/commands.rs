@@ -94,6 +94,66 @@ fn logs_can_be_followed_and_cut() {
     assert_eq!(host.homeostat(&["logs", "one", "--tail", "1"]).expect_code(0).stdout, "third\n");
 }
 
+/// An app whose two containers speak in turn: `web` after `db` has ended, which takes it to be healthy.
+const TWO_VOICES: &str = r#"
+[image.busybox]
+build = { context = "./busybox" }
+
+[container.db]
+image = "busybox"
+command = ["sh", "-c", "echo one; sleep 1; echo three >&2"]
+state = "exited"
+
+[container.web]
+image = "busybox"
+command = ["sh", "-c", "sleep 0.5; echo two; sleep 1; echo four"]
+state = "exited"
+"#;
+
+#[test]
+fn the_logs_of_an_app_are_those_of_its_containers_by_time() {
+    let host = Host::new();
+    busybox_image(&host);
+    host.write("two.toml", TWO_VOICES);
+    host.apply().expect_code(0);
+    let listed = |options: &[&str]| host.homeostat(&[&["logs", "two"], options].concat()).expect_code(0);
+    assert_eq!(listed(&[]).stdout, "db  | one\nweb | two\ndb  | three\nweb | four\n");
+    assert_eq!(listed(&["--tail", "1"]).stdout, "db  | three\nweb | four\n", "of each container");
+    let json = listed(&["-o", "json"]).stdout;
+    let lines: Vec<serde_json::Value> =
+        json.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((&lines[2]["container"], &lines[2]["stream"]), (&"db".into(), &"stderr".into()));
+    let until = lines[1]["time"].as_str().unwrap();
+    assert_eq!(listed(&["--until", until]).stdout, "db  | one\nweb | two\n");
+    assert_eq!(listed(&["--until", until, "--tail", "1", "--follow"]).stdout, "db  | one\nweb | two\n");
+    assert_eq!(host.homeostat(&["logs", "two/web"]).expect_code(0).stdout, "two\nfour\n");
+    let unknown = host.homeostat(&["logs", "three"]).expect_code(2);
+    assert!(unknown.stderr.contains("two/db, two/web"), "{}", unknown.stderr);
+}
+
+#[test]
+fn the_logs_of_an_app_go_on_with_containers_that_come_later() {
+    let host = Host::new();
+    busybox_image(&host);
+    host.write("one.toml", &sleeper(""));
+    let agent = host.agent();
+    agent.wait_running("one/main");
+    let mut follow = host
+        .command()
+        .args(["logs", "one", "--follow"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the binary can be run");
+    let mut lines =
+        std::io::BufRead::lines(std::io::BufReader::new(follow.stdout.take().unwrap())).map_while(Result::ok);
+    assert_eq!(lines.next().as_deref(), Some("started"));
+    let more = "[container.second]\nimage = \"busybox\"\ncommand = [\"sh\", \"-c\", \"echo later; sleep 1000\"]\nstop = { signal = \"SIGKILL\" }\n";
+    host.write("one.toml", &sleeper(more));
+    assert_eq!(lines.next().as_deref(), Some("second | later"));
+    follow.kill().unwrap();
+    follow.wait().unwrap();
+}
+
 #[test]
 fn what_is_asked_for_wrongly_is_told_with_what_there_is() {
     let host = Host::new();
