@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use domain::base::iana::{Class, Opcode, Rcode, Rtype};
-use domain::base::message_builder::AdditionalBuilder;
+use domain::base::message_builder::{AdditionalBuilder, AnswerBuilder};
 use domain::base::name::ParsedName;
 use domain::base::{Message, MessageBuilder, Name, Question, Ttl};
 use domain::rdata::{A, Ptr};
@@ -122,7 +122,7 @@ fn reply(query: &Message<[u8]>, rcode: Rcode, record: Option<Record>) -> Decisio
 
 /// `None` when the question cannot be repeated, as it cannot be read.
 fn build(query: &Message<[u8]>, rcode: Rcode, record: Option<Record>) -> Option<Vec<u8>> {
-    let mut answer = MessageBuilder::new_vec().start_answer(query, rcode).ok()?;
+    let mut answer = begin(query, rcode)?;
     let header = answer.header_mut();
     header.set_ra(true);
     header.set_aa(record.is_some());
@@ -137,6 +137,22 @@ fn build(query: &Message<[u8]>, rcode: Rcode, record: Option<Record>) -> Option<
         }
     }
     Some(finish(query, answer.additional()))
+}
+
+/// Repeats the question. Several are not: each can be two bytes that stand for a name of 255, so that a short message would
+/// have a long answer.
+fn begin(query: &Message<[u8]>, rcode: Rcode) -> Option<AnswerBuilder<Vec<u8>>> {
+    let mut answer = MessageBuilder::new_vec();
+    if query.header_counts().qdcount() == 1 {
+        return answer.start_answer(query, rcode).ok();
+    }
+    let header = answer.header_mut();
+    header.set_id(query.header().id());
+    header.set_qr(true);
+    header.set_opcode(query.header().opcode());
+    header.set_rd(query.header().rd());
+    header.set_rcode(rcode);
+    Some(answer.answer())
 }
 
 /// Who asks with EDNS is answered with EDNS (RFC 6891).
@@ -164,7 +180,7 @@ pub(crate) fn fitted(query: &[u8], answer: &[u8]) -> Option<Vec<u8>> {
         return Some(answer.to_vec());
     }
     let rcode = Message::from_slice(answer).ok()?.header().rcode();
-    let mut short = MessageBuilder::new_vec().start_answer(query, rcode).ok()?;
+    let mut short = begin(query, rcode)?;
     short.header_mut().set_ra(true);
     short.header_mut().set_tc(true);
     Some(finish(query, short.additional()))

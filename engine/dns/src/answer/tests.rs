@@ -118,6 +118,22 @@ fn answers_and_other_things_are_no_queries() {
 }
 
 #[test]
+fn many_questions_are_not_repeated() {
+    let mut packet = query("a.long.name.that.is.pointed.to.again.and.again", Rtype::A);
+    // So many questions; and then a message that is no query.
+    packet[5] = 200;
+    for _ in 1..200 {
+        packet.extend_from_slice(&[0xc0, 12, 0, 1, 0, 1]);
+    }
+    let mut notification = packet.clone();
+    notification[2] = 0x20;
+    for packet in [packet, notification] {
+        let Decision::Answer(answer) = decide(0, WEB, &packet) else { panic!("it is refused with a word") };
+        assert!(answer.len() <= 64, "{} bytes", answer.len());
+    }
+}
+
+#[test]
 fn an_answer_that_does_not_fit_a_datagram_says_so() {
     let asked = query("example.com", Rtype::TXT);
     let long = [asked.clone(), vec![0; 600]].concat();
