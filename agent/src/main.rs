@@ -5,9 +5,10 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
     // libcontainer forks from the process it is called in: the monitor has to be single-threaded, so it
-    // is chosen before anything else happens.
-    if arguments.next().is_some_and(|first| first == "monitor") {
-        return homeostat_monitor::main(arguments);
+    // is chosen before anything else happens. Who answers names is small by being alone.
+    match arguments.next() {
+        Some(first) if first == "monitor" => homeostat_monitor::main(arguments),
+        Some(first) if first == "dns" => homeostat_dns::main(arguments),
+        _ => homeostat::cli::main(),
     }
-    homeostat::cli::main()
 }

@@ -19,7 +19,7 @@ use crate::EmbeddedError;
 use crate::engine::Inner;
 use crate::fetch::Fetching;
 use crate::instance::Instance;
-use crate::networks::name_servers;
+use crate::networks::dns;
 use crate::program::Program;
 use crate::run::blocking;
 use crate::staging::random_id;
@@ -225,7 +225,7 @@ impl Steps {
             mounts: step.mounts.iter().map(mount).collect(),
             secrets: step.secrets.clone(),
             network,
-            dns: name_servers(&names),
+            dns: dns(&names),
             cgroup: self.instance.cgroup(&id),
             runtime_dir: self.runtime.clone(),
             id,

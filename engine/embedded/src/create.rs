@@ -146,8 +146,10 @@ impl Inner {
         self.mark_needed(&container.record());
         discard(&self.layout, &container.directory)?;
         self.forget(key);
+        let disconnected = self.disconnect(key, network.as_ref());
+        // Last: who answers names may be in a control group beside those of containers.
         self.tidy_cgroups();
-        self.disconnect(key, network.as_ref())
+        disconnected
     }
 }
 

@@ -23,7 +23,7 @@ use crate::container::{Container, Run};
 use crate::instance::Instance;
 use crate::layout::{CONTAINER_FILE, Layout};
 use crate::monitor::{self, Monitor};
-use crate::networks::Networks;
+use crate::networks::{Networks, keep_responder};
 use crate::program::Program;
 use crate::record::ContainerRecord;
 use crate::staging::{discard, sweep};
@@ -38,10 +38,10 @@ pub struct EmbeddedConfig {
     /// Images, containers, volumes and logs. On one file system; one that overlayfs can write to is much
     /// faster: ext4, XFS, Btrfs.
     pub data_directory: PathBuf,
-    /// What a reboot may take: the OCI runtime's notes of what runs.
+    /// What a reboot may take: the OCI runtime's notes of what runs, and what is told to who answers names.
     pub run_directory: PathBuf,
-    /// The program that is run as `PROGRAM monitor ...`, which calls [`homeostat_monitor::main`]. Usually
-    /// `/proc/self/exe`.
+    /// The program that is run as `PROGRAM monitor ...`, which calls [`homeostat_monitor::main`], and as `PROGRAM dns ...`,
+    /// which calls [`homeostat_dns::main`]. Usually `/proc/self/exe`.
     pub program: PathBuf,
     /// How registries are reached.
     pub registries: RegistryConfig,
@@ -92,6 +92,7 @@ impl Embedded {
         for (container, state, monitor) in live {
             inner.watch(&container, state, monitor);
         }
+        tokio::spawn(keep_responder(Arc::downgrade(&inner), inner.responders()));
         let resumed = Arc::clone(&inner);
         let resume = tokio::task::spawn_blocking(move || resumed.resume_networks());
         if let Err(error) = resume.await.map_err(|_| EmbeddedError::Panicked)? {

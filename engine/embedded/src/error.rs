@@ -166,6 +166,9 @@ pub enum EmbeddedError {
     /// The monitor says nothing.
     #[error("the container's monitor has not started it in time")]
     StartTimeout,
+    /// The process that answers names does not do as it is told.
+    #[error("names of containers cannot be answered")]
+    Names(#[source] io::Error),
     /// The container could not be started.
     #[error("cannot start the container")]
     Start(#[source] Failure),
@@ -345,6 +348,7 @@ impl From<EmbeddedError> for PortError {
             | EmbeddedError::MountNamespace(source)
             | EmbeddedError::Spawn { source, .. }
             | EmbeddedError::Report(source)
+            | EmbeddedError::Names(source)
             | EmbeddedError::Exec { source, .. } => port.caused_by(source),
             EmbeddedError::State(source) => port.caused_by(source),
             EmbeddedError::Store(source) | EmbeddedError::Save(source) => port.caused_by(source),

@@ -11,6 +11,7 @@
 //! | `DATA/staging/`                  | what is being created; swept when the engine is opened           |
 //! | `DATA/trash/`                    | what is being removed; swept when the engine is opened           |
 //! | `RUN/oci/`                       | state of the OCI runtime                                         |
+//! | `RUN/dns/`                       | what the process that answers names is told; absent without a bridge |
 //!
 //! What has a directory is there as a whole or not at all: it is made in `staging/` and renamed to its place, and
 //! renamed to `trash/` before it is taken apart.
@@ -91,6 +92,11 @@ impl Layout {
 
     pub(crate) fn trash(&self) -> PathBuf {
         self.data.join("trash")
+    }
+
+    /// The directory of the process that answers names.
+    pub(crate) fn names(&self) -> PathBuf {
+        self.run.join("dns")
     }
 
     /// The OCI runtime's own directory.

@@ -30,7 +30,8 @@ const END_LIMIT: Duration = Duration::from_secs(10);
 /// More than any report has.
 const REPORT_LIMIT: u64 = 1 << 20;
 
-/// A monitor process, held by a descriptor that never means another process.
+/// A monitor process, held by a descriptor that never means another process; or the one that answers names, which outlives
+/// the engine too.
 #[derive(Debug)]
 pub(crate) struct Monitor {
     pid: u32,
@@ -54,7 +55,7 @@ impl Monitor {
     }
 
     /// A monitor just started. One that cannot be watched is ended.
-    fn started(mut child: Child) -> io::Result<Self> {
+    pub(crate) fn started(mut child: Child) -> io::Result<Self> {
         match rustix::process::pidfd_open(Pid::from_child(&child), PidfdFlags::NONBLOCK) {
             Ok(pidfd) => Ok(Self { pid: child.id(), pidfd, child: Mutex::new(Some(child)) }),
             Err(error) => {
@@ -63,6 +64,11 @@ impl Monitor {
                 Err(error.into())
             }
         }
+    }
+
+    /// A process that somebody else has started, with a descriptor of it.
+    pub(crate) fn held(pid: u32, pidfd: OwnedFd) -> Self {
+        Self { pid, pidfd, child: Mutex::new(None) }
     }
 
     pub(crate) fn pidfd(&self) -> BorrowedFd<'_> {
@@ -147,6 +153,14 @@ pub(crate) async fn report(pipe: OwnedFd, directory: &Path) -> Result<Report, Em
 
 /// Monitors that run for a directory in `containers`: those of a start that was cut off have told nobody yet.
 pub(crate) fn find_all(containers: &Path) -> io::Result<Vec<(PathBuf, ProcessIdentity)>> {
+    find(&["monitor", "run"], |directory| directory.starts_with(containers))
+}
+
+/// Processes `PROGRAM WORDS... DIRECTORY` for a directory that is wanted.
+pub(crate) fn find(
+    words: &[&str],
+    is_wanted: impl Fn(&Path) -> bool,
+) -> io::Result<Vec<(PathBuf, ProcessIdentity)>> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc")? {
         let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
@@ -155,19 +169,20 @@ pub(crate) fn find_all(containers: &Path) -> io::Result<Vec<(PathBuf, ProcessIde
         // A process may end at any moment here, and then is of no interest.
         let Ok(identity) = ProcessIdentity::of(pid) else { continue };
         let Ok(arguments) = fs::read(format!("/proc/{pid}/cmdline")) else { continue };
-        if let Some(directory) = run_directory(&arguments).filter(|path| path.starts_with(containers)) {
+        if let Some(directory) = directory_after(words, &arguments).filter(|path| is_wanted(path)) {
             found.push((directory, identity));
         }
     }
     Ok(found)
 }
 
-/// The directory of `PROGRAM monitor run DIRECTORY`.
-fn run_directory(arguments: &[u8]) -> Option<PathBuf> {
+/// The directory of `PROGRAM WORDS... DIRECTORY`.
+fn directory_after(words: &[&str], arguments: &[u8]) -> Option<PathBuf> {
     use std::os::unix::ffi::OsStrExt as _;
-    let mut words = arguments.split(|byte| *byte == 0).skip(1);
-    let is_run = words.next()? == b"monitor" && words.next()? == b"run";
-    is_run.then(|| words.next().map(|word| PathBuf::from(std::ffi::OsStr::from_bytes(word)))).flatten()
+    let mut arguments = arguments.split(|byte| *byte == 0).skip(1);
+    let is_such = words.iter().all(|word| arguments.next() == Some(word.as_bytes()));
+    let directory = arguments.next().filter(|_| is_such)?;
+    Some(PathBuf::from(std::ffi::OsStr::from_bytes(directory)))
 }
 
 /// Ends the monitor of a cut-off start, and what it has begun to make a container of.

@@ -1,4 +1,4 @@
-//! The program of the monitors, out of reach of the containers.
+//! The program of the monitors and of who answers names, out of reach of the containers.
 
 use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
@@ -15,7 +15,7 @@ use crate::mount_namespace;
 /// What monitors are called in lists of processes.
 const NAME: &str = "homeostat";
 
-/// The program that is run as `PROGRAM monitor ...`.
+/// The program that is run as `PROGRAM monitor ...` and `PROGRAM dns ...`.
 ///
 /// A process that becomes one of a container still runs this program for a moment, and an image can name
 /// `/proc/self/exe` as what is to be run. Through that file a container could write to the program, which the host
@@ -36,11 +36,18 @@ impl Program {
         Ok(Self { file })
     }
 
-    /// The command `PROGRAM monitor VERB`.
-    pub(crate) fn monitor(&self, verb: &str) -> Command {
+    /// The command `PROGRAM VERB`.
+    pub(crate) fn command(&self, verb: &str) -> Command {
         use std::os::unix::process::CommandExt as _;
         let mut command = Command::new(self.path());
-        command.arg0(NAME).args(["monitor", verb]);
+        command.arg0(NAME).arg(verb);
+        command
+    }
+
+    /// The command `PROGRAM monitor VERB`.
+    pub(crate) fn monitor(&self, verb: &str) -> Command {
+        let mut command = self.command("monitor");
+        command.arg(verb);
         command
     }
 

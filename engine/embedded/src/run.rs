@@ -15,7 +15,7 @@ use crate::container::{Container, Ended, Live, Run};
 use crate::descriptor::readable;
 use crate::engine::Inner;
 use crate::monitor::{self, Monitor};
-use crate::networks::name_servers;
+use crate::networks::dns;
 use crate::process::{process, stop_signal};
 
 /// How long killed processes may take to be gone, and their monitor to say so.
@@ -82,9 +82,7 @@ impl Inner {
         }
         let process = process(&record)?;
         let network = self.connect(container)?;
-        let mut dns = name_servers(&network);
-        dns.hosts =
-            self.neighbours(container).into_iter().map(|(address, name)| (address.into(), name)).collect();
+        let dns = dns(&network);
         let config = record.config;
         let own_name = container.key.name.to_string();
         Ok(RunRequest {
@@ -219,7 +217,8 @@ async fn has_settled(live: &mut Live, time: Duration) -> bool {
     tokio::time::timeout(time, settled).await.is_ok_and(|settled| settled.is_ok())
 }
 
-async fn wait_for_end(monitor: &Arc<Monitor>) {
+/// Waits until a process has ended.
+pub(crate) async fn wait_for_end(monitor: &Arc<Monitor>) {
     let registered = monitor.pidfd().try_clone_to_owned().and_then(readable);
     let waited = match &registered {
         Ok(descriptor) => descriptor.readable().await.map(drop),

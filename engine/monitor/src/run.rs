@@ -50,7 +50,7 @@ pub(crate) fn run(directory: &Path) -> ExitCode {
         Ok(running) => {
             report(&Report::Ready(running.state.clone()));
             // Nobody waits for this any more: the kernel takes its time for such a move.
-            let _ = running.cgroup.put_monitor_beside();
+            let _ = running.cgroup.put_beside(std::process::id());
             isolation::give_back_memory();
             running.finish();
             ExitCode::SUCCESS

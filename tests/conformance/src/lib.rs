@@ -31,6 +31,7 @@ pub mod prune;
 pub mod prune_others;
 pub mod pulls;
 pub mod refusals;
+pub mod resolution;
 pub mod secrets;
 pub mod states;
 pub mod stop;
@@ -169,6 +170,10 @@ macro_rules! every_case {
             refusals::a_container_created_from_something_else_is_refused,
             refusals::what_does_not_exist_cannot_be_started,
             refusals::a_running_container_cannot_be_removed,
+            resolution::a_name_resolves_whoever_was_started_first,
+            resolution::a_name_follows_its_container_when_it_is_made_anew,
+            resolution::names_of_two_networks_are_apart,
+            resolution::names_of_an_internal_network_resolve,
             secrets::a_secret_is_seen_by_its_step_alone,
             secrets::a_secret_that_is_required_is_missed_by_its_name,
             secrets::a_step_talks_with_an_agent_for_keys,

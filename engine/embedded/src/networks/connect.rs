@@ -10,7 +10,7 @@ use homeostat_network::{
 use homeostat_reconciler::ResourceKey;
 use homeostat_spec::NetworkMode;
 
-use super::{NetworkId, State, rules, user_of};
+use super::{NetworkId, State, responder, rules, user_of};
 use crate::EmbeddedError;
 use crate::container::Container;
 use crate::engine::Inner;
@@ -23,6 +23,7 @@ impl Inner {
             let host = container.lock().record.config.network == NetworkMode::Host;
             return Ok(if host { MonitorNetwork::Host } else { MonitorNetwork::None });
         };
+        let containers = self.containers();
         let mut state = self.networks.lock();
         let host = HostSocket::open()?;
         let subnet = subnet(&mut state, &host, &network)?;
@@ -41,14 +42,18 @@ impl Inner {
         }
         ensure_bridge(&host, &BridgeConfig { name: net.bridge.clone(), subnet, mtu: None })?;
         net.up = true;
-        Ok(MonitorNetwork::Bridge(Attachment {
+        let attachment = Attachment {
             bridge: net.bridge.clone(),
             host_interface: Instance::host_interface(&container.id),
             address,
             prefix: subnet.prefix(),
             gateway: (!net.is_internal()).then_some(gateway),
             mtu: None,
-        }))
+        };
+        // The first thing that a program does may be to look up a name.
+        responder::tell(self, &mut state)?;
+        rules::apply(&mut state, &containers)?;
+        Ok(MonitorNetwork::Bridge(attachment))
     }
 
     /// Gives back what a removed container had of its network; a bridge that no container needs goes too.
@@ -66,16 +71,20 @@ impl Inner {
         if released.is_some() {
             net.save()?;
         }
-        if !net.up || user_of(&containers, network).is_some() {
+        if !net.up {
             return Ok(());
+        }
+        if user_of(&containers, network).is_some() {
+            return responder::tell(self, &mut state);
         }
         remove_bridge(&HostSocket::open()?, &net.bridge)?;
         net.up = false;
+        responder::tell(self, &mut state)?;
         rules::apply(&mut state, &containers)
     }
 
     /// At the opening of the engine: knows the bridges that are there, gives back addresses of containers that are
-    /// gone, removes bridges that none needs, and brings the rules up to date.
+    /// gone, removes bridges that none needs, has names answered, and brings the rules up to date.
     pub(crate) fn resume_networks(&self) -> Result<(), EmbeddedError> {
         let containers = self.containers();
         let mut state = self.networks.lock();
@@ -108,7 +117,9 @@ impl Inner {
                 tracing::warn!(%network, %error, "addresses that were given back cannot be noted");
             }
         }
-        rules::resume(&mut state, &containers)
+        let told = responder::tell(self, &mut state);
+        rules::resume(&mut state, &containers)?;
+        told
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod connect;
 mod names;
+mod responder;
 mod rules;
 
 use std::collections::BTreeMap;
@@ -15,7 +16,9 @@ use homeostat_reconciler::ResourceKey;
 use homeostat_spec::{Network, NetworkMode};
 use jiff::Timestamp;
 
-pub(crate) use names::name_servers;
+pub(crate) use names::dns;
+use responder::Answering;
+pub(crate) use responder::keep as keep_responder;
 
 use crate::EmbeddedError;
 use crate::container::Container;
@@ -44,6 +47,8 @@ struct State {
     has_table: bool,
     /// The rules could not be kept when that was last tried.
     in_trouble: bool,
+    /// Who answers names.
+    answering: Answering,
 }
 
 /// A network that has a bridge.
@@ -148,7 +153,9 @@ impl Networks {
         let file = layout.networks().join("default.json");
         let default = Net::load(instance.default_bridge(), None, file)?;
         let table = Table::new(instance.table());
-        Ok(Self { state: Mutex::new(State { default, named, table, has_table: false, in_trouble: false }) })
+        let answering = Answering::default();
+        let state = State { default, named, table, has_table: false, in_trouble: false, answering };
+        Ok(Self { state: Mutex::new(state) })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -244,6 +251,7 @@ impl Inner {
         remove_bridge(&HostSocket::open()?, &net.bridge)?;
         discard(&self.layout, &self.layout.network(key))?;
         state.named.remove(key);
+        responder::tell(self, &mut state)?;
         rules::apply(&mut state, &containers)
     }
 }

@@ -1,77 +1,27 @@
-//! Names that containers can resolve.
+//! What containers are told of name servers.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, SocketAddr};
 
-use fs_err as fs;
+use homeostat_dns::{HostResolver, ZONE};
 use homeostat_monitor::{Dns, Network};
+use homeostat_network::{Attachment, Subnet};
 
-use crate::container::Container;
-use crate::engine::Inner;
-
-impl Inner {
-    /// Names of the other containers of the app on the same network, for `/etc/hosts`.
-    pub(crate) fn neighbours(&self, container: &Container) -> Vec<(Ipv4Addr, String)> {
-        let Some(network) = container.network() else { return Vec::new() };
-        let mut state = self.networks.lock();
-        let Ok(net) = state.net(&network) else { return Vec::new() };
-        let containers = self.containers();
-        let neighbours = containers.iter().filter(|other| {
-            other.key.app == container.key.app
-                && other.key != container.key
-                && other.network().as_ref() == Some(&network)
-        });
-        neighbours.filter_map(|other| Some((net.address(&other.key)?, other.key.name.to_string()))).collect()
-    }
-}
-
-/// Name servers of the host that a container can reach.
-pub(crate) fn name_servers(network: &Network) -> Dns {
-    let mut dns = read("/etc/resolv.conf");
-    if matches!(network, Network::Host) {
-        return dns;
-    }
-    let reachable = |address: &IpAddr| address.is_ipv4() && !address.is_loopback();
-    dns.servers.retain(reachable);
-    if dns.servers.is_empty() {
-        // systemd-resolved listens on loopback, and keeps the servers that it asks itself here.
-        dns = read("/run/systemd/resolve/resolv.conf");
-        dns.servers.retain(reachable);
-    }
-    dns
-}
-
-fn read(path: &str) -> Dns {
-    parse(&fs::read_to_string(path).unwrap_or_default())
-}
-
-/// See `resolv.conf(5)`.
-fn parse(text: &str) -> Dns {
-    let mut dns = Dns::default();
-    for line in text.lines() {
-        let mut words = line.split_whitespace();
-        match words.next() {
-            Some("nameserver") => {
-                dns.servers.extend(words.next().and_then(|word| word.parse::<IpAddr>().ok()));
-            }
-            Some("search" | "domain") => dns.search = words.map(str::to_owned).collect(),
-            Some("options") => dns.options.extend(words.map(str::to_owned)),
-            _ => {}
+/// What `/etc/resolv.conf` of a container says: on a bridge its gateway's address, where names of containers and all that the
+/// host can resolve are answered, else what the host's own says.
+pub(crate) fn dns(network: &Network) -> Dns {
+    let HostResolver { servers, mut search, options } = HostResolver::read();
+    let servers = match network {
+        Network::Bridge(attachment) => {
+            // Before the host's: what a name means here is told without asking elsewhere.
+            search.insert(0, ZONE.to_owned());
+            gateway(attachment).into_iter().collect()
         }
-    }
-    dns
+        Network::Host | Network::None => servers.iter().map(SocketAddr::ip).collect(),
+    };
+    Dns { servers, search, options, hosts: Vec::new() }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_resolver_configuration_is_read_with_comments_and_options() {
-        let dns = parse(
-            "# made by hand\nnameserver 10.0.0.53\nnameserver fe80::1%eth0\nsearch a.example b.example\noptions ndots:2 edns0\n",
-        );
-        assert_eq!(dns.servers, ["10.0.0.53".parse::<IpAddr>().unwrap()]);
-        assert_eq!(dns.search, ["a.example", "b.example"]);
-        assert_eq!(dns.options, ["ndots:2", "edns0"]);
-    }
+/// The bridge's address: also an internal network, from which no route leads on, has it.
+fn gateway(attachment: &Attachment) -> Option<IpAddr> {
+    Some(Subnet::containing(attachment.address, attachment.prefix)?.gateway().into())
 }

@@ -1,10 +1,11 @@
 //! The firewall's rules that the running containers need.
 
-use std::net::SocketAddrV4;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
 
 use homeostat_network::{BridgeRules, DesiredRules, HostPort};
 use homeostat_reconciler::chain;
+use homeostat_spec::Protocol;
 
 use super::State;
 use crate::EmbeddedError;
@@ -68,12 +69,23 @@ fn desired(state: &mut State, containers: &[Arc<Container>]) -> Result<DesiredRu
         if let Some(addresses) = &net.addresses {
             let rules = BridgeRules { subnet: addresses.subnet(), internal: net.is_internal() };
             desired.bridges.insert(net.bridge.clone(), rules);
+            if let Some(port) = state.answering.ports.get(&net.bridge) {
+                desired.published.extend(names_at(addresses.gateway(), *port));
+            }
         }
     }
     for container in containers {
         publish(state, container, &mut desired)?;
     }
     Ok(desired)
+}
+
+/// Leads port 53 of a bridge's own address to where names are answered: before a port 53 that is published on every
+/// address.
+fn names_at(gateway: Ipv4Addr, port: u16) -> [(HostPort, SocketAddrV4); 2] {
+    [Protocol::Udp, Protocol::Tcp].map(|protocol| {
+        (HostPort { address: Some(gateway), protocol, port: 53 }, SocketAddrV4::new(gateway, port))
+    })
 }
 
 /// Adds the published ports of a container that runs.

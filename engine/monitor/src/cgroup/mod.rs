@@ -108,21 +108,21 @@ impl Cgroup {
         Ok(())
     }
 
-    /// Moves the calling process, the monitor of this container, beside the container.
+    /// Moves a process of the engine, as this container's monitor, beside the container.
     ///
-    /// A service manager that started the agent would find the monitor left over in the agent's service at its next start,
+    /// A service manager that started the agent would find it left over in the agent's service at its next start,
     /// and count it as the agent's. On cgroup v1 such a manager has a hierarchy of its own, which is left alone.
     ///
     /// # Errors
     /// When the kernel refuses.
-    pub(crate) fn put_monitor_beside(&self) -> Result<(), CgroupError> {
+    pub fn put_beside(&self, pid: u32) -> Result<(), CgroupError> {
         let Hierarchies::V2(root) = &self.hierarchies else { return Ok(()) };
         let Some(parent) = self.path.parent().filter(|parent| *parent != Path::new("")) else {
             return Ok(());
         };
         let monitors = root.join(parent).join(MONITORS);
         fs::create_dir_all(&monitors)?;
-        write(&monitors.join("cgroup.procs"), "0")
+        write(&monitors.join("cgroup.procs"), &pid.to_string())
     }
 
     /// Stops every process where it is; returns when all are stopped.

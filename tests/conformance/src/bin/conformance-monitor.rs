@@ -1,4 +1,4 @@
-//! What the tests give the embedded engine as its program: `PROGRAM monitor ...`; and `PROGRAM churn DATA RUN`, an
+//! What the tests give the embedded engine as its program: `PROGRAM monitor ...` and `PROGRAM dns ...`; and `PROGRAM churn DATA RUN`, an
 //! engine that is always in the middle of something, to be killed.
 
 use std::path::PathBuf;
@@ -16,6 +16,9 @@ fn main() -> ExitCode {
     let verb = arguments.next().unwrap_or_default();
     if verb == "monitor" {
         return homeostat_monitor::main(arguments);
+    }
+    if verb == "dns" {
+        return homeostat_dns::main(arguments);
     }
     let (Some(data), Some(run)) = (arguments.next(), arguments.next()) else { return ExitCode::from(2) };
     match churn(data.into(), run.into()) {

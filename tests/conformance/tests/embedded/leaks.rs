@@ -17,8 +17,10 @@ pub(crate) fn assert_none(host: &Host) {
     let left: Vec<_> = mounts.lines().filter(|line| line.contains(text)).collect();
     assert!(left.is_empty(), "mounts are left: {left:#?}");
 
-    let left = processes_with(text);
+    let run = fs_err::canonicalize(host.run_directory()).unwrap();
+    let left = [processes_with(text), processes_with(run.to_str().unwrap())].concat();
     assert!(left.is_empty(), "processes are left: {left:#?}");
+    assert!(!run.join("dns").exists(), "names are left that nobody answers");
 
     for directory in ["containers", "staging", "trash"] {
         assert_eq!(names(&data.join(directory)), Vec::<String>::new(), "{directory} is not empty");

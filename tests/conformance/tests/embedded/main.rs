@@ -8,6 +8,7 @@ mod kills;
 mod leaks;
 mod own;
 mod prune;
+mod resolution;
 mod room;
 
 use homeostat_conformance::every_case;

@@ -412,7 +412,7 @@ fn after_a_reboot_every_container_has_ended_and_starts_again() {
                 .map(|seen| host.data().join("containers").join(seen.id))
                 .collect();
         drop(engine);
-        // What a reboot leaves: no process, nothing in the run directory, another boot's id; and the ids of processes are used again.
+        // What a reboot leaves: no process of a container, nothing in the run directory, another boot's id; and the ids of processes are used again.
         for (pid, directory) in pids.iter().zip(&directories) {
             kill(*pid, Signal::SIGKILL).unwrap();
             nix::sys::wait::waitpid(*pid, None).unwrap();

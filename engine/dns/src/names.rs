@@ -1,0 +1,102 @@
+//! Who has which name.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::path::Path;
+
+use homeostat_files::{StateError, read_json, write_json};
+use homeostat_network::{InterfaceName, Subnet};
+use serde::{Deserialize, Serialize};
+
+/// Name of the file of [`Names`] in the process's directory.
+pub const NAMES_FILE: &str = "names.json";
+
+/// The domain that containers search first. Nothing of it is ever asked of another name server; `internal` is reserved for
+/// private use.
+pub const ZONE: &str = "homeostat.internal";
+
+/// Every bridge of an engine.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Names {
+    /// The bridges with what is asked and answered on each.
+    pub networks: BTreeMap<InterfaceName, NetworkNames>,
+}
+
+/// A bridge, and who is on it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkNames {
+    /// The subnet of the bridge, whose gateway address is that of the name server.
+    pub subnet: Subnet,
+    /// Nothing is asked of the host's name servers.
+    pub internal: bool,
+    /// The port to listen at, if it is free.
+    pub port: Option<u16>,
+    /// Who is on it. No two have the same address.
+    pub containers: Vec<ContainerName>,
+}
+
+/// A container on a bridge.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContainerName {
+    /// Its app.
+    pub app: String,
+    /// Its name in the app.
+    pub name: String,
+    /// Its address.
+    pub address: Ipv4Addr,
+}
+
+/// What the process says when it has read the names.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// The ports at which it listens, of both protocols.
+    pub ports: BTreeMap<InterfaceName, u16>,
+    /// What did not work, for people.
+    pub troubles: Vec<String>,
+}
+
+impl Names {
+    /// Writes them to the process's directory, whole or not at all.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn save(&self, directory: &Path) -> Result<(), StateError> {
+        write_json(directory.join(NAMES_FILE), self)
+    }
+
+    /// Reads what was last saved; nothing when nothing was.
+    ///
+    /// # Errors
+    /// The file is damaged or cannot be read.
+    pub fn load(directory: &Path) -> Result<Self, StateError> {
+        Ok(read_json(directory.join(NAMES_FILE))?.unwrap_or_default())
+    }
+
+    /// Whether the address is one of a bridge's subnet, so that nobody else knows its name.
+    pub(crate) fn is_own(&self, address: Ipv4Addr) -> bool {
+        self.networks.values().any(|network| network.subnet.contains(address))
+    }
+}
+
+impl NetworkNames {
+    /// The container that somebody with this address means by a name: `NAME` of the same app, or `NAME.APP`.
+    pub(crate) fn find(&self, asker: Ipv4Addr, name: &str) -> Option<&ContainerName> {
+        let (name, app) = match name.split_once('.') {
+            Some((name, app)) => (name, app),
+            None => (name, self.at(asker)?.app.as_str()),
+        };
+        self.containers.iter().find(|container| container.name == name && container.app == app)
+    }
+
+    /// The container with this address.
+    pub(crate) fn at(&self, address: Ipv4Addr) -> Option<&ContainerName> {
+        self.containers.iter().find(|container| container.address == address)
+    }
+
+    /// The name by which somebody with this address knows a container.
+    pub(crate) fn name_for(&self, asker: Ipv4Addr, container: &ContainerName) -> String {
+        let ContainerName { app, name, .. } = container;
+        let same_app = self.at(asker).is_some_and(|asker| asker.app == *app);
+        if same_app { format!("{name}.{ZONE}") } else { format!("{name}.{app}.{ZONE}") }
+    }
+}
