@@ -146,7 +146,8 @@ impl ImageStore {
                 forget(&path);
             }
         }
-        for download in fs::read_dir(self.directory().join("downloads"))?.flatten() {
+        // The disk that has just failed may not list them either; the failure is what is told.
+        for download in fs::read_dir(self.directory().join("downloads")).into_iter().flatten().flatten() {
             forget(&download.path());
         }
         Err(failure.into())

@@ -35,8 +35,8 @@ impl fmt::Display for StorageDriver {
     }
 }
 
-/// Finds out by trying what can be used in a store in which nobody else works. Where nothing can be tried for now, as on a
-/// full disk, overlayfs is taken to work, as it does nearly everywhere.
+/// Finds out by trying what can be used in a store in which nobody else works. Where a trial says nothing, as on a full
+/// disk, overlayfs is taken to work, as it does nearly everywhere.
 pub(crate) fn find(store: &Path) -> Result<(StorageDriver, Marks), StoreError> {
     let copied = |reason: &str| StorageDriver::Vfs {
         reason: format!("overlayfs cannot be used in {}: {reason}", store.display()),
@@ -50,7 +50,7 @@ pub(crate) fn find(store: &Path) -> Result<(StorageDriver, Marks), StoreError> {
     let tried = overlay::try_in(&directory);
     remove_tree(&directory)?;
     match tried {
-        Err(error) if !is_full(store) && !is_for_now(&error) => {
+        Err(error) if !is_full(store) && !says_nothing(&error) => {
             if has_layers(store)? {
                 return Ok((copied(&chain(&error)), Marks::Overlayfs));
             }
@@ -75,8 +75,8 @@ fn is_full(store: &Path) -> bool {
 }
 
 /// Whether an error says nothing about overlayfs, but about the moment or about who tries.
-fn is_for_now(error: &(dyn Error + 'static)) -> bool {
-    const FOR_NOW: [Errno; 10] = [
+fn says_nothing(error: &(dyn Error + 'static)) -> bool {
+    const SAYS_NOTHING: [Errno; 10] = [
         Errno::ACCESS,
         Errno::AGAIN,
         Errno::BUSY,
@@ -91,7 +91,7 @@ fn is_for_now(error: &(dyn Error + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(error) = next {
         let number = error.downcast_ref::<io::Error>().and_then(Errno::from_io_error);
-        if number.is_some_and(|number| FOR_NOW.contains(&number)) {
+        if number.is_some_and(|number| SAYS_NOTHING.contains(&number)) {
             return true;
         }
         next = error.source();

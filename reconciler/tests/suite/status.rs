@@ -57,14 +57,20 @@ fn the_report_has_the_form_that_scripts_rely_on() {
     );
 }
 
-#[test]
-fn a_container_that_waits_for_its_restart_is_restarting() {
+/// A container that fails after a second each time, and runs once more.
+fn restarted_once() -> Loop {
     let mut agent = Loop::new(desired([app_with("web", [("web", container("nginx"))])]));
     let fails = Behaviour { ends_after: Duration::from_secs(1), code: 3 };
     agent.world.behaviours.insert(key("web/web"), fails);
     agent.step();
     agent.advance(Duration::from_secs(1));
     agent.step();
+    agent
+}
+
+#[test]
+fn a_container_that_waits_for_its_restart_is_restarting() {
+    let mut agent = restarted_once();
     agent.advance(Duration::from_secs(1));
     let report = report(&mut agent);
     let app = serde_json::to_value(&report.apps[0]).unwrap();
@@ -76,12 +82,7 @@ fn a_container_that_waits_for_its_restart_is_restarting() {
 
 #[test]
 fn a_restart_that_is_waited_for_is_an_event_once() {
-    let mut agent = Loop::new(desired([app_with("web", [("web", container("nginx"))])]));
-    let fails = Behaviour { ends_after: Duration::from_secs(1), code: 3 };
-    agent.world.behaviours.insert(key("web/web"), fails);
-    agent.step();
-    agent.advance(Duration::from_secs(1));
-    agent.step();
+    let mut agent = restarted_once();
     let running = (agent.world.observe(), agent.plan());
     agent.advance(Duration::from_secs(1));
     let waiting = (agent.world.observe(), agent.plan());

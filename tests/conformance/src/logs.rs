@@ -1,6 +1,7 @@
 //! Logs: what a container writes to its two streams.
 
 use futures::StreamExt as _;
+use homeostat_reconciler::ResourceKey;
 use homeostat_reconciler::ports::{Engine, LogLine, LogQuery, LogStream};
 
 use crate::world::{expect, log};
@@ -40,26 +41,27 @@ pub async fn a_tail_is_the_last_lines(engine: &dyn Engine, world: &World) {
     assert_eq!(log(engine, &key("counter"), &tail(1000)).await.len(), 100);
 }
 
-/// Lines from before a time are left out.
-pub async fn lines_before_a_time_are_left_out(engine: &dyn Engine, world: &World) {
+/// A container that has said three lines, and these.
+async fn three_lines(engine: &dyn Engine, world: &World) -> (ResourceKey, Vec<LogLine>) {
     let key =
         run(engine, world, "speaker", shell("echo one; usleep 50000; echo two; usleep 50000; echo three"))
             .await;
     wait_exited(engine, &key).await;
     let all = log(engine, &key, &LogQuery::default()).await;
     assert_precise(&all);
+    (key, all)
+}
+
+/// Lines from before a time are left out.
+pub async fn lines_before_a_time_are_left_out(engine: &dyn Engine, world: &World) {
+    let (key, all) = three_lines(engine, world).await;
     let since = LogQuery { since: Some(all[1].time), ..LogQuery::default() };
     assert_eq!(log(engine, &key, &since).await, all[1..]);
 }
 
 /// Lines from after a time are left out, and a tail is that of the lines up to it.
 pub async fn lines_after_a_time_are_left_out(engine: &dyn Engine, world: &World) {
-    let key =
-        run(engine, world, "speaker", shell("echo one; usleep 50000; echo two; usleep 50000; echo three"))
-            .await;
-    wait_exited(engine, &key).await;
-    let all = log(engine, &key, &LogQuery::default()).await;
-    assert_precise(&all);
+    let (key, all) = three_lines(engine, world).await;
     let until = LogQuery { until: Some(all[1].time), ..LogQuery::default() };
     assert_eq!(log(engine, &key, &until).await, all[..2]);
     assert_eq!(log(engine, &key, &LogQuery { tail: Some(1), ..until.clone() }).await, all[1..2]);

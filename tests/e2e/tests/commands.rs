@@ -94,19 +94,28 @@ fn logs_can_be_followed_and_cut() {
     assert_eq!(host.homeostat(&["logs", "one", "--tail", "1"]).expect_code(0).stdout, "third\n");
 }
 
-/// An app whose two containers speak in turn: `web` after `db` has ended, which takes it to be healthy.
+/// An app whose two containers speak in turn: each waits for a file that says what the other has said, and then some time, in
+/// which the line gets its own.
 const TWO_VOICES: &str = r#"
 [image.busybox]
 build = { context = "./busybox" }
 
+[volume.said]
+
 [container.db]
 image = "busybox"
-command = ["sh", "-c", "echo one; sleep 1; echo three >&2"]
+command = ["sh", "-c", """
+echo one; sleep 0.2; : >/said/one
+until [ -e /said/two ]; do sleep 0.05; done; echo three >&2; sleep 0.2; : >/said/three"""]
+volumes = ["said:/said"]
 state = "exited"
 
 [container.web]
 image = "busybox"
-command = ["sh", "-c", "sleep 0.5; echo two; sleep 1; echo four"]
+command = ["sh", "-c", """
+until [ -e /said/one ]; do sleep 0.05; done; echo two; sleep 0.2; : >/said/two
+until [ -e /said/three ]; do sleep 0.05; done; echo four"""]
+volumes = ["said:/said"]
 state = "exited"
 "#;
 

@@ -5,7 +5,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
-use homeostat_conformance::{PATIENCE, key, observe, run, shell};
+use homeostat_conformance::{PATIENCE, World, key, observe, run, shell};
 use homeostat_reconciler::ResourceKey;
 use homeostat_reconciler::ports::Engine;
 use homeostat_spec::{ContainerConfig, Network, NetworkMode, Protocol, PublishedPort};
@@ -175,14 +175,19 @@ fn responders(host: &Host) -> Vec<Pid> {
     pids.filter(runs).map(Pid::from_raw).collect()
 }
 
+/// Two containers on the bridge, from inside.
+async fn first_and_second(engine: &dyn Engine, world: &World) -> (Inside, Inside) {
+    let first = run(engine, world, "first", bridged()).await;
+    let second = run(engine, world, "second", bridged()).await;
+    (Inside::of(engine, &first).await, Inside::of(engine, &second).await)
+}
+
 #[test]
 fn names_resolve_while_no_engine_is_there_and_who_answers_is_adopted() {
     on_host(async |host| {
         let engine = host.open().await;
         let world = host.prepare(&engine).await;
-        let first = run(&engine, &world, "first", bridged()).await;
-        let second = run(&engine, &world, "second", bridged()).await;
-        let (first, second) = (Inside::of(&engine, &first).await, Inside::of(&engine, &second).await);
+        let (first, second) = first_and_second(&engine, &world).await;
         let before = responders(host);
         assert_eq!(before.len(), 1);
         drop(engine);
@@ -206,9 +211,7 @@ fn who_answers_names_is_started_again_when_it_was_killed() {
     on_host(async |host| {
         let engine = host.open().await;
         let world = host.prepare(&engine).await;
-        let first = run(&engine, &world, "first", bridged()).await;
-        let second = run(&engine, &world, "second", bridged()).await;
-        let (first, second) = (Inside::of(&engine, &first).await, Inside::of(&engine, &second).await);
+        let (first, second) = first_and_second(&engine, &world).await;
         for _ in 0..3 {
             let before = responders(host);
             kill(before[0], Signal::SIGKILL).unwrap();
