@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use homeostat::store::SledStore;
 use homeostat_reconciler::ports::{Event, EventKind, Store};
-use homeostat_reconciler::{ContainerRecord, Desired, Record};
+use homeostat_reconciler::{ContainerRecord, Desired, ErrorKind, Record};
 use homeostat_spec::{App, Name, PruneKind, PrunePolicy, PruneRule};
 use jiff::Timestamp;
 
@@ -74,6 +74,17 @@ fn what_was_saved_is_there_after_a_restart() {
     assert_eq!(stored.record, record(3));
     assert_eq!(store.events(10).unwrap(), [event(1), event(2)]);
     assert_eq!(store.events(1).unwrap(), [event(2)]);
+}
+
+#[test]
+fn a_store_that_is_in_use_is_not_taken_for_a_damaged_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let first = open(directory.path());
+    first.save_record(&record(3)).unwrap();
+    let Err(error) = SledStore::open(directory.path()) else { panic!("it was opened twice") };
+    assert_eq!(error.kind, ErrorKind::Transient);
+    drop(first);
+    assert_eq!(open(directory.path()).load().unwrap().record, record(3));
 }
 
 #[test]

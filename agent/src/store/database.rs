@@ -2,8 +2,12 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use nix::sys::prctl;
+use rustix::fs::FlockOperation;
+use rustix::io::Errno;
 
 use super::document;
 
@@ -22,6 +26,9 @@ pub enum DatabaseError {
     /// The file system failed.
     #[error("the database's files cannot be used")]
     Files(#[source] std::io::Error),
+    /// It is opened already, here or in another process.
+    #[error("the database is in use")]
+    InUse,
     /// There are files of a database, and what was in it is not.
     #[error("the database has lost its content")]
     Emptied,
@@ -55,6 +62,7 @@ impl Database {
         fs_err::create_dir_all(directory).map_err(DatabaseError::Files)?;
         remove_unfinished_snapshots(directory).map_err(DatabaseError::Files)?;
         let is_new = !directory.join("db").exists();
+        wait_until_closed(directory)?;
         let _patience = Patience::begin();
         let opened = contained(|| {
             let database = sled::Config::new()
@@ -152,6 +160,29 @@ impl Database {
         contained(|| self.sled.flush())?;
         let file = fs_err::File::open(self.directory.join("db")).map_err(DatabaseError::Files)?;
         file.sync_all().map_err(DatabaseError::Files)
+    }
+}
+
+/// How long a database that is being closed is waited for.
+const CLOSING_LIMIT: Duration = Duration::from_secs(2);
+
+/// sled's threads keep its file locked for a moment after the last handle was dropped, and its error for that is not told
+/// from one of the disk.
+fn wait_until_closed(directory: &Path) -> Result<(), DatabaseError> {
+    let file = match fs_err::File::open(directory.join("db")) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(DatabaseError::Files(error)),
+    };
+    let deadline = Instant::now() + CLOSING_LIMIT;
+    loop {
+        // Given up again with the file.
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(()),
+            Err(Errno::WOULDBLOCK) if Instant::now() < deadline => thread::sleep(Duration::from_millis(5)),
+            Err(Errno::WOULDBLOCK) => return Err(DatabaseError::InUse),
+            Err(error) => return Err(DatabaseError::Files(error.into())),
+        }
     }
 }
 

@@ -45,10 +45,15 @@ impl SledStore {
     /// renamed to `DIRECTORY.bad-N` and a new one is made.
     ///
     /// # Errors
-    /// When no new store can be made: the disk is full, read-only or broken.
+    /// When it is opened already, and when no new store can be made: the disk is full, read-only or broken.
     pub fn open(directory: &Path) -> Result<Opened, PortError> {
         let first = match Self::open_whole(directory) {
             Ok(store) => return Ok(Opened { store, moved_aside: None }),
+            // Nothing is wrong with it.
+            Err(error @ DatabaseError::InUse) => {
+                let message = "what the agent remembers is in use";
+                return Err(PortError::new(ErrorKind::Transient, message).caused_by(error));
+            }
             Err(error) => error,
         };
         let aside = move_aside(directory)
