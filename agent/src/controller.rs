@@ -487,6 +487,7 @@ fn may_go_on(waiting: &Waiting, now: Timestamp) -> bool {
         | WaitReason::Unsupported { .. }
         | WaitReason::NotAdoptable { .. }
         | WaitReason::NeverPulled
-        | WaitReason::NotAsked { .. } => false,
+        | WaitReason::NotAsked { .. }
+        | WaitReason::KeptByHand { .. } => false,
     }
 }

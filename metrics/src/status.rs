@@ -153,6 +153,7 @@ fn reason_label(reason: &WaitReason) -> &'static str {
         WaitReason::Completion => "completion",
         WaitReason::Unsupported { .. } => "unsupported",
         WaitReason::NotAdoptable { .. } => "not_adoptable",
+        WaitReason::KeptByHand { .. } => "kept_by_hand",
         WaitReason::NeverPulled => "never_pulled",
         WaitReason::NotAsked { .. } => "not_asked",
     }

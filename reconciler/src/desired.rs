@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use homeostat_spec::{
-    App, Build, Container, ContainerImage, DependencyCondition, Image, Name, PrunePolicy, PullPolicy,
+    App, Build, Container, ContainerImage, DependencyCondition, DesiredState, Image, Name, PrunePolicy,
+    PullPolicy,
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::ResourceKey;
+use crate::{Override, ResourceKey};
 
 /// Every image that homeostat builds has a reference under this one, and nobody else's has.
 pub const LOCAL_REGISTRY: &str = "homeostat.local/";
@@ -28,6 +29,12 @@ pub struct Desired {
     pub prune: PrunePolicy,
     /// Whether a source with no specs removes everything. Without it, everything is held back.
     pub allow_empty: bool,
+    /// Containers that somebody wants in another state for now; see [`ByHand::complete`](crate::ByHand::complete).
+    #[serde(default)]
+    pub overrides: BTreeMap<ResourceKey, Override>,
+    /// What was asked for by hand cannot be read: what is not declared may be that, and is kept.
+    #[serde(default)]
+    pub by_hand_is_unknown: bool,
 }
 
 impl Desired {
@@ -36,9 +43,21 @@ impl Desired {
         self.apps.get(&key.app)?.containers.get(&key.name)
     }
 
-    /// Whether there are no specs though that was not allowed: then nothing is removed for not being declared.
+    /// Whether there are no specs though that was not allowed: then nothing is removed for not being declared. Apps that
+    /// there are only by hand have no file.
     pub fn is_held(&self) -> bool {
-        self.apps.is_empty() && self.broken.is_empty() && !self.allow_empty
+        self.apps.values().all(|app| app.file.is_empty()) && self.broken.is_empty() && !self.allow_empty
+    }
+
+    /// Whether what is not declared of an app is kept nevertheless: nothing is known of the app but that its file is
+    /// broken, or it may have been asked for by hand.
+    pub(crate) fn protects(&self, app: &Name) -> bool {
+        self.by_hand_is_unknown || self.broken.contains_key(app)
+    }
+
+    /// The state that a declared container is wanted in now.
+    pub fn wanted_state(&self, key: &ResourceKey, container: &Container) -> DesiredState {
+        self.overrides.get(key).map_or(container.state, |kept| kept.state(container.state))
     }
 
     /// Every declared container.

@@ -5,6 +5,8 @@
 //!   [`step_succeeded`](Record::step_succeeded) or [`step_failed`](Record::step_failed) after every step,
 //!   [`probe_result`](Record::probe_result) after every health probe.
 //! - [`lint`] checks what must be true of every plan; tests run it on each.
+//! - [`ByHand`] is what people ask for on the host itself; [`complete`](ByHand::complete) puts it beside what the source
+//!   says.
 //! - [`prune_request`] says what an engine may remove of what nobody needs.
 //! - [`status`] tells people and scripts how everything is.
 //! - `fake`, behind the feature of that name, is a host in memory for tests.
@@ -12,6 +14,7 @@
 
 mod adoption;
 mod backoff;
+mod by_hand;
 mod changes;
 mod desired;
 mod error;
@@ -19,6 +22,7 @@ mod foreign;
 mod key;
 mod lint;
 mod observed;
+mod overrides;
 mod pairs;
 mod plan;
 mod planner;
@@ -38,12 +42,14 @@ mod words;
 pub mod fake;
 pub mod ports;
 
+pub use by_hand::{ByHand, ByHandApp, ByHandContainer};
 pub use desired::{Desired, LOCAL_REGISTRY, build_reference, image_reference};
 pub use error::{ErrorKind, PortError, chain};
 pub use foreign::{ForeignContainer, ForeignResource};
 pub use key::{ResourceKey, ResourceKeyError, ResourceKind};
 pub use lint::lint;
 pub use observed::{Abilities, ContainerState, ExitStatus, Observed, ObservedContainer, ObservedImage};
+pub use overrides::Override;
 pub use plan::{
     Action, Cause, FieldChange, HIDDEN, Held, HoldReason, Plan, ResourceId, Step, WaitReason, Waiting,
 };

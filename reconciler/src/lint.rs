@@ -123,7 +123,8 @@ impl<'a> Linter<'a> {
                 !is_due(failure.retry_at, now) && failure.attempted == target(self.desired, &step.resource)
             });
             self.require(index, !backs_off, "the resource backs off");
-            self.require(index, !self.desired.is_held(), "the source is empty");
+            let wanted = step.resource.app().is_none_or(|app| self.desired.apps.contains_key(app));
+            self.require(index, !self.desired.is_held() || wanted, "the source is empty");
         }
     }
 
@@ -281,8 +282,8 @@ impl<'a> Linter<'a> {
         });
         self.require(index, stopped || !is_alive(actual), "the container runs");
         let Some(declared) = self.desired.container(key) else {
-            let protected = self.desired.broken.contains_key(&key.app);
-            return self.require(index, !protected, "its app's file is broken");
+            let protected = self.desired.protects(&key.app);
+            return self.require(index, !protected, "it is protected");
         };
         let reference = self.desired.image_of(key).unwrap_or_default();
         let changes = container_changes(declared, &reference, actual, self.observed);
@@ -303,7 +304,7 @@ impl<'a> Linter<'a> {
     fn remove_volume(&mut self, index: usize, key: &ResourceKey, record: &Record) {
         let declared = self.desired.apps.get(&key.app).is_some_and(|app| app.volumes.contains_key(&key.name));
         self.require(index, !declared, "it is declared");
-        self.require(index, !self.desired.broken.contains_key(&key.app), "its app's file is broken");
+        self.require(index, !self.desired.protects(&key.app), "it is protected");
         self.require(index, record.volumes_not_retained.contains(key), "it is retained");
         self.unused(index, |user, actual| {
             user.app == key.app
@@ -316,9 +317,8 @@ impl<'a> Linter<'a> {
     }
 
     fn remove_network(&mut self, index: usize, key: &ResourceKey) {
-        let protected =
-            self.desired.broken.contains_key(&key.app) && !self.desired.apps.contains_key(&key.app);
-        self.require(index, !protected, "its app's file is broken");
+        let protected = self.desired.protects(&key.app) && !self.desired.apps.contains_key(&key.app);
+        self.require(index, !protected, "it is protected");
         self.unused(index, |user, actual| {
             user.app == key.app
                 && matches!(&actual.config.network, NetworkMode::Named(name) if *name == key.name)

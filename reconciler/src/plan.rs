@@ -246,6 +246,8 @@ pub enum Cause {
         /// The engine's name of it.
         name: String,
     },
+    /// Somebody asked for it on this host.
+    ByHand,
 }
 
 /// A field whose value changed.
@@ -315,6 +317,11 @@ pub enum WaitReason {
         /// Why the registry cannot be asked.
         message: String,
     },
+    /// Somebody keeps it in this state on this host, until it is started again.
+    KeptByHand {
+        /// The state.
+        state: ContainerState,
+    },
     /// What its spec takes over is there and cannot be had as declared without a new container. Nothing goes on until the
     /// spec or the container changes: a second one beside it might take its ports or its data.
     NotAdoptable {
@@ -328,7 +335,7 @@ pub enum WaitReason {
 impl WaitReason {
     /// Whether nothing is wanting: it is only to be known.
     pub fn is_remark(&self) -> bool {
-        matches!(self, Self::NotAsked { .. })
+        matches!(self, Self::NotAsked { .. } | Self::KeptByHand { .. })
     }
 }
 

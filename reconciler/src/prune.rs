@@ -46,7 +46,7 @@ pub fn prune_request(
     };
     let volumes = record.volumes_not_retained.iter().filter(|key| !is_declared(key)).cloned().collect();
     let mut rules = policy.rules.clone();
-    if desired.is_held() {
+    if desired.is_held() || desired.by_hand_is_unknown {
         rules.retain(|kind, _| !matches!(kind, PruneKind::Container | PruneKind::Volume));
     }
     PruneRequest { rules, keep, volumes, others, room: None, now, dry_run: false }

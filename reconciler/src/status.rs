@@ -102,7 +102,8 @@ impl View<'_> {
     /// The first thing of an app that is not as declared.
     fn unsettled(&self, app: &Name) -> Option<String> {
         let of_app = |resource: &ResourceId| resource.app() == Some(app);
-        let waiting = self.plan.waiting.iter().find(|waiting| of_app(&waiting.resource));
+        let mut waiting = self.plan.waiting.iter().filter(|waiting| !waiting.reason.is_remark());
+        let waiting = waiting.find(|waiting| of_app(&waiting.resource));
         let step = self.plan.steps.iter().find(|step| of_app(&step.resource));
         let held = self.plan.held.iter().find(|held| of_app(&held.resource));
         waiting

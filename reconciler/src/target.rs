@@ -20,7 +20,9 @@ fn declared(desired: &Desired, kind: ResourceKind, key: &ResourceKey) -> Option<
     match kind {
         ResourceKind::Container => {
             let container = app.containers.get(&key.name)?;
-            Some(digest(&(container, desired.image_of(key))))
+            let wanted = digest(&(container, desired.image_of(key)));
+            // Asked for anew, it is tried anew.
+            Some(desired.overrides.get(key).map_or(wanted.clone(), |kept| digest(&(wanted, kept))))
         }
         ResourceKind::Image => {
             app.images.get(&key.name).map(|image| declared_reference(&key.app, &key.name, image))

@@ -26,6 +26,7 @@ impl fmt::Display for Cause {
             Self::Unhealthy => f.write_str("unhealthy"),
             Self::Awaited => f.write_str("others wait until it has completed"),
             Self::Adopt { name } => write!(f, "takes over {name}"),
+            Self::ByHand => f.write_str("asked for by hand"),
         }
     }
 }
@@ -52,6 +53,7 @@ impl fmt::Display for WaitReason {
                 let fields: Vec<String> = fields.iter().map(ToString::to_string).collect();
                 write!(f, "{name} is there and cannot be taken over as it is: {}", fields.join(", "))
             }
+            Self::KeptByHand { state } => write!(f, "is kept {state} by hand"),
             Self::NeverPulled => f.write_str("is not here, and is never pulled (pull = \"never\")"),
             Self::NotAsked { message } => {
                 write!(

@@ -8,7 +8,8 @@ use super::subject::{Course, Subject};
 use super::{Node, Planner};
 use crate::state::{Verb, Verdict, verbs_from_created};
 use crate::{
-    Action, Cause, ContainerState, HealthStatus, ObservedContainer, ResourceId, ResourceKey, WaitReason,
+    Action, Cause, ContainerState, HealthStatus, ObservedContainer, Override, ResourceId, ResourceKey,
+    WaitReason,
 };
 
 impl<'a> Planner<'a> {
@@ -49,7 +50,7 @@ impl<'a> Planner<'a> {
         };
         let after = needs.into_iter().chain(removal);
         let create = self.graph.add(ResourceId::container(key), action, cause.clone(), after);
-        let verbs = verbs_from_created(container.state);
+        let verbs = verbs_from_created(self.desired.wanted_state(key, container));
         self.follow(key, container, &container.config.ports, verbs, cause, Some(create));
     }
 
@@ -67,7 +68,7 @@ impl<'a> Planner<'a> {
             return self.create(key, container, cause, Some(removal));
         }
         let needs = self.needs(key, container).map_err(|by| WaitReason::Blocked { by });
-        let before_start = match container.state {
+        let before_start = match self.desired.wanted_state(key, container) {
             DesiredState::Created => Ok(Vec::new()),
             _ => self.before_start(key, container, &container.config.ports),
         };
@@ -92,7 +93,7 @@ impl<'a> Planner<'a> {
             return;
         }
         match &subject.verdict {
-            Verdict::Do(verbs, cause @ (Cause::Restart(_) | Cause::Unhealthy)) => {
+            Verdict::Do(verbs, cause @ (Cause::Restart(_) | Cause::Unhealthy | Cause::ByHand)) => {
                 let ports = subject.actual.map_or(&[][..], |actual| &actual.config.ports);
                 self.follow(key, container, ports, verbs, cause, None);
             }
@@ -122,7 +123,9 @@ impl<'a> Planner<'a> {
             }
             Verdict::AwaitRestart(until) => self.await_restart(key, subject, *until),
             Verdict::Keep => {
-                if self.awaits_health(key, container, subject.actual) {
+                if let Some(state) = self.kept_by_hand(key, subject) {
+                    self.wait(ResourceId::container(key), WaitReason::KeptByHand { state }, None);
+                } else if self.awaits_health(key, container, subject.actual) {
                     self.wait(ResourceId::container(key), WaitReason::Health, None);
                 }
             }
@@ -176,6 +179,13 @@ impl<'a> Planner<'a> {
         };
         let reason = WaitReason::BackOff { attempts, message };
         self.wait(ResourceId::container(key), reason, Some(until));
+    }
+
+    /// The state that somebody keeps it in on this host, if so.
+    fn kept_by_hand(&self, key: &ResourceKey, subject: &Subject<'_>) -> Option<ContainerState> {
+        let kept = self.desired.overrides.get(key)?;
+        let state = subject.actual?.state;
+        matches!(kept, Override::Stopped { .. } | Override::Paused).then_some(state)
     }
 
     /// Whether it runs as wanted and no probe has told yet whether it works.

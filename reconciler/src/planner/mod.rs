@@ -26,7 +26,8 @@ use self::subject::Subject;
 use crate::backoff::is_due;
 use crate::target::target;
 use crate::{
-    Desired, Failure, Held, HoldReason, Observed, Plan, Record, ResourceId, ResourceKey, WaitReason, Waiting,
+    Cause, Desired, Failure, Held, HoldReason, Observed, Plan, Record, ResourceId, ResourceKey, Step,
+    WaitReason, Waiting,
 };
 
 /// The steps that lead from observed to desired, and what has to wait.
@@ -128,18 +129,47 @@ impl<'a> Planner<'a> {
         true
     }
 
-    /// Whether a resource belongs to an app of which nothing is known but that its file is broken.
+    /// Whether a resource is kept though it is not declared.
     fn is_protected(&self, key: &ResourceKey) -> bool {
-        self.desired.broken.contains_key(&key.app)
+        self.desired.protects(&key.app)
     }
 
-    fn finish(self) -> Plan {
-        let steps = self.graph.into_steps();
+    fn finish(mut self) -> Plan {
+        let steps = std::mem::take(&mut self.graph).into_steps();
         if !self.desired.is_held() {
             return Plan { steps, waiting: self.waiting, held: Vec::new() };
         }
-        let resources: BTreeSet<ResourceId> = steps.into_iter().map(|step| step.resource).collect();
+        let (steps, held) = self.hold_back(steps);
         let hold = |resource| Held { resource, reason: HoldReason::EmptySource };
-        Plan { held: resources.into_iter().map(hold).collect(), ..Plan::default() }
+        Plan { steps, waiting: self.waiting, held: held.into_iter().map(hold).collect() }
+    }
+
+    /// What there is to do for an empty source: all that was asked for by hand. Of everything else, only what it is about.
+    fn hold_back(&self, steps: Vec<Step>) -> (Vec<Step>, BTreeSet<ResourceId>) {
+        let mut kept = Vec::new();
+        let mut held = BTreeSet::new();
+        let mut places = BTreeMap::new();
+        for (index, mut step) in steps.into_iter().enumerate() {
+            let after: Option<Vec<usize>> =
+                step.after.iter().map(|earlier| places.get(earlier).copied()).collect();
+            match after.filter(|_| self.is_by_hand(&step)) {
+                Some(after) => {
+                    places.insert(index, kept.len());
+                    step.after = after;
+                    kept.push(step);
+                }
+                None => {
+                    held.insert(step.resource);
+                }
+            }
+        }
+        (kept, held)
+    }
+
+    fn is_by_hand(&self, step: &Step) -> bool {
+        match &step.resource {
+            ResourceId::Declared(_, key) => self.desired.apps.contains_key(&key.app),
+            ResourceId::Image(_) | ResourceId::File(_) => !matches!(step.cause, Cause::Unused),
+        }
     }
 }

@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use homeostat_spec::StopPolicy;
+
 use super::subject::Course;
 use super::{Node, Planner, Ports};
 use crate::state::{Verb, Verdict};
 use crate::{Action, Cause, ResourceId, ResourceKey};
 
 /// For a container of whose spec nothing is known: Docker's default.
-const GRACE_OF_UNKNOWN: Duration = Duration::from_secs(10);
+const STOP_OF_UNKNOWN: StopPolicy = StopPolicy { signal: None, grace: Duration::from_secs(10) };
 
 impl Planner<'_> {
     pub(super) fn make_room(&mut self) {
@@ -75,10 +77,12 @@ impl Planner<'_> {
     pub(super) fn stop_container(&mut self, key: &ResourceKey, cause: Cause, after: &[Node]) -> Node {
         let remembered = || self.record.containers.get(key).and_then(|known| known.stop.as_ref());
         let policy = self.subjects[key].declared.map(|container| &container.stop).or_else(remembered);
-        let action = Action::StopContainer {
-            signal: policy.and_then(|stop| stop.signal.clone()),
-            grace: policy.map_or(GRACE_OF_UNKNOWN, |stop| stop.grace),
+        let policy = policy.cloned().unwrap_or(STOP_OF_UNKNOWN);
+        let StopPolicy { signal, grace } = match self.desired.overrides.get(key) {
+            Some(kept) => kept.stop(policy),
+            None => policy,
         };
+        let action = Action::StopContainer { signal, grace };
         self.graph.add(ResourceId::container(key), action, cause, after.iter().copied())
     }
 }

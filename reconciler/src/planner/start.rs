@@ -124,7 +124,10 @@ impl Planner<'_> {
         let exited = actual.state == ContainerState::Exited;
         let met = match condition {
             // One that has ended as its spec allows was started, and will not be again.
-            DependencyCondition::Started => alive || (exited && subject.is_left_alone()),
+            DependencyCondition::Started => {
+                let kept = self.desired.overrides.contains_key(on);
+                alive || (exited && subject.is_left_alone() && !kept)
+            }
             DependencyCondition::Healthy => {
                 let health = self.record.containers.get(on).map(|known| &known.health);
                 alive

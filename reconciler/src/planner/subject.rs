@@ -91,7 +91,7 @@ impl<'a> Planner<'a> {
         };
         let facts = Facts::new(key, container.restart, actual, self.record, self.now);
         let facts = Facts { awaited, ..facts };
-        subject.verdict = verdict(container.state, actual.map(|actual| actual.state), &facts);
+        subject.verdict = self.verdict(key, container, actual, &facts);
         let image = self.desired.declared_image(key);
         if let Some(reason) = unsupported(container, image, &self.observed.abilities) {
             subject.course = Course::Keep(WaitReason::Unsupported { reason });
@@ -111,6 +111,20 @@ impl<'a> Planner<'a> {
             Course::Settle
         };
         subject
+    }
+
+    /// What somebody asked for by hand comes before what is declared.
+    fn verdict(
+        &self,
+        key: &ResourceKey,
+        container: &Container,
+        actual: Option<&ObservedContainer>,
+        facts: &Facts,
+    ) -> Verdict {
+        let by_hand = self.desired.overrides.get(key).zip(actual);
+        let asked = by_hand.and_then(|(kept, actual)| kept.verdict(actual));
+        let wanted = self.desired.wanted_state(key, container);
+        asked.unwrap_or_else(|| verdict(wanted, actual.map(|actual| actual.state), facts))
     }
 
     /// What differs, unless changing it was to no avail too often.

@@ -5,6 +5,7 @@
 
 mod abilities;
 mod adoption;
+mod by_hand;
 mod fake;
 mod lint;
 mod plan;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::support::{Execution, Loop};
 use homeostat_reconciler::fake::specs::{app, build, container, health, key, name, network, port, volume};
 use homeostat_reconciler::fake::{Behaviour, Random};
-use homeostat_reconciler::{ContainerState, Desired, Plan, ResourceId, ResourceKey, WaitReason};
+use homeostat_reconciler::{ContainerState, Desired, Override, Plan, ResourceId, ResourceKey, WaitReason};
 use homeostat_spec::{
     App, Container, ContainerImage, DependencyCondition, DesiredState, Image, Mount, MountSource,
     NetworkMode, RestartPolicy, SourcePath,
@@ -111,7 +111,7 @@ fn every_key() -> impl Iterator<Item = ResourceKey> {
 fn any_event(agent: &mut Loop, random: &mut Random) {
     let keys: Vec<ResourceKey> = every_key().collect();
     let key = keys[usize::try_from(random.below(keys.len() as u64)).unwrap()].clone();
-    match random.below(12) {
+    match random.below(13) {
         0 => agent.world.power_cut(),
         1 | 2 => agent.world.exit(&key, Some(pick(random, &[0, 1, 137]))),
         3 => drop(agent.world.pause_container(&key)),
@@ -132,6 +132,16 @@ fn any_event(agent: &mut Loop, random: &mut Random) {
             agent.world.advance_to(earlier);
         }
         10 => agent.desired = any_desired(random),
+        11 => {
+            let run = agent.world.observe().containers.get(&key).and_then(|actual| actual.started_at);
+            let kept = [
+                Override::Stopped { grace: None },
+                Override::Paused,
+                Override::Again { run, grace: Some(Duration::ZERO) },
+            ];
+            let kept = kept[usize::try_from(random.below(3)).unwrap()].clone();
+            agent.desired.overrides.insert(key, kept);
+        }
         _ => agent.probe(random, 700),
     }
 }
@@ -147,6 +157,7 @@ fn turbulence(agent: &mut Loop, random: &mut Random) {
             agent.execute(&plan, how, random, 150);
         }
     }
+    agent.desired.overrides.clear();
 }
 
 /// From now on nothing goes wrong any more: services run, one-shots end well.
