@@ -32,6 +32,7 @@ pub fn desired(snapshot: &Snapshot, last: &Desired, node: &Node, allow_empty: bo
         broken: compiled.broken,
         prune: compiled.prune.unwrap_or_else(|| last.prune.clone()),
         allow_empty,
+        ..Desired::default()
     };
     keep_last_good(&mut desired, last);
     Outcome { desired: Some(desired), diagnostics, refused: None }

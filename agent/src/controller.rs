@@ -20,6 +20,7 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
+use crate::by_hand::ByHandBook;
 use crate::compiled;
 use crate::engine_watch::EngineWatch;
 use crate::executor::{Executor, Finished};
@@ -50,6 +51,8 @@ pub struct Ports {
     pub source: Arc<dyn Source>,
     /// Remembers.
     pub store: Arc<dyn Store>,
+    /// What was asked for by hand.
+    pub by_hand: Arc<ByHandBook>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// Files of the source on this host.
@@ -103,7 +106,12 @@ pub enum Command {
 pub struct Controller {
     ports: Ports,
     options: Options,
+    /// What the source says.
+    declared: Arc<Desired>,
+    /// What the source says with what was asked for by hand.
     desired: Arc<Desired>,
+    /// The version of that which `desired` has.
+    by_hand_version: u64,
     observed: Arc<Observed>,
     record: Record,
     /// What the store holds of the record.
@@ -143,12 +151,13 @@ impl Controller {
         let stored = ports.store.load()?;
         let (view, receiver) = watch::channel(None);
         let hands = Hands { engine: ports.engine.clone(), files: ports.files.clone() };
-        let desired = Desired {
+        let declared = Desired {
             revision: stored.revision.unwrap_or_default(),
             apps: stored.apps,
             prune: stored.prune,
             ..Desired::default()
         };
+        let (desired, by_hand_version) = ports.by_hand.complete(&declared);
         let mut record = Record { seed: options.seed, ..stored.record.clone() };
         if options.until != Until::Stopped {
             record.try_again();
@@ -167,7 +176,9 @@ impl Controller {
             ports,
             // With a last good revision at hand, healing does not wait for the source.
             dirty: !desired.apps.is_empty(),
+            declared: Arc::new(declared),
             desired: Arc::new(desired),
+            by_hand_version,
             observed: Arc::default(),
             saved: stored.record,
             unsaved: None,
@@ -252,12 +263,15 @@ impl Controller {
             }
             Command::Down => {
                 self.going_down = true;
-                self.desired = Arc::new(Desired {
+                if let Err(error) = self.ports.by_hand.clear() {
+                    tracing::error!("{}", chain(&error));
+                }
+                self.declare(Desired {
                     revision: self.desired.revision.clone(),
                     allow_empty: true,
                     ..Desired::default()
                 });
-                self.unsaved = Some(self.desired.clone());
+                self.unsaved = Some(self.declared.clone());
             }
             Command::Pruned(pruned) => self.note_pruned(&pruned),
             Command::Look => {}
@@ -290,7 +304,7 @@ impl Controller {
         self.source_retry.succeeded();
         self.source.read_at = Some(self.now());
         let outcome =
-            compiled::desired(&snapshot, &self.desired, &self.options.node, self.options.allow_empty);
+            compiled::desired(&snapshot, &self.declared, &self.options.node, self.options.allow_empty);
         self.note_new_diagnostics(&outcome.diagnostics);
         self.ports.watcher.source_read(Ok((&snapshot.revision, &outcome.diagnostics)));
         self.diagnostics = Arc::new(outcome.diagnostics);
@@ -299,16 +313,28 @@ impl Controller {
         let Some(desired) = outcome.desired else {
             return;
         };
-        if desired.revision != self.desired.revision {
+        if desired.revision != self.declared.revision {
             self.event(EventKind::Revision, format!("revision {}", desired.revision));
         }
-        let is_new = desired.revision != self.desired.revision
-            || desired.apps != self.desired.apps
-            || desired.prune != self.desired.prune;
-        self.desired = Arc::new(desired);
+        let is_new = desired.revision != self.declared.revision
+            || desired.apps != self.declared.apps
+            || desired.prune != self.declared.prune;
+        self.declare(desired);
         if is_new {
-            self.unsaved = Some(self.desired.clone());
+            self.unsaved = Some(self.declared.clone());
         }
+    }
+
+    /// This is what the source says from now on.
+    fn declare(&mut self, declared: Desired) {
+        self.declared = Arc::new(declared);
+        self.take_in_by_hand();
+    }
+
+    /// Puts what was asked for by hand beside what the source says.
+    fn take_in_by_hand(&mut self) {
+        let (desired, version) = self.ports.by_hand.complete(&self.declared);
+        (self.desired, self.by_hand_version) = (Arc::new(desired), version);
     }
 
     fn source_failed(&mut self, error: &PortError) {
@@ -352,6 +378,12 @@ impl Controller {
 
     fn plan_for(&mut self, observed: Observed) {
         let now = self.now();
+        if let Err(error) = self.ports.by_hand.settle(&self.desired, &observed) {
+            tracing::error!("{}", chain(&error));
+        }
+        if self.ports.by_hand.version() != self.by_hand_version {
+            self.take_in_by_hand();
+        }
         let noticed = self.record.observe(&self.desired, &observed, now);
         self.push_events(noticed);
         let plan = homeostat_reconciler::plan(&self.desired, &observed, &self.record, now);
@@ -373,6 +405,7 @@ impl Controller {
             diagnostics: self.diagnostics.clone(),
             source: self.source.clone(),
             engine_error: self.engine.trouble().cloned(),
+            by_hand: self.by_hand_version,
             seen: self.engine.was_seen(),
             settled: self.is_settled(),
             time: self.now(),

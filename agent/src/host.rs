@@ -7,6 +7,7 @@ use homeostat_files::lock::{self, Lock};
 use homeostat_reconciler::ports::{Engine, Store};
 use homeostat_reconciler::{ErrorKind, PortError, chain};
 
+use crate::by_hand::ByHandBook;
 use crate::engine_memory;
 use crate::engines::EngineChoice;
 use crate::files::SourceFiles;
@@ -20,8 +21,12 @@ pub struct Host {
     pub store: Arc<dyn Store>,
     /// Files of the source on this host.
     pub files: SourceFiles,
-    /// What the user should know: the store could not be read and was begun anew.
-    pub notice: Option<String>,
+    /// What was asked for by hand.
+    pub by_hand: Arc<ByHandBook>,
+    /// What the user should know: the store could not be read and was begun anew, or what was asked for by hand is unknown.
+    pub notices: Vec<String>,
+    /// The store could not be read and was begun anew.
+    pub rebuilt: bool,
     _lock: Lock,
 }
 
@@ -68,7 +73,8 @@ impl Host {
                 .with_hint("commands reach a running agent through its socket: give the same --run-dir as the agent has")
         })?;
         let opened = SledStore::open(&directories.data.join("store"))?;
-        let notice = opened.moved_aside.map(|(path, error)| {
+        let by_hand = ByHandBook::open(&directories.data.join("by-hand"));
+        let rebuilt = opened.moved_aside.map(|(path, error)| {
             let reason = chain(&error);
             format!(
                 "the store could not be read ({reason}); it is now {} and a new one is begun",
@@ -80,7 +86,9 @@ impl Host {
             engine: engine.open(directories).await?,
             store: Arc::new(opened.store),
             files: SourceFiles::open(&directories.data.join("files"))?,
-            notice,
+            rebuilt: rebuilt.is_some(),
+            notices: rebuilt.into_iter().chain(by_hand.notice()).collect(),
+            by_hand: Arc::new(by_hand),
             _lock: lock,
         })
     }

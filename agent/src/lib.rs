@@ -5,9 +5,10 @@
 //!   [`service`] is what can be asked, with or without one.
 //! - [`controller`] is the loop. It reads the source through [`reader`], compiles through [`compiled`],
 //!   has the plan carried out by [`executor`] and [`hands`], and checks health through [`probes`].
-//! - [`store`] is what it remembers; [`host`] holds the data directory; [`view`] is what it publishes.
+//! - [`by_hand`] is what people asked for on this host, [`store`] what it remembers; [`host`] holds the data directory; [`view`] is what it publishes.
 
 pub mod api;
+pub mod by_hand;
 pub mod cli;
 pub mod clock;
 pub mod compiled;

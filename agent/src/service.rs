@@ -2,6 +2,8 @@
 //!
 //! The socket API serves it; a command that finds no agent serves it to itself.
 
+mod alone;
+mod by_hand;
 mod images;
 mod info;
 mod listing;
@@ -21,6 +23,7 @@ use homeostat_spec::{Container, Diagnostic, HostPrune};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
 
+use crate::by_hand::ByHandBook;
 use crate::compiled;
 use crate::controller::Command;
 use crate::engine_watch::EngineTrouble;
@@ -29,6 +32,7 @@ use crate::looking;
 use crate::render;
 use crate::view::{SourceView, View};
 
+pub use by_hand::NewContainer;
 pub use images::{ImageInspection, ImageListing};
 pub use info::{HostInfo, Info};
 pub use listing::ContainerListing;
@@ -42,6 +46,8 @@ pub struct Service {
     pub engine: Arc<dyn Engine>,
     /// Remembers.
     pub store: Arc<dyn Store>,
+    /// What was asked for by hand.
+    pub by_hand: Arc<ByHandBook>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// Files of the source on this host.
@@ -127,12 +133,13 @@ impl Service {
 
     async fn look(&self) -> Result<View, PortError> {
         let stored = self.store.load()?;
-        let desired = Desired {
+        let declared = Desired {
             revision: stored.revision.unwrap_or_default(),
             apps: stored.apps,
             prune: stored.prune,
             ..Desired::default()
         };
+        let (desired, by_hand) = self.by_hand.complete(&declared);
         let observed = looking::look(self.engine.as_ref(), &self.files, &desired, looking::PATIENCE).await?;
         let time = self.clock.now();
         let plan = homeostat_reconciler::plan(&desired, &observed, &stored.record, time);
@@ -144,6 +151,7 @@ impl Service {
             diagnostics: Arc::default(),
             source: SourceView::default(),
             engine_error: None,
+            by_hand,
             seen: true,
             settled: true,
             time,
@@ -171,6 +179,7 @@ impl Service {
         let view = self.view().await?;
         let mut desired = desired.clone();
         compiled::keep_last_good(&mut desired, &view.desired);
+        let (desired, _) = self.by_hand.complete(&desired);
         let observed = looking::look(self.engine.as_ref(), &self.files, &desired, looking::PATIENCE).await?;
         Ok(homeostat_reconciler::plan(&desired, &observed, &view.record, self.clock.now()).redacted())
     }

@@ -27,6 +27,8 @@ pub struct View {
     pub source: SourceView,
     /// Why the engine could not be looked at, if it could not; then `observed` and `plan` are older than the rest.
     pub engine_error: Option<EngineTrouble>,
+    /// The version of what was asked for by hand that `desired` has and `plan` was made for.
+    pub by_hand: u64,
     /// The engine was seen since the start; until it was, `observed` says nothing.
     pub seen: bool,
     /// Nothing is under way, and nothing will change unless something happens or a failed step is tried again.

@@ -3,12 +3,14 @@
 //! Answers are the types of [`service`](crate::service); errors are an [`ApiError`] with a fitting HTTP
 //! status. Streams (logs, builds) are one JSON value a line.
 
+mod by_hand;
 mod client;
 mod containers;
 mod error;
 mod images;
 mod server;
 
+pub use by_hand::{KillQuery, RemoveQuery, StopQuery};
 pub use client::{Client, ClientError};
 pub use error::ApiError;
 pub use images::{Reference, Tag, WorkEvent};

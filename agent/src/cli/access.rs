@@ -84,12 +84,11 @@ impl Access {
                 break host;
             }
         };
-        if let Some(notice) = &host.notice {
-            super::errors::print_message(notice, None);
-        }
+        host.notices.iter().for_each(|notice| super::errors::print_message(notice, None));
         let service = Service {
             engine: host.engine.clone(),
             store: host.store.clone(),
+            by_hand: host.by_hand.clone(),
             clock: Arc::new(SystemClock),
             files: host.files.clone(),
             prune: global.config.prune.clone(),

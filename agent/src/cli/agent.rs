@@ -69,9 +69,7 @@ impl Agent {
         let listen = self.listen.or(global.config.listen);
         let source = sources::make(&self.options.settings(self.source, global)?)?;
         let host = super::access::open_host(global).await?;
-        if let Some(notice) = &host.notice {
-            tracing::warn!("{notice}");
-        }
+        host.notices.iter().for_each(|notice| tracing::warn!("{notice}"));
         let options = Options {
             allow_empty: self.allow_empty,
             node: global.node(),
@@ -93,7 +91,7 @@ async fn run_loop(
     listen: Option<SocketAddr>,
 ) -> Result<(), CliError> {
     let metrics = Metrics::new(env!("CARGO_PKG_VERSION"));
-    if host.notice.is_some() {
+    if host.rebuilt {
         metrics.store_rebuilt();
     }
     let watcher = Arc::new(AgentWatcher::new(metrics.clone(), Arc::new(SystemClock)));
@@ -101,6 +99,7 @@ async fn run_loop(
         engine: host.engine.clone(),
         source,
         store: host.store.clone(),
+        by_hand: host.by_hand.clone(),
         clock: Arc::new(SystemClock),
         files: host.files.clone(),
         watcher,
@@ -110,6 +109,7 @@ async fn run_loop(
     let service = Service {
         engine: host.engine.clone(),
         store: host.store.clone(),
+        by_hand: host.by_hand.clone(),
         clock: Arc::new(SystemClock),
         files: host.files.clone(),
         prune: global.config.prune.clone(),
@@ -173,6 +173,7 @@ async fn take_down(global: &Resolved) -> Result<u8, CliError> {
         engine: host.engine.clone(),
         source: Arc::new(sources::Nothing),
         store: host.store.clone(),
+        by_hand: host.by_hand.clone(),
         clock: Arc::new(SystemClock),
         files: host.files.clone(),
         watcher: Arc::new(crate::watcher::LogWatcher),

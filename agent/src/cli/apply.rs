@@ -74,13 +74,12 @@ impl Apply {
     async fn alone(self, global: &Resolved, timeout: Duration) -> Result<Status, CliError> {
         let source: Arc<dyn Source> = sources::make(&self.options.settings(self.source, global)?)?;
         let host = super::access::open_host(global).await?;
-        if let Some(notice) = &host.notice {
-            print_message(notice, None);
-        }
+        host.notices.iter().for_each(|notice| print_message(notice, None));
         let ports = Ports {
             engine: host.engine.clone(),
             source,
             store: host.store.clone(),
+            by_hand: host.by_hand.clone(),
             clock: Arc::new(SystemClock),
             files: host.files.clone(),
             watcher: Arc::new(TerminalWatcher::new(global.output)),

@@ -38,6 +38,7 @@ impl Plan {
                 broken: compiled.compiled.broken,
                 prune: compiled.compiled.prune.unwrap_or_default(),
                 allow_empty: self.allow_empty,
+                ..Desired::default()
             };
             let plan = access.client.post("/v1/plan", &desired).await?;
             PlanAnswer { plan, diagnostics: compiled.compiled.diagnostics }

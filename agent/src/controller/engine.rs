@@ -31,6 +31,9 @@ impl Controller {
         // What these events tell is seen by the look that follows.
         while engine_events.next().now_or_never().flatten().is_some() {}
         self.dirty = false;
+        if self.ports.by_hand.version() != self.by_hand_version {
+            self.take_in_by_hand();
+        }
         let started = Instant::now();
         let observed = match self.observe(commands).await {
             Ok(observed) => observed,

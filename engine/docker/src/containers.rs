@@ -145,6 +145,14 @@ impl Inner {
         stopped.map_err(about)
     }
 
+    pub(crate) async fn signal_container(&self, key: &ResourceKey, signal: &str) -> Result<(), PortError> {
+        let about = |failure: Failure| failure.about(format!("container {key} cannot be sent {signal}"));
+        let Some(container) = self.find(key).await.map_err(about)? else {
+            return Err(PortError::new(ErrorKind::User, format!("there is no container {key}")));
+        };
+        self.kill(&container.observed.id, signal).await.map_err(about)
+    }
+
     async fn stop(&self, container: &Seen, signal: Option<&str>, grace: Duration) -> Result<(), Failure> {
         let id = &container.observed.id;
         let signal = signal.or(container.stop_signal.as_deref()).unwrap_or(DEFAULT_SIGNAL);

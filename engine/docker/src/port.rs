@@ -145,6 +145,10 @@ impl Engine for Docker {
         self.inner.stop_container(key, signal, grace).await
     }
 
+    async fn signal_container(&self, key: &ResourceKey, signal: &str) -> Result<(), PortError> {
+        self.inner.signal_container(key, signal).await
+    }
+
     async fn pause_container(&self, key: &ResourceKey) -> Result<(), PortError> {
         self.inner.pause_container(key).await
     }

@@ -175,6 +175,11 @@ impl Engine for Embedded {
         Ok(self.inner.stop_container(key, signal, grace).await?)
     }
 
+    async fn signal_container(&self, key: &ResourceKey, signal: &str) -> Result<(), PortError> {
+        let (key, signal) = (key.clone(), signal.to_owned());
+        self.call(move |inner| inner.signal_container(&key, &signal)).await
+    }
+
     async fn pause_container(&self, key: &ResourceKey) -> Result<(), PortError> {
         let key = key.clone();
         self.call(move |inner| inner.pause_container(&key)).await

@@ -67,9 +67,14 @@ fn environment(defaults: &ImageDefaults, config: &ContainerConfig) -> BTreeMap<S
 /// The signal that asks a container to stop: the one given, else the image's, else `SIGTERM`.
 pub(crate) fn stop_signal(given: Option<&str>, defaults: &ImageDefaults) -> Result<Signal, EmbeddedError> {
     match given.or(defaults.stop_signal.as_deref()) {
-        Some(name) => signal(name).ok_or_else(|| EmbeddedError::UnknownSignal(name.to_owned())),
+        Some(name) => named_signal(name),
         None => Ok(Signal::SIGTERM),
     }
+}
+
+/// The signal of this name or number.
+pub(crate) fn named_signal(name: &str) -> Result<Signal, EmbeddedError> {
+    signal(name).ok_or_else(|| EmbeddedError::UnknownSignal(name.to_owned()))
 }
 
 /// A signal by its name, with or without `SIG` and in any case, or by its number, as `STOPSIGNAL` takes them.

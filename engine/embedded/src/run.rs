@@ -16,7 +16,7 @@ use crate::descriptor::readable;
 use crate::engine::Inner;
 use crate::monitor::{self, Monitor};
 use crate::networks::dns;
-use crate::process::{process, stop_signal};
+use crate::process::{named_signal, process, stop_signal};
 
 /// How long killed processes may take to be gone, and their monitor to say so.
 const END_LIMIT: Duration = Duration::from_secs(15);
@@ -172,6 +172,14 @@ impl Inner {
         } else {
             Err(EmbeddedError::DoesNotEnd(key.clone()))
         }
+    }
+
+    /// Sends a signal to the first process of a container that runs.
+    pub(crate) fn signal_container(&self, key: &ResourceKey, signal: &str) -> Result<(), EmbeddedError> {
+        let container = self.require(key)?;
+        let signal = named_signal(signal)?;
+        let live = container.live()?.ok_or_else(|| EmbeddedError::NotRunning(key.clone()))?;
+        if live.state.init.signal(signal)? { Ok(()) } else { Err(EmbeddedError::NotRunning(key.clone())) }
     }
 
     /// Freezes a container that runs.

@@ -160,6 +160,12 @@ pub trait Engine: Send + Sync {
         grace: Duration,
     ) -> Result<(), PortError>;
 
+    /// Sends a signal, by its name (`SIGHUP` or `HUP`) or number, to the first process of a container that runs. A paused
+    /// container gets it when it is resumed, unless it kills.
+    async fn signal_container(&self, key: &ResourceKey, _signal: &str) -> Result<(), PortError> {
+        Err(PortError::new(ErrorKind::User, format!("container {key} takes no signals: it is one in memory")))
+    }
+
     /// Freezes every process of a running container.
     async fn pause_container(&self, key: &ResourceKey) -> Result<(), PortError>;
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use homeostat::by_hand::ByHandBook;
 use homeostat::controller::{Command, Controller, Options, Ports, Until};
 use homeostat::files::SourceFiles;
 use homeostat::view::View;
@@ -28,6 +29,7 @@ pub(crate) struct Machine {
     pub(crate) engine: FakeEngine,
     pub(crate) source: Arc<MemorySource>,
     pub(crate) store: Arc<MemoryStore>,
+    by_hand: Arc<ByHandBook>,
     files: SourceFiles,
     processes: Processes,
     agent: Option<Agent>,
@@ -52,6 +54,7 @@ impl Machine {
             engine,
             source: Arc::new(MemorySource::new()),
             store: Arc::default(),
+            by_hand: Arc::new(ByHandBook::in_memory()),
             files: SourceFiles::open(directory).expect("a directory of the test"),
             clock,
             agent: None,
@@ -69,6 +72,7 @@ impl Machine {
             engine: Arc::new(self.engine.clone()),
             source: self.source.clone(),
             store: self.store.clone(),
+            by_hand: self.by_hand.clone(),
             clock: self.clock.clone(),
             files: self.files.clone(),
             watcher: Arc::new(Silence),
