@@ -115,6 +115,8 @@ impl Comparison {
             no_new_privileges,
             cap_add,
             cap_drop,
+            tty,
+            stdin_open,
             log: _,
         } = new;
         self.field("entrypoint", old.entrypoint.as_ref(), entrypoint.as_ref());
@@ -131,6 +133,8 @@ impl Comparison {
         self.flag("no_new_privileges", old.no_new_privileges, *no_new_privileges);
         self.set("cap_add", old.cap_add.iter().cloned(), cap_add.iter().cloned());
         self.set("cap_drop", old.cap_drop.iter().cloned(), cap_drop.iter().cloned());
+        self.flag("tty", old.tty, *tty);
+        self.flag("stdin_open", old.stdin_open, *stdin_open);
     }
 
     /// Key by key. `show` gives a value as it may be shown.
@@ -252,7 +256,7 @@ mod tests {
 
     #[test]
     fn each_field_is_named_as_in_a_spec() {
-        let edits: [(&str, Edit); 16] = [
+        let edits: [(&str, Edit); 18] = [
             ("entrypoint: unset -> [\"init\"]", |c| c.config.entrypoint = Some(vec!["init".to_owned()])),
             ("command: unset -> [\"-v\"]", |c| c.config.command = Some(vec!["-v".to_owned()])),
             ("env.KEY: unset -> (hidden)", |c| {
@@ -279,6 +283,8 @@ mod tests {
             ("no_new_privileges: false -> true", |c| c.config.no_new_privileges = true),
             ("cap_add: unset -> [\"CAP_KILL\"]", |c| c.config.cap_add.push("CAP_KILL".to_owned())),
             ("cap_drop: unset -> [\"ALL\"]", |c| c.config.cap_drop.push("ALL".to_owned())),
+            ("tty: false -> true", |c| c.config.tty = true),
+            ("stdin_open: false -> true", |c| c.config.stdin_open = true),
         ];
         for (expected, edit) in edits {
             let changes = changes(edit);

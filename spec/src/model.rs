@@ -169,6 +169,12 @@ pub struct ContainerConfig {
     pub cap_add: Vec<String>,
     /// Linux capabilities removed from the default set; `ALL` removes every one.
     pub cap_drop: Vec<String>,
+    /// The program has a terminal: what it reads, and what it writes to stdout and stderr.
+    #[serde(default)]
+    pub tty: bool,
+    /// The program's standard input stays open for whoever attaches; else there is nothing to read.
+    #[serde(default)]
+    pub stdin_open: bool,
     /// Rotation of the log; can be updated in place.
     pub log: LogRotation,
 }

@@ -111,8 +111,10 @@ impl<'p> Service<'_, 'p, '_> {
     }
 
     pub(super) fn security(&mut self) {
-        if self.get("read_only").is_some_and(Node::is_true) {
-            self.container.set("read_only", Toml::truth(true));
+        for key in ["read_only", "tty", "stdin_open"] {
+            if self.get(key).is_some_and(Node::is_true) {
+                self.container.set(key, Toml::truth(true));
+            }
         }
         for option in self.get("security_opt").map_or(&[][..], Node::items) {
             match option.text().unwrap_or_default() {

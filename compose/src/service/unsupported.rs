@@ -3,7 +3,7 @@
 use super::Service;
 
 /// Keys that the other files of this folder take.
-const TAKEN: [&str; 38] = [
+const TAKEN: [&str; 40] = [
     "image",
     "build",
     "entrypoint",
@@ -17,6 +17,8 @@ const TAKEN: [&str; 38] = [
     "stop_signal",
     "stop_grace_period",
     "read_only",
+    "tty",
+    "stdin_open",
     "security_opt",
     "cap_add",
     "cap_drop",
@@ -48,7 +50,7 @@ const TAKEN: [&str; 38] = [
 const WITHOUT_EFFECT: [&str; 2] = ["expose", "attach"];
 
 /// Keys with what to tell of them; of the others there is nothing more to say than that they have no counterpart.
-const REASONS: [(&str, &str); 22] = [
+const REASONS: [(&str, &str); 20] = [
     ("privileged", "no container of a spec has all rights of the host; `cap_add` gives single ones"),
     ("devices", "devices of the host cannot be given to a container"),
     ("gpus", "devices of the host cannot be given to a container"),
@@ -56,8 +58,6 @@ const REASONS: [(&str, &str); 22] = [
     ("sysctls", "kernel settings of a container cannot be changed"),
     ("ulimits", "limits of single processes cannot be set"),
     ("init", "no process is put before that of the image"),
-    ("tty", "containers have no terminal"),
-    ("stdin_open", "containers have no input"),
     ("extra_hosts", "names cannot be added to /etc/hosts"),
     ("dns", "name servers cannot be chosen"),
     ("dns_search", "name servers cannot be chosen"),

@@ -38,6 +38,8 @@ impl Inner {
             hostname: Some(config.hostname.clone().unwrap_or_else(|| key.name.to_string())),
             exposed_ports: Some(exposed),
             labels: Some(labels),
+            tty: Some(config.tty),
+            open_stdin: Some(config.stdin_open),
             networking_config: self.networking(key, &config.network),
             host_config: Some(self.host_config(request)),
             ..ContainerCreateBody::default()

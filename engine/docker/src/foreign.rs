@@ -38,7 +38,6 @@ impl Foreign {
             foreign.rights(host, flavour);
             foreign.surroundings(host, flavour);
         }
-        foreign.terminal(inspect);
         foreign.addresses(inspect);
         foreign
     }
@@ -107,15 +106,6 @@ impl Foreign {
         }
         if host.init == Some(true) {
             self.found("init", &true);
-        }
-    }
-
-    fn terminal(&mut self, inspect: &ContainerInspectResponse) {
-        let Some(config) = &inspect.config else { return };
-        for (field, said) in [("tty", config.tty), ("stdin_open", config.open_stdin)] {
-            if said == Some(true) {
-                self.found(field, &true);
-            }
         }
     }
 

@@ -154,6 +154,8 @@ impl Inner {
                 .any(|option| option.starts_with("no-new-privileges") && !option.ends_with("false")),
             cap_add: capabilities(host.cap_add.as_deref()),
             cap_drop: capabilities(host.cap_drop.as_deref()),
+            tty: config.tty.unwrap_or_default(),
+            stdin_open: config.open_stdin.unwrap_or_default(),
             log: rotation(&host),
         }
     }

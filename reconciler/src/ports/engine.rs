@@ -11,8 +11,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ArchiveToLoad, Checked, ContainerProcess, DiskUsage, ImageDetails, ImageRemoval, LoadedImage,
-    PruneRequest, Pruned, SaveRequest, SavedArchive, StoredImage, Usage,
+    ArchiveToLoad, AttachRequest, Attachment, Checked, ContainerProcess, DiskUsage, ExecAttachRequest,
+    ImageDetails, ImageRemoval, LoadedImage, PruneRequest, Pruned, SaveRequest, SavedArchive, StoredImage,
+    Usage,
 };
 use crate::{ErrorKind, ForeignContainer, Observed, PortError, ResourceKey};
 
@@ -186,6 +187,37 @@ pub trait Engine: Send + Sync {
     /// Runs a command in a running container and returns when it has ended or the timeout has passed (then it is killed).
     async fn exec(&self, key: &ResourceKey, request: &ExecRequest) -> Result<ExecOutcome, PortError>;
 
+    /// Runs a command in a running container for somebody who is connected to it. It ends when that connection does, unless it
+    /// was detached from. That the command cannot be run is told by the connection.
+    async fn exec_attached(
+        &self,
+        _key: &ResourceKey,
+        _request: &ExecAttachRequest,
+    ) -> Result<Attachment, PortError> {
+        Err(not_attachable())
+    }
+
+    /// Begins a command in a running container that nobody is connected to; returns once it runs. It goes on without this
+    /// process, until it ends or the container does.
+    async fn exec_detached(&self, _key: &ResourceKey, _request: &ExecAttachRequest) -> Result<(), PortError> {
+        Err(not_attachable())
+    }
+
+    /// Connects to a running container, from now on.
+    async fn attach(&self, _key: &ResourceKey, _request: &AttachRequest) -> Result<Attachment, PortError> {
+        Err(not_attachable())
+    }
+
+    /// Starts a created or exited container as [`start_container`](Engine::start_container) does, connected to it before its
+    /// program runs: all that it writes comes, and its end, however soon. Connects to one that runs already.
+    async fn start_attached(
+        &self,
+        _key: &ResourceKey,
+        _request: &AttachRequest,
+    ) -> Result<Attachment, PortError> {
+        Err(not_attachable())
+    }
+
     /// Lines of a container's log, oldest first, those of earlier containers with the same key included.
     fn logs(&self, key: &ResourceKey, query: &LogQuery) -> BoxStream<'static, Result<LogLine, PortError>>;
 
@@ -202,6 +234,11 @@ pub trait Engine: Send + Sync {
 /// What an engine says that has no images to be handled by hand, as one in memory.
 fn not_by_hand() -> PortError {
     PortError::new(ErrorKind::User, "this engine does not handle images by hand")
+}
+
+/// What an engine says that nobody can be connected to.
+fn not_attachable() -> PortError {
+    PortError::new(ErrorKind::User, "this engine does not connect anybody to its containers")
 }
 
 /// Which engine this is.

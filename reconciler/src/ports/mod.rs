@@ -1,5 +1,6 @@
 //! The ports: what the loop needs from the world. Each has real and fake implementations.
 
+mod attach;
 mod check;
 mod clock;
 mod disk;
@@ -11,6 +12,9 @@ mod source;
 mod store;
 mod usage;
 
+pub use attach::{
+    AttachEnd, AttachInput, AttachOutput, AttachRequest, Attachment, ExecAttachRequest, TerminalSize,
+};
 pub use check::{CheckFinding, CheckKind, Checked};
 pub use clock::Clock;
 pub use disk::{DiskSpace, DiskUsage, Taken};

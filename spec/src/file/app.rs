@@ -135,6 +135,12 @@ pub(crate) struct ContainerTable {
     /// Linux capabilities removed from the default set; `ALL` removes every one.
     #[serde(default)]
     pub(crate) cap_drop: List<Text<DroppedCapability>>,
+    /// Give the program a terminal. Default: `false`.
+    #[serde(default)]
+    pub(crate) tty: bool,
+    /// Keep the program's standard input open for whoever attaches. Default: `false`.
+    #[serde(default)]
+    pub(crate) stdin_open: bool,
     /// Rotation of the container's log.
     #[serde(default)]
     pub(crate) log: LogTable,

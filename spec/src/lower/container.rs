@@ -76,6 +76,8 @@ impl Lowering<'_> {
             no_new_privileges: table.no_new_privileges,
             cap_add: sorted(table.cap_add.iter().map(|(_, capability)| &capability.0.0)),
             cap_drop: sorted(table.cap_drop.iter().map(|(_, capability)| &capability.0.0)),
+            tty: table.tty,
+            stdin_open: table.stdin_open,
             log: log(&table.log, &defaults.log),
         }
     }
