@@ -39,6 +39,9 @@ pub use listing::ContainerListing;
 pub use logs::AppLogLine;
 pub use usage::UsageReport;
 
+/// The app of containers that are run by hand and belong to no other.
+pub const OWN_APP: &str = "run";
+
 /// See the module's documentation.
 #[derive(Clone)]
 pub struct Service {
@@ -238,7 +241,8 @@ impl Service {
         }
     }
 
-    /// The containers that an address of the command line means: `APP/NAME`, or `APP` with all of its containers.
+    /// The containers that an address of the command line means: `APP/NAME`, or `APP` with all of its containers, or where
+    /// there is no such app the name of a container that was run by hand.
     ///
     /// # Errors
     /// When there is none.
@@ -247,7 +251,11 @@ impl Service {
         let wanted = |key: &&ResourceKey| {
             if address.contains('/') { key.to_string() == address } else { key.app.as_str() == address }
         };
-        let selected: Vec<ResourceKey> = keys.iter().filter(wanted).cloned().collect();
+        let mut selected: Vec<ResourceKey> = keys.iter().filter(wanted).cloned().collect();
+        if selected.is_empty() {
+            let of_own_app = |key: &&ResourceKey| key.app.as_str() == OWN_APP && key.name.as_str() == address;
+            selected.extend(keys.iter().find(of_own_app).cloned());
+        }
         if selected.is_empty() { Err(unknown(address, &keys)) } else { Ok(selected) }
     }
 

@@ -1,8 +1,8 @@
 //! What people ask for on the host itself, beside what the source says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use homeostat_spec::{App, Container, Name, Network, Volume};
+use homeostat_spec::{App, Container, ContainerConfig, MountSource, Name, Network, NetworkMode, Volume};
 use serde::{Deserialize, Serialize};
 
 use crate::{ContainerState, Desired, ExitStatus, Observed, Override, ResourceKey};
@@ -15,6 +15,9 @@ pub struct ByHand {
     pub apps: BTreeMap<Name, ByHandApp>,
     /// Containers, declared or not, that are in another state than they are declared in.
     pub overrides: BTreeMap<ResourceKey, Override>,
+    /// What was asked for once and is to go, until it is gone. An empty source does not keep it.
+    #[serde(default)]
+    pub removed: BTreeSet<ResourceKey>,
 }
 
 /// What was asked for by hand in one app.
@@ -48,23 +51,61 @@ impl ByHand {
         self.apps.get_mut(&key.app)?.containers.get_mut(&key.name)
     }
 
-    /// Forgets a container and what is kept by hand of its state, and volumes and networks with the last container of
-    /// their app. Returns whether it was there.
+    /// Asks for a container, with the volumes and networks that it has.
+    pub fn add(
+        &mut self,
+        key: &ResourceKey,
+        container: ByHandContainer,
+        volumes: BTreeMap<Name, Volume>,
+        networks: BTreeMap<Name, Network>,
+    ) {
+        let own = |name: &Name| ResourceKey::new(key.app.clone(), name.clone());
+        for name in volumes.keys().chain(networks.keys()).chain([&key.name]) {
+            self.removed.remove(&own(name));
+        }
+        let app = self.apps.entry(key.app.clone()).or_default();
+        app.containers.insert(key.name.clone(), container);
+        app.volumes.extend(volumes);
+        app.networks.extend(networks);
+    }
+
+    /// Takes back a container and what is kept by hand of its state, and volumes and networks that no other one has.
+    /// Returns whether it was there.
     pub fn remove(&mut self, key: &ResourceKey) -> bool {
         let Some(app) = self.apps.get_mut(&key.app) else { return false };
-        let found = app.containers.remove(&key.name).is_some();
-        if app.containers.is_empty() {
+        if app.containers.remove(&key.name).is_none() {
+            return false;
+        }
+        let mut gone = vec![key.name.clone()];
+        let containers = &app.containers;
+        let config = |used: &dyn Fn(&ContainerConfig) -> bool| {
+            containers.values().any(|other| used(&other.container.config))
+        };
+        app.volumes.retain(|name, volume| {
+            let mounts = |config: &ContainerConfig| {
+                config.mounts.iter().any(|mount| mount.source == MountSource::Volume(name.clone()))
+            };
+            let used = config(&mounts);
+            gone.extend((!used && !volume.retain).then(|| name.clone()));
+            used
+        });
+        app.networks.retain(|name, _| {
+            let used = config(&|config| config.network == NetworkMode::Named(name.clone()));
+            gone.extend((!used).then(|| name.clone()));
+            used
+        });
+        if containers.is_empty() {
             self.apps.remove(&key.app);
         }
-        if found {
-            self.overrides.remove(key);
-        }
-        found
+        self.overrides.remove(key);
+        self.removed.extend(gone.into_iter().map(|name| ResourceKey::new(key.app.clone(), name)));
+        true
     }
 
     /// What the source declares together with what was asked for by hand. Where both have one name, the source counts.
     pub fn complete(&self, declared: &Desired) -> Desired {
-        let mut desired = Desired { overrides: self.overrides.clone(), ..declared.clone() };
+        let (overrides, removed) = (self.overrides.clone(), self.removed.clone());
+        let mut desired = Desired { overrides, removed, ..declared.clone() };
         for (name, by_hand) in &self.apps {
             let app = desired.apps.entry(name.clone()).or_insert_with(|| undeclared(name));
             for (name, by_hand) in &by_hand.containers {
@@ -87,6 +128,11 @@ impl ByHand {
         self.overrides.retain(|key, kept| {
             let actual = observed.containers.get(key);
             (actual.is_some() || desired.container(key).is_some()) && !kept.is_done(actual)
+        });
+        self.removed.retain(|key| {
+            observed.containers.contains_key(key)
+                || observed.volumes.contains(key)
+                || observed.networks.contains_key(key)
         });
         let ended = self.ended(observed);
         for (key, _) in &ended {

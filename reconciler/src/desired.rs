@@ -32,6 +32,9 @@ pub struct Desired {
     /// Containers that somebody wants in another state for now; see [`ByHand::complete`](crate::ByHand::complete).
     #[serde(default)]
     pub overrides: BTreeMap<ResourceKey, Override>,
+    /// What was asked for by hand once and is to go, whether the source is empty or not.
+    #[serde(default)]
+    pub removed: BTreeSet<ResourceKey>,
     /// What was asked for by hand cannot be read: what is not declared may be that, and is kept.
     #[serde(default)]
     pub by_hand_is_unknown: bool,
@@ -47,6 +50,11 @@ impl Desired {
     /// there are only by hand have no file.
     pub fn is_held(&self) -> bool {
         self.apps.values().all(|app| app.file.is_empty()) && self.broken.is_empty() && !self.allow_empty
+    }
+
+    /// Whether a resource of an empty source is nevertheless changed: it was asked for by hand, or is taken back.
+    pub(crate) fn is_by_hand(&self, key: &ResourceKey) -> bool {
+        self.apps.contains_key(&key.app) || self.removed.contains(key)
     }
 
     /// Whether what is not declared of an app is kept nevertheless: nothing is known of the app but that its file is

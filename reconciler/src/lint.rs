@@ -123,7 +123,10 @@ impl<'a> Linter<'a> {
                 !is_due(failure.retry_at, now) && failure.attempted == target(self.desired, &step.resource)
             });
             self.require(index, !backs_off, "the resource backs off");
-            let wanted = step.resource.app().is_none_or(|app| self.desired.apps.contains_key(app));
+            let wanted = match &step.resource {
+                ResourceId::Declared(_, key) => self.desired.is_by_hand(key),
+                ResourceId::Image(_) | ResourceId::File(_) => true,
+            };
             self.require(index, !self.desired.is_held() || wanted, "the source is empty");
         }
     }

@@ -20,6 +20,8 @@ pub enum Override {
     },
     /// It is frozen.
     Paused,
+    /// It is started by whoever attaches to it first, and left alone until then.
+    Attended,
     /// It is started once more: stopped before, if this run of it still goes on. With the next run this is done.
     Again {
         /// The run, by its start; `None` when it never ran.
@@ -33,7 +35,7 @@ impl Override {
     /// The state that is wanted where nothing is there to have one.
     pub(crate) fn state(&self, declared: DesiredState) -> DesiredState {
         match self {
-            Self::Stopped { .. } => DesiredState::Created,
+            Self::Stopped { .. } | Self::Attended => DesiredState::Created,
             Self::Paused => DesiredState::Paused,
             Self::Again { .. } => declared,
         }
@@ -46,18 +48,23 @@ impl Override {
         match self {
             Self::Stopped { .. } if alive => Some(Verdict::Do(&[Verb::Stop], Cause::ByHand)),
             Self::Stopped { .. } => Some(Verdict::Keep),
+            Self::Attended if actual.started_at.is_none() => Some(Verdict::Keep),
             Self::Again { run, .. } if *run == actual.started_at => {
                 let verbs: &[Verb] = if alive { &[Verb::Stop, Verb::Start] } else { &[Verb::Start] };
                 Some(Verdict::Do(verbs, Cause::ByHand))
             }
-            Self::Paused | Self::Again { .. } => None,
+            Self::Paused | Self::Attended | Self::Again { .. } => None,
         }
     }
 
     /// Whether it asks for nothing more.
     pub(crate) fn is_done(&self, actual: Option<&ObservedContainer>) -> bool {
-        let run = |actual: &ObservedContainer| actual.started_at;
-        matches!(self, Self::Again { run: asked, .. } if actual.is_some_and(|actual| run(actual) != *asked))
+        let Some(actual) = actual else { return false };
+        match self {
+            Self::Again { run, .. } => *run != actual.started_at,
+            Self::Attended => actual.started_at.is_some(),
+            Self::Stopped { .. } | Self::Paused => false,
+        }
     }
 
     /// How a container is stopped for it.

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use axum::extract::{Path as UrlPath, Query, State};
+use axum::extract::{Path as UrlPath, State};
 use axum::routing::post;
 use axum::{Json, Router};
+use homeostat_reconciler::ports::AttachEnd;
 use homeostat_reconciler::{ExitStatus, ResourceKey};
 use homeostat_spec::Name;
 use serde::{Deserialize, Serialize};
@@ -14,21 +15,21 @@ use crate::service::{NewContainer, Service};
 
 /// How a container is stopped for `stop` and `restart`.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub struct StopQuery {
+pub struct StopRequest {
     /// Seconds before it is killed; as its spec says when absent.
     pub grace: Option<u64>,
 }
 
 /// What is sent by `kill`.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct KillQuery {
+pub struct KillRequest {
     /// Name or number of the signal.
     pub signal: String,
 }
 
 /// How a container is removed.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct RemoveQuery {
+pub struct RemoveRequest {
     /// Also if it runs.
     pub force: bool,
 }
@@ -52,11 +53,15 @@ fn key(UrlPath((app, name)): Key) -> ResourceKey {
     ResourceKey::new(app, name)
 }
 
-fn grace(query: &StopQuery) -> Option<Duration> {
-    query.grace.map(Duration::from_secs)
+fn grace(request: &StopRequest) -> Option<Duration> {
+    request.grace.map(Duration::from_secs)
 }
 
-async fn create(State(service): State<Service>, path: Key, Json(new): Json<NewContainer>) -> Answer<()> {
+async fn create(
+    State(service): State<Service>,
+    path: Key,
+    Json(new): Json<NewContainer>,
+) -> Answer<Option<AttachEnd>> {
     Ok(Json(service.create(&key(path), new).await?))
 }
 
@@ -64,12 +69,12 @@ async fn start(State(service): State<Service>, path: Key) -> Answer<()> {
     Ok(Json(service.start(&key(path)).await?))
 }
 
-async fn restart(State(service): State<Service>, path: Key, Query(query): Query<StopQuery>) -> Answer<()> {
-    Ok(Json(service.restart(&key(path), grace(&query)).await?))
+async fn restart(State(service): State<Service>, path: Key, Json(request): Json<StopRequest>) -> Answer<()> {
+    Ok(Json(service.restart(&key(path), grace(&request)).await?))
 }
 
-async fn stop(State(service): State<Service>, path: Key, Query(query): Query<StopQuery>) -> Answer<()> {
-    Ok(Json(service.stop(&key(path), grace(&query)).await?))
+async fn stop(State(service): State<Service>, path: Key, Json(request): Json<StopRequest>) -> Answer<()> {
+    Ok(Json(service.stop(&key(path), grace(&request)).await?))
 }
 
 async fn pause(State(service): State<Service>, path: Key) -> Answer<()> {
@@ -80,14 +85,14 @@ async fn unpause(State(service): State<Service>, path: Key) -> Answer<()> {
     Ok(Json(service.unpause(&key(path)).await?))
 }
 
-async fn kill(State(service): State<Service>, path: Key, Query(query): Query<KillQuery>) -> Answer<()> {
-    Ok(Json(service.kill(&key(path), &query.signal).await?))
+async fn kill(State(service): State<Service>, path: Key, Json(request): Json<KillRequest>) -> Answer<()> {
+    Ok(Json(service.kill(&key(path), &request.signal).await?))
 }
 
 async fn wait(State(service): State<Service>, path: Key) -> Answer<ExitStatus> {
     Ok(Json(service.wait(&key(path)).await?))
 }
 
-async fn remove(State(service): State<Service>, path: Key, Query(query): Query<RemoveQuery>) -> Answer<()> {
-    Ok(Json(service.remove(&key(path), query.force).await?))
+async fn remove(State(service): State<Service>, path: Key, Json(request): Json<RemoveRequest>) -> Answer<()> {
+    Ok(Json(service.remove(&key(path), request.force).await?))
 }

@@ -10,7 +10,7 @@ mod error;
 mod images;
 mod server;
 
-pub use by_hand::{KillQuery, RemoveQuery, StopQuery};
+pub use by_hand::{KillRequest, RemoveRequest, StopRequest};
 pub use client::{Client, ClientError};
 pub use error::ApiError;
 pub use images::{Reference, Tag, WorkEvent};

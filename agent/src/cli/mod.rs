@@ -6,18 +6,22 @@ mod apply;
 mod build;
 mod check;
 mod completion;
+mod container;
+mod create;
 mod errors;
 mod events;
 mod image;
 mod import;
 mod info;
 mod inspect;
+mod lifecycle;
 mod logs;
 mod options;
 mod plan;
 mod port;
 mod prune;
 mod ps;
+mod run;
 mod secret;
 mod stats;
 mod status;
@@ -76,6 +80,26 @@ enum Command {
     Top(top::Top),
     /// Show on which ports of the host those of a container are published
     Port(port::Port),
+    /// Run a container of an image, or another one like that of a spec
+    Run(run::Run),
+    /// Create a container, as run, without starting it
+    Create(create::Create),
+    /// Start containers, also those that were stopped by hand
+    Start(lifecycle::Containers),
+    /// Stop containers, until they are started again
+    Stop(lifecycle::Stop),
+    /// Stop containers and start them again
+    Restart(lifecycle::Stop),
+    /// Freeze containers, until they are unpaused
+    Pause(lifecycle::Containers),
+    /// Let paused containers go on
+    Unpause(lifecycle::Containers),
+    /// Send a signal to containers
+    Kill(lifecycle::Kill),
+    /// Wait until containers have ended, and print their exit codes
+    Wait(lifecycle::Containers),
+    /// Remove containers that were made with run or create
+    Rm(lifecycle::Remove),
     /// List what happened on this host
     Events(events::Events),
     /// Print everything that is known of a container as JSON, or a part of it
@@ -139,6 +163,16 @@ async fn run(cli: Cli) -> Result<u8, CliError> {
         Command::Port(command) => command.run(&global).await,
         Command::Stats(command) => command.run(&global).await,
         Command::Top(command) => command.run(&global).await,
+        Command::Run(command) => Ok(command.run(&global).await),
+        Command::Create(command) => command.run(&global).await,
+        Command::Start(command) => command.start(&global).await,
+        Command::Stop(command) => command.stop(&global).await,
+        Command::Restart(command) => command.restart(&global).await,
+        Command::Pause(command) => command.pause(&global).await,
+        Command::Unpause(command) => command.unpause(&global).await,
+        Command::Kill(command) => command.run(&global).await,
+        Command::Wait(command) => command.wait(&global).await,
+        Command::Rm(command) => command.run(&global).await,
         Command::Events(command) => command.run(&global).await,
         Command::Inspect(command) => command.run(&global).await,
         Command::Info => info::run(&global).await,

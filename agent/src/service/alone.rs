@@ -25,9 +25,12 @@ impl Service {
     ) -> Result<(), PortError> {
         for _ in 0..ROUNDS {
             let view = self.look().await?;
-            self.by_hand.settle(&view.desired, &view.observed)?;
             if reached(&view) {
                 return Ok(());
+            }
+            self.by_hand.settle(&view.desired, &view.observed)?;
+            if self.by_hand.version() != view.by_hand {
+                continue;
             }
             let steps = concerning(&view.plan, key);
             if steps.is_empty() {

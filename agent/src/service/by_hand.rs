@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::stream::StreamExt as _;
+use homeostat_reconciler::ports::AttachEnd;
 use homeostat_reconciler::{
     ByHandContainer, ContainerState, ErrorKind, ExitStatus, ObservedContainer, Override, PortError,
-    ResourceId, ResourceKey, WaitReason,
+    ResourceId, ResourceKey, WaitReason, chain,
 };
 use homeostat_spec::{DesiredState, Name, Network, Volume};
 use serde::{Deserialize, Serialize};
@@ -28,14 +29,18 @@ pub struct NewContainer {
     pub volumes: BTreeMap<Name, Volume>,
     /// Networks that it is on, unless its app has them.
     pub networks: BTreeMap<Name, Network>,
+    /// It is started by whoever attaches to it.
+    pub attended: bool,
 }
 
 impl Service {
-    /// `create`: the container is there when this returns, and nothing of it after an error.
+    /// `create`, and `run`: the container is there when this returns, and was started if it is to run. Of one that cannot be
+    /// started nothing is left, and the end is returned that it had.
     ///
     /// # Errors
     /// When the name is taken, or it cannot be created.
-    pub async fn create(&self, key: &ResourceKey, new: NewContainer) -> Result<(), PortError> {
+    pub async fn create(&self, key: &ResourceKey, new: NewContainer) -> Result<Option<AttachEnd>, PortError> {
+        let runs = !new.attended && new.container.container.state != DesiredState::Created;
         let view = self.view().await?;
         if view.desired.container(key).is_some() || view.observed.containers.contains_key(key) {
             let message = format!("there is a container {key} already");
@@ -44,18 +49,34 @@ impl Service {
         }
         self.by_hand.forget_end(key);
         let version = self.by_hand.change(|by_hand| {
-            let app = by_hand.apps.entry(key.app.clone()).or_default();
-            app.containers.insert(key.name.clone(), new.container);
-            app.volumes.extend(new.volumes);
-            app.networks.extend(new.networks);
+            by_hand.add(key, new.container, new.volumes, new.networks);
+            if new.attended {
+                by_hand.overrides.insert(key.clone(), Override::Attended);
+            }
             Ok(())
         })?;
-        let there = |view: &View| view.observed.containers.contains_key(key);
-        let created = self.until(key, version, there).await;
-        if created.is_err() {
-            self.forget(key).await?;
-        }
-        created
+        let there = |view: &View| {
+            let actual = view.observed.containers.get(key);
+            actual.is_some_and(|actual| !runs || actual.started_at.is_some())
+                || self.by_hand.end(key).is_some()
+        };
+        let Err(error) = self.until(key, version, there).await else { return Ok(None) };
+        let end = self.end_without_run(key, &error).await?;
+        self.forget(key).await?;
+        end.map_or(Err(error), |end| Ok(Some(end)))
+    }
+
+    /// How a container ended that could not be started, if that is known.
+    async fn end_without_run(
+        &self,
+        key: &ResourceKey,
+        error: &PortError,
+    ) -> Result<Option<AttachEnd>, PortError> {
+        let view = self.view().await?;
+        let exit = view.observed.containers.get(key).and_then(|actual| actual.exit.as_ref());
+        let code = exit.filter(|exit| exit.error.is_some()).and_then(|exit| exit.code);
+        let end = |code| AttachEnd { code: Some(code), error: Some(chain(error)), hint: error.hint.clone() };
+        Ok(code.map(end))
     }
 
     /// `start`. What runs is left alone.
@@ -189,19 +210,24 @@ impl Service {
         }
     }
 
-    /// `rm`: removes a container that was asked for by hand.
+    /// `rm`: removes a container that was asked for by hand, or that nobody asks for.
     ///
     /// # Errors
-    /// When it is not one, or it runs and `force` is not given.
+    /// When a spec declares it, or it runs and `force` is not given.
     pub async fn remove(&self, key: &ResourceKey, force: bool) -> Result<(), PortError> {
         let view = self.view().await?;
-        if self.by_hand.read(|by_hand| by_hand.container(key).is_none())? {
-            return Err(match view.desired.apps.get(&key.app) {
-                Some(app) if app.containers.contains_key(&key.name) => is_declared(key, &app.file),
-                _ => unknown(&key.to_string(), &view.keys()),
-            });
+        let by_hand = self.by_hand.read(|by_hand| by_hand.container(key).is_some())?;
+        if let Some(app) = view.desired.apps.get(&key.app)
+            && app.containers.contains_key(&key.name)
+            && !by_hand
+        {
+            return Err(is_declared(key, &app.file));
         }
-        if !force && view.observed.containers.get(key).is_some_and(is_alive) {
+        let actual = view.observed.containers.get(key);
+        if actual.is_none() && !by_hand {
+            return Err(unknown(&key.to_string(), &view.keys()));
+        }
+        if !force && actual.is_some_and(is_alive) {
             let message = format!("container {key} runs");
             let hint = "stop it before, or give --force";
             return Err(PortError::new(ErrorKind::User, message).with_hint(hint));
@@ -212,7 +238,9 @@ impl Service {
     /// Takes a container out of what was asked for, and waits until it is gone.
     async fn forget(&self, key: &ResourceKey) -> Result<(), PortError> {
         let version = self.by_hand.change(|by_hand| {
-            by_hand.remove(key);
+            if !by_hand.remove(key) {
+                by_hand.removed.insert(key.clone());
+            }
             Ok(())
         })?;
         self.until(key, version, |view| !view.observed.containers.contains_key(key)).await

@@ -140,8 +140,8 @@ impl<'a> Planner<'a> {
             return Plan { steps, waiting: self.waiting, held: Vec::new() };
         }
         let (steps, held) = self.hold_back(steps);
-        let hold = |resource| Held { resource, reason: HoldReason::EmptySource };
-        Plan { steps, waiting: self.waiting, held: held.into_iter().map(hold).collect() }
+        let held = held.into_iter().map(|resource| Held { resource, reason: HoldReason::EmptySource });
+        Plan { steps, waiting: self.waiting, held: held.collect() }
     }
 
     /// What there is to do for an empty source: all that was asked for by hand. Of everything else, only what it is about.
@@ -168,7 +168,7 @@ impl<'a> Planner<'a> {
 
     fn is_by_hand(&self, step: &Step) -> bool {
         match &step.resource {
-            ResourceId::Declared(_, key) => self.desired.apps.contains_key(&key.app),
+            ResourceId::Declared(_, key) => self.desired.is_by_hand(key),
             ResourceId::Image(_) | ResourceId::File(_) => !matches!(step.cause, Cause::Unused),
         }
     }

@@ -121,9 +121,9 @@ impl<'a> Planner<'a> {
         actual: Option<&ObservedContainer>,
         facts: &Facts,
     ) -> Verdict {
-        let by_hand = self.desired.overrides.get(key).zip(actual);
-        let asked = by_hand.and_then(|(kept, actual)| kept.verdict(actual));
-        let wanted = self.desired.wanted_state(key, container);
+        let kept = self.desired.overrides.get(key).filter(|kept| !kept.is_done(actual));
+        let asked = kept.zip(actual).and_then(|(kept, actual)| kept.verdict(actual));
+        let wanted = kept.map_or(container.state, |kept| kept.state(container.state));
         asked.unwrap_or_else(|| verdict(wanted, actual.map(|actual| actual.state), facts))
     }
 
