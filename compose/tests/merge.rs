@@ -140,7 +140,7 @@ fn paths_of_every_file_start_from_the_first_and_findings_name_their_own() {
     let mut over =
         file("elsewhere/over", "services:\n  a:\n    volumes: [\"./data:/data\"]\n    privileged: true\n");
     over.display = "elsewhere/over.yaml".to_owned();
-    let base = file("base", "services:\n  a: {image: \"x:1\", init: true}\n");
+    let base = file("base", "services:\n  a: {image: \"x:1\", pid: host}\n");
     let import = import(&Request { files: vec![base, over], ..request("base", "") }, &World).unwrap();
     assert!(import.spec.contains("/srv/compose/data:/data"), "{}", import.spec);
     let lost = import.findings.iter().filter(|finding| finding.kind == Kind::NotCarriedOver);

@@ -107,6 +107,7 @@ fn container(id: &str, state: ContainerState, exit: Option<ExitStatus>) -> Obser
         started_at: Some("2026-01-02T03:00:00Z".parse().unwrap()),
         exit,
         address: None,
+        ports: Vec::new(),
     }
 }
 

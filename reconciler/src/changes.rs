@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use homeostat_spec::{
-    Container, ContainerConfig, LogRotation, Mount, MountSource, Network, NetworkMode, Resources,
+    Confinement, Container, ContainerConfig, ExtraHost, Kernel, LogRotation, Mount, MountSource, Names,
+    Network, NetworkMode, Resources,
 };
 use serde::Serialize;
 
@@ -105,9 +106,11 @@ impl Comparison {
             env,
             working_dir,
             user,
+            group_add,
             hostname,
             labels,
             ports,
+            publish_all,
             mounts,
             network,
             resources: _,
@@ -118,15 +121,21 @@ impl Comparison {
             tty,
             stdin_open,
             log: _,
+            kernel,
+            names,
+            confinement: Confinement { seccomp, system_paths },
+            init,
         } = new;
         self.field("entrypoint", old.entrypoint.as_ref(), entrypoint.as_ref());
         self.field("command", old.command.as_ref(), command.as_ref());
         self.map("env", &old.env, env, |_| HIDDEN.to_owned());
         self.field("working_dir", old.working_dir.as_ref(), working_dir.as_ref());
         self.field("user", old.user.as_ref(), user.as_ref());
+        self.set("group_add", old.group_add.iter().cloned(), group_add.iter().cloned());
         self.field("hostname", old.hostname.as_ref(), hostname.as_ref());
         self.map("labels", &old.labels, labels, |value| rendered(&value));
         self.set("ports", old.ports.iter().map(ToString::to_string), ports.iter().map(ToString::to_string));
+        self.flag("publish_all", old.publish_all, *publish_all);
         self.mounts(&old.mounts, mounts);
         self.field("network", Some(&network_mode(&old.network)), Some(&network_mode(network)));
         self.flag("read_only", old.read_only, *read_only);
@@ -135,6 +144,32 @@ impl Comparison {
         self.set("cap_drop", old.cap_drop.iter().cloned(), cap_drop.iter().cloned());
         self.flag("tty", old.tty, *tty);
         self.flag("stdin_open", old.stdin_open, *stdin_open);
+        self.kernel(&old.kernel, kernel);
+        self.names(&old.names, names);
+        self.field("seccomp", Some(&old.confinement.seccomp), Some(seccomp));
+        self.field("system_paths", Some(&old.confinement.system_paths), Some(system_paths));
+        self.flag("init", old.init, *init);
+    }
+
+    fn names(&mut self, old: &Names, new: &Names) {
+        let Names { extra_hosts, servers, search, options } = new;
+        let shown = |hosts: &[ExtraHost]| hosts.iter().map(ToString::to_string).collect::<Vec<_>>();
+        self.list("extra_hosts", &shown(&old.extra_hosts), &shown(extra_hosts));
+        self.list("dns", &old.servers, servers);
+        self.list("dns_search", &old.search, search);
+        self.list("dns_options", &old.options, options);
+    }
+
+    fn kernel(&mut self, old: &Kernel, new: &Kernel) {
+        let Kernel { ulimits, sysctls, shm_size, devices } = new;
+        self.set(
+            "devices",
+            old.devices.iter().map(ToString::to_string),
+            devices.iter().map(ToString::to_string),
+        );
+        self.map("ulimits", &old.ulimits, ulimits, |limit| rendered(&limit.to_string()));
+        self.map("sysctls", &old.sysctls, sysctls, |value| rendered(&value));
+        self.field("shm_size", old.shm_size.map(bytes).as_ref(), shm_size.map(bytes).as_ref());
     }
 
     /// Key by key. `show` gives a value as it may be shown.
@@ -152,6 +187,11 @@ impl Comparison {
                 self.push(&format!("{field}.{key}"), before.map(&show), after.map(&show));
             }
         }
+    }
+
+    fn list<T: PartialEq + Serialize>(&mut self, field: &str, old: &Vec<T>, new: &Vec<T>) {
+        let listed = |items: &Vec<T>| !items.is_empty();
+        self.field(field, Some(old).filter(|old| listed(old)), Some(new).filter(|new| listed(new)));
     }
 
     /// A list whose order means nothing.
@@ -226,6 +266,7 @@ fn cpus(millis: u32) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use homeostat_spec::{Profile, Ulimit};
     use jiff::Timestamp;
 
     use super::*;
@@ -256,7 +297,7 @@ mod tests {
 
     #[test]
     fn each_field_is_named_as_in_a_spec() {
-        let edits: [(&str, Edit); 18] = [
+        let edits: [(&str, Edit); 28] = [
             ("entrypoint: unset -> [\"init\"]", |c| c.config.entrypoint = Some(vec!["init".to_owned()])),
             ("command: unset -> [\"-v\"]", |c| c.config.command = Some(vec!["-v".to_owned()])),
             ("env.KEY: unset -> (hidden)", |c| {
@@ -264,9 +305,30 @@ mod tests {
             }),
             ("working_dir: unset -> \"/srv\"", |c| c.config.working_dir = Some("/srv".to_owned())),
             ("user: unset -> \"app\"", |c| c.config.user = Some("app".to_owned())),
+            ("group_add: unset -> [\"crew\"]", |c| c.config.group_add.push("crew".to_owned())),
+            ("ulimits.nofile: unset -> \"1:unlimited\"", |c| {
+                let limit = Ulimit { soft: Some(1), hard: None };
+                c.config.kernel.ulimits = BTreeMap::from([("nofile".to_owned(), limit)]);
+            }),
+            ("sysctls.kernel.sem: unset -> \"1\"", |c| {
+                drop(c.config.kernel.sysctls.insert("kernel.sem".to_owned(), "1".to_owned()));
+            }),
+            ("shm_size: unset -> \"1MiB\"", |c| c.config.kernel.shm_size = Some(1 << 20)),
+            ("extra_hosts: unset -> [\"db:host-gateway\"]", |c| {
+                c.config.names.extra_hosts.push(ExtraHost { name: "db".to_owned(), address: None });
+            }),
+            ("dns: unset -> [\"9.9.9.9\"]", |c| c.config.names.servers.push([9, 9, 9, 9].into())),
+            ("seccomp: \"default\" -> \"unconfined\"", |c| {
+                c.config.confinement.seccomp = Profile::Unconfined;
+            }),
+            ("system_paths: \"default\" -> \"unconfined\"", |c| {
+                c.config.confinement.system_paths = Profile::Unconfined;
+            }),
+            ("init: false -> true", |c| c.config.init = true),
             ("hostname: unset -> \"web\"", |c| c.config.hostname = Some("web".to_owned())),
             ("labels.a: unset -> \"b\"", |c| drop(c.config.labels.insert("a".to_owned(), "b".to_owned()))),
             ("ports: unset -> [\"80:80\"]", |c| c.config.ports.push(port(80))),
+            ("publish_all: false -> true", |c| c.config.publish_all = true),
             ("volumes./tmp: unset -> tmpfs /tmp", |c| {
                 let source = MountSource::Tmpfs;
                 c.config.mounts.push(Mount { source, target: "/tmp".to_owned(), read_only: false });

@@ -244,7 +244,7 @@ impl<'a> Linter<'a> {
         for (other, actual) in &observed.containers {
             if other == key
                 || !is_alive(actual)
-                || !actual.config.ports.iter().any(|held| collide(held, port))
+                || !actual.config.ports.iter().any(|held| held.collides_with(port))
             {
                 continue;
             }
@@ -257,7 +257,7 @@ impl<'a> Linter<'a> {
             let ResourceId::Declared(ResourceKind::Container, other) = &step.resource else { continue };
             if other != key
                 && step.action == Action::StartContainer
-                && self.ports_after(later, other).iter().any(|held| collide(held, port))
+                && self.ports_after(later, other).iter().any(|held| held.collides_with(port))
             {
                 self.report(index, "another container is started on the same port of the host");
             }
@@ -373,11 +373,4 @@ fn is_alive(actual: &ObservedContainer) -> bool {
 
 fn own(key: &ResourceKey, name: &Name) -> ResourceKey {
     ResourceKey::new(key.app.clone(), name.clone())
-}
-
-fn collide(one: &PublishedPort, other: &PublishedPort) -> bool {
-    let address = |port: &PublishedPort| port.host_ip.filter(|ip| !ip.is_unspecified());
-    one.protocol == other.protocol
-        && one.host_port == other.host_port
-        && (address(one).is_none() || address(other).is_none() || address(one) == address(other))
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::Ipv4Addr;
 
-use homeostat_spec::{ContainerConfig, Network};
+use homeostat_spec::{ContainerConfig, Network, PublishedPort};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -110,6 +110,19 @@ pub struct ObservedContainer {
     pub exit: Option<ExitStatus>,
     /// Its address on its network, while it runs on one.
     pub address: Option<Ipv4Addr>,
+    /// The ports of the host that lead to it while it runs, those that the engine has chosen among them.
+    #[serde(default)]
+    pub ports: Vec<PublishedPort>,
+}
+
+impl ObservedContainer {
+    /// The ports of the host that lead to it, or, while it does not run, that will once it does.
+    pub fn published(&self) -> &[PublishedPort] {
+        match self.state {
+            ContainerState::Running | ContainerState::Paused => &self.ports,
+            ContainerState::Created | ContainerState::Exited => &self.config.ports,
+        }
+    }
 }
 
 /// The states of a container (the OCI runtime specification's, with Docker's names).

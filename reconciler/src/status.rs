@@ -136,7 +136,7 @@ impl View<'_> {
             restarts: known.restarts,
             started_at: actual.and_then(|actual| actual.started_at),
             exit_code: actual.and_then(|actual| actual.exit.as_ref()?.code),
-            ports: actual.map(|actual| actual.config.ports.clone()).unwrap_or_default(),
+            ports: actual.map(|actual| actual.published().to_vec()).unwrap_or_default(),
             message: waiting
                 .map(|waiting| self.explain(waiting))
                 .or_else(|| self.pending(&resource))

@@ -99,13 +99,16 @@ fn port_claims(units: &[Unit]) -> Vec<(Option<Ipv4Addr>, (Protocol, u16), Claim)
     let mut claims = Vec::new();
     for (unit, source) in units.iter().enumerate() {
         for (name, table) in source.file.container.iter() {
-            if table.state == Some(DesiredState::Created) {
+            if table.state == Some(DesiredState::Created) || table.publishes_too_many() {
                 continue;
             }
-            for (index, port) in table.ports.iter() {
+            for (index, range) in table.ports.iter() {
                 let path =
                     ["container", name.as_str(), "ports", &index.to_string()].map(str::to_owned).to_vec();
-                claims.push((port.host_ip, (port.protocol, port.host_port), Claim { unit, path }));
+                for port in range.0.ports().filter(|port| !port.is_chosen()) {
+                    let claim = Claim { unit, path: path.clone() };
+                    claims.push((port.host_ip, (port.protocol, port.host_port), claim));
+                }
             }
         }
     }

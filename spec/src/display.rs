@@ -47,13 +47,19 @@ impl fmt::Display for Protocol {
     }
 }
 
-/// `[IP:]HOST:CONTAINER[/udp]`.
+/// `[IP:][HOST:]CONTAINER[/udp]`.
 impl fmt::Display for PublishedPort {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(ip) = self.host_ip {
             write!(f, "{ip}:")?;
         }
-        write!(f, "{}:{}", self.host_port, self.container_port)?;
+        match (self.host_port, self.host_port_last) {
+            (0, _) if self.host_ip.is_none() => {}
+            (0, _) => f.write_str(":")?,
+            (first, None) => write!(f, "{first}:")?,
+            (first, Some(last)) => write!(f, "{first}-{last}:")?,
+        }
+        write!(f, "{}", self.container_port)?;
         match self.protocol {
             Protocol::Tcp => Ok(()),
             Protocol::Udp => f.write_str("/udp"),
@@ -124,12 +130,14 @@ impl fmt::Display for Probe {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scalar::Scalar as _;
+    use crate::scalar::{PortRange, Scalar as _};
 
     #[test]
     fn a_port_is_printed_as_it_is_written() {
-        for text in ["8080:80", "127.0.0.1:9000:9001/udp"] {
-            assert_eq!(PublishedPort::parse(text).unwrap().to_string(), text);
+        for text in ["8080:80", "127.0.0.1:9000:9001/udp", "80", "127.0.0.1::80", "8000-8010:80/udp"] {
+            let printed: Vec<String> =
+                PortRange::parse(text).unwrap().ports().map(|port| port.to_string()).collect();
+            assert_eq!(printed, [text]);
         }
     }
 

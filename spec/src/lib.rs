@@ -16,13 +16,16 @@
 
 mod collisions;
 mod compile;
+mod confinement;
 mod diagnostic;
 mod display;
 mod document;
 mod file;
+mod kernel;
 mod lower;
 mod model;
 mod name;
+mod names;
 mod policy;
 mod problem;
 mod prune;
@@ -35,9 +38,12 @@ mod suggest;
 mod tree;
 
 pub use compile::{Compiled, Node, SpecFile, compile, is_spec_path};
+pub use confinement::{Confinement, Profile};
 pub use diagnostic::{Diagnostic, Position, Severity};
+pub use kernel::{Device, Kernel, SysctlNamespace, ULIMITS, Ulimit, sysctl_namespace};
 pub use model::*;
 pub use name::{Name, NameError};
+pub use names::{ExtraHost, Names};
 pub use prune::{DiskRule, HostPrune, LabelMatch, PruneFilter, PruneKind, PrunePolicy, PruneRule};
 pub use render::render;
 pub use scalar::{format_cpus, format_duration, format_size, parse_duration};

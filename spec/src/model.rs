@@ -11,7 +11,10 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::confinement::Confinement;
+use crate::kernel::Kernel;
 use crate::name::Name;
+use crate::names::Names;
 
 /// One app: everything that one spec file declares.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -149,12 +152,18 @@ pub struct ContainerConfig {
     pub working_dir: Option<String>,
     /// `UID`, `UID:GID`, `USER` or `USER:GROUP`, names looked up in the image.
     pub user: Option<String>,
+    /// Supplementary groups, names looked up in the image, beside those that the user has there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub group_add: Vec<String>,
     /// Host name inside the container; the container's name when absent.
     pub hostname: Option<String>,
     /// Labels of the user, beside those that homeostat sets itself.
     pub labels: BTreeMap<String, String>,
     /// Ports published on the host.
     pub ports: Vec<PublishedPort>,
+    /// Every other port that the image exposes is published too, each on a port that the engine chooses.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub publish_all: bool,
     /// Volumes, bind mounts and tmpfs mounts.
     pub mounts: Vec<Mount>,
     /// What the container is connected to.
@@ -177,6 +186,19 @@ pub struct ContainerConfig {
     pub stdin_open: bool,
     /// Rotation of the log; can be updated in place.
     pub log: LogRotation,
+    /// What the kernel gives it beside limits of control groups.
+    #[serde(default, skip_serializing_if = "Kernel::is_default")]
+    pub kernel: Kernel,
+    /// What names mean in it.
+    #[serde(default, skip_serializing_if = "Names::is_default")]
+    pub names: Names,
+    /// What keeps its programs from the host, beside their capabilities.
+    #[serde(default, skip_serializing_if = "Confinement::is_default")]
+    pub confinement: Confinement,
+    /// An init is its first process: it starts the program, passes signals on to it, and takes in processes that nobody
+    /// waits for.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub init: bool,
 }
 
 /// The state a spec asks for. Not declaring a container asks for its absence.
@@ -311,12 +333,33 @@ impl Default for LogRotation {
 pub struct PublishedPort {
     /// Address of the host it is published on; every one when absent.
     pub host_ip: Option<std::net::Ipv4Addr>,
-    /// Port on the host.
+    /// Port on the host; 0 where the engine chooses any that is free.
     pub host_port: u16,
+    /// With it, the engine chooses a free port from [`host_port`](Self::host_port) to this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_port_last: Option<u16>,
     /// Port in the container.
     pub container_port: u16,
     /// Transport protocol.
     pub protocol: Protocol,
+}
+
+impl PublishedPort {
+    /// Whether the engine chooses the port on the host, when the container starts.
+    pub fn is_chosen(&self) -> bool {
+        self.host_port == 0 || self.host_port_last.is_some()
+    }
+
+    /// Whether another container can have this port only when that one has not, or the other way round: the same port
+    /// on the same address, or on one that the other covers. One that the engine chooses collides with none.
+    pub fn collides_with(&self, other: &Self) -> bool {
+        let address = |port: &Self| port.host_ip.filter(|ip| !ip.is_unspecified());
+        self.protocol == other.protocol
+            && self.host_port == other.host_port
+            && !self.is_chosen()
+            && !other.is_chosen()
+            && (address(self).is_none() || address(other).is_none() || address(self) == address(other))
+    }
 }
 
 /// Transport protocol of a published port.

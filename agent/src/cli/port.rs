@@ -56,7 +56,7 @@ impl Port {
 fn published(inspection: Inspection) -> Vec<PublishedPort> {
     let runs = |state| matches!(state, ContainerState::Running | ContainerState::Paused);
     let observed = inspection.observed.filter(|observed| runs(observed.state));
-    observed.map(|observed| observed.config.ports).unwrap_or_default()
+    observed.map(|observed| observed.ports).unwrap_or_default()
 }
 
 /// A port of a container.

@@ -4,7 +4,9 @@ mod dependencies;
 mod environment;
 mod health;
 mod image;
+mod kernel;
 mod limits;
+mod lists;
 mod mounts;
 mod ports;
 mod process;
@@ -89,6 +91,8 @@ pub(crate) fn lower<'p>(
     service.dependencies();
     service.health();
     service.security();
+    service.kernel();
+    service.lists();
     service.limits();
     service.labels();
     service.unsupported();

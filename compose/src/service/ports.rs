@@ -53,17 +53,12 @@ impl Service<'_, '_, '_> {
     }
 
     /// Adds a port if a spec can have it and it is not taken.
-    fn publish(
-        &mut self,
-        (text, claim): (String, (String, u16, String)),
-        item: &Node,
-        key: &str,
-        ports: &mut Vec<String>,
-    ) {
+    fn publish(&mut self, (text, claim): Port, item: &Node, key: &str, ports: &mut Vec<String>) {
         if let Err(message) = check::container("ports", &Toml::texts([text.clone()])) {
             self.lost(item.place, key, message);
             return;
         }
+        let Some(claim) = claim else { return ports.push(text) };
         let (protocol, number, address) = &claim;
         let taken = self.shared.ports.iter().any(|(other_protocol, other, other_address)| {
             other == number
@@ -125,23 +120,27 @@ fn short(text: &str) -> Entry {
     }
 }
 
-type Port = (String, (String, u16, String));
+/// An entry of a spec, with what it claims of the host: nothing where the engine chooses.
+type Port = (String, Option<(String, u16, String)>);
 
-/// The entries of a spec for one of Compose, each with what it claims of the host.
+/// The entries of a spec for one of Compose.
 fn expand(entry: &Entry) -> Result<Vec<Port>, String> {
-    if entry.published.is_empty() {
-        return Err("the host's port is left to the engine; a spec names it".to_owned());
-    }
-    let published = range(&entry.published)?;
     let target = range(&entry.target)?;
-    if published.len() != target.len() {
-        return Err("any free port of a range is asked for; a spec names one".to_owned());
-    }
     let address = if entry.address == "0.0.0.0" { "" } else { entry.address.as_str() };
     let prefix = if address.is_empty() { String::new() } else { format!("{address}:") };
     let suffix = if entry.protocol == "tcp" { String::new() } else { format!("/{}", entry.protocol) };
+    if matches!(entry.published.as_str(), "" | "0") {
+        let prefix = if address.is_empty() { String::new() } else { format!("{address}::") };
+        return Ok(vec![(format!("{prefix}{}{suffix}", entry.target), None)]);
+    }
+    let published = range(&entry.published)?;
+    if published.len() != target.len() {
+        // For one port of the container, any of the range that is free; else the rules of specs say what is wrong.
+        return Ok(vec![(format!("{prefix}{}:{}{suffix}", entry.published, entry.target), None)]);
+    }
     let port = |(host, container): (u16, u16)| {
-        (format!("{prefix}{host}:{container}{suffix}"), (entry.protocol.clone(), host, address.to_owned()))
+        let claim = (entry.protocol.clone(), host, address.to_owned());
+        (format!("{prefix}{host}:{container}{suffix}"), Some(claim))
     };
     Ok(published.into_iter().zip(target).map(port).collect())
 }

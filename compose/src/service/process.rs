@@ -111,7 +111,7 @@ impl<'p> Service<'_, 'p, '_> {
     }
 
     pub(super) fn security(&mut self) {
-        for key in ["read_only", "tty", "stdin_open"] {
+        for key in ["read_only", "tty", "stdin_open", "init"] {
             if self.get(key).is_some_and(Node::is_true) {
                 self.container.set(key, Toml::truth(true));
             }
@@ -124,6 +124,8 @@ impl<'p> Service<'_, 'p, '_> {
                     }
                 }
                 "no-new-privileges:false" | "no-new-privileges=false" => {}
+                "seccomp:unconfined" | "seccomp=unconfined" => self.unconfine("seccomp"),
+                "systempaths:unconfined" | "systempaths=unconfined" => self.unconfine("system_paths"),
                 other => {
                     let message = format!(
                         "`{}` has no counterpart in a spec",
@@ -135,6 +137,12 @@ impl<'p> Service<'_, 'p, '_> {
         }
         let added = self.capabilities("cap_add", &[]);
         self.capabilities("cap_drop", &added);
+    }
+
+    fn unconfine(&mut self, key: &str) {
+        if self.container.get(key).is_none() {
+            self.container.set(key, Toml::text("unconfined"));
+        }
     }
 
     /// Sets a list of capabilities, without those that are named already.

@@ -3,12 +3,24 @@
 use super::Service;
 use crate::yaml::Value;
 
-const LISTS: [&str; 9] =
-    ["ports", "volumes", "cap_add", "cap_drop", "security_opt", "links", "secrets", "configs", "profiles"];
+const LISTS: [&str; 11] = [
+    "devices",
+    "group_add",
+    "ports",
+    "volumes",
+    "cap_add",
+    "cap_drop",
+    "security_opt",
+    "links",
+    "secrets",
+    "configs",
+    "profiles",
+];
 
-const MAPS: [&str; 3] = ["deploy", "healthcheck", "logging"];
+const MAPS: [&str; 4] = ["deploy", "healthcheck", "logging", "ulimits"];
 
-const TEXTS: [&str; 15] = [
+const TEXTS: [&str; 16] = [
+    "shm_size",
     "image",
     "user",
     "working_dir",
@@ -37,7 +49,9 @@ impl Service<'_, '_, '_> {
                 Value::Scalar(_) | Value::List(_) if MAPS.contains(&key) => "a mapping",
                 Value::List(_) | Value::Map(_) if TEXTS.contains(&key) => "one value",
                 Value::Map(_) if matches!(key, "command" | "entrypoint" | "tmpfs") => "text or a list",
-                Value::Scalar(_) if matches!(key, "environment" | "labels" | "depends_on" | "networks") => {
+                Value::Scalar(_)
+                    if matches!(key, "environment" | "labels" | "depends_on" | "networks" | "sysctls") =>
+                {
                     "a list or a mapping"
                 }
                 _ => continue,

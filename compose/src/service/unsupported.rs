@@ -3,7 +3,8 @@
 use super::Service;
 
 /// Keys that the other files of this folder take.
-const TAKEN: [&str; 40] = [
+const TAKEN: [&str; 50] = [
+    "devices",
     "image",
     "build",
     "entrypoint",
@@ -42,6 +43,15 @@ const TAKEN: [&str; 40] = [
     "profiles",
     "scale",
     "extends",
+    "group_add",
+    "ulimits",
+    "sysctls",
+    "shm_size",
+    "extra_hosts",
+    "dns",
+    "dns_search",
+    "dns_opt",
+    "init",
     "version",
     "name",
 ];
@@ -50,22 +60,12 @@ const TAKEN: [&str; 40] = [
 const WITHOUT_EFFECT: [&str; 2] = ["expose", "attach"];
 
 /// Keys with what to tell of them; of the others there is nothing more to say than that they have no counterpart.
-const REASONS: [(&str, &str); 20] = [
+const REASONS: [(&str, &str); 10] = [
     ("privileged", "no container of a spec has all rights of the host; `cap_add` gives single ones"),
-    ("devices", "devices of the host cannot be given to a container"),
     ("gpus", "devices of the host cannot be given to a container"),
     ("device_cgroup_rules", "devices of the host cannot be given to a container"),
-    ("sysctls", "kernel settings of a container cannot be changed"),
-    ("ulimits", "limits of single processes cannot be set"),
-    ("init", "no process is put before that of the image"),
-    ("extra_hosts", "names cannot be added to /etc/hosts"),
-    ("dns", "name servers cannot be chosen"),
-    ("dns_search", "name servers cannot be chosen"),
-    ("dns_opt", "name servers cannot be chosen"),
-    ("shm_size", "the size of /dev/shm cannot be chosen"),
     ("pid", "a container has process ids of its own"),
     ("ipc", "a container has shared memory of its own"),
-    ("group_add", "a user has no further groups"),
     ("volumes_from", "mounts are written with each container"),
     ("platform", "images are those of the host's architecture"),
     ("pull_policy", "an image is pulled when it is not there; `pull` of the container says otherwise"),

@@ -1,7 +1,7 @@
 //! Who has which name.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 use homeostat_files::{StateError, read_json, write_json};
@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 
 /// Name of the file of [`Names`] in the process's directory.
 pub const NAMES_FILE: &str = "names.json";
+
+/// The port of name servers.
+const PORT: u16 = 53;
 
 /// The domain that containers search first. Nothing of it is ever asked of another name server; `internal` is reserved for
 /// private use.
@@ -44,6 +47,9 @@ pub struct ContainerName {
     pub name: String,
     /// Its address.
     pub address: Ipv4Addr,
+    /// Name servers that are asked for it in place of the host's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub servers: Vec<IpAddr>,
 }
 
 /// What the process says when it has read the names.
@@ -93,10 +99,42 @@ impl NetworkNames {
         self.containers.iter().find(|container| container.address == address)
     }
 
+    /// The name servers that somebody with this address has of its own.
+    pub(crate) fn servers_of(&self, asker: Ipv4Addr) -> Option<Vec<SocketAddr>> {
+        let servers = &self.at(asker)?.servers;
+        let servers: Vec<_> = servers.iter().map(|server| SocketAddr::new(*server, PORT)).collect();
+        (!servers.is_empty()).then_some(servers)
+    }
+
     /// The name by which somebody with this address knows a container.
     pub(crate) fn name_for(&self, asker: Ipv4Addr, container: &ContainerName) -> String {
         let ContainerName { app, name, .. } = container;
         let same_app = self.at(asker).is_some_and(|asker| asker.app == *app);
         if same_app { format!("{name}.{ZONE}") } else { format!("{name}.{app}.{ZONE}") }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_container_has_the_name_servers_of_its_own() {
+        let container = |last, servers: &[IpAddr]| ContainerName {
+            app: "shop".to_owned(),
+            name: format!("web{last}"),
+            address: Ipv4Addr::new(10, 88, 0, last),
+            servers: servers.to_vec(),
+        };
+        let network = NetworkNames {
+            subnet: "10.88.0.0/24".parse().unwrap(),
+            internal: false,
+            port: None,
+            containers: vec![container(2, &[[9, 9, 9, 9].into()]), container(3, &[])],
+        };
+        let own = network.servers_of(Ipv4Addr::new(10, 88, 0, 2));
+        assert_eq!(own, Some(vec!["9.9.9.9:53".parse().unwrap()]));
+        assert_eq!(network.servers_of(Ipv4Addr::new(10, 88, 0, 3)), None);
+        assert_eq!(network.servers_of(Ipv4Addr::new(10, 88, 0, 4)), None);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{SocketAddr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::os::fd::AsFd as _;
 use std::path::Path;
 use std::time::Instant;
@@ -186,13 +186,20 @@ impl Server {
         if self.flights.len() >= most || of_one >= most_of_one {
             return;
         }
-        match Flight::start(bridge, asker, query, self.host.servers()) {
+        let servers = self.servers(bridge, *asker.ip());
+        match Flight::start(bridge, asker, query, &servers) {
             Some(flight) => {
                 self.flights.insert(self.next, flight);
                 self.next += 1;
             }
             None => self.conclude(bridge, asker, query, None),
         }
+    }
+
+    /// Whom to ask for somebody on a bridge: the name servers of its own, else the host's.
+    fn servers(&mut self, bridge: &InterfaceName, asker: Ipv4Addr) -> Vec<SocketAddr> {
+        let own = self.names.networks.get(bridge).and_then(|network| network.servers_of(asker));
+        own.unwrap_or_else(|| self.host.servers().to_vec())
     }
 
     fn receive(&mut self, number: u64) {
@@ -260,9 +267,12 @@ impl Server {
         let network = self.listeners.iter().find(|listener| listener.bridge == stream.bridge);
         let decision =
             network.map(|listener| answer(&self.names, &listener.network, *stream.asker.ip(), &query));
+        let (bridge, asker) = (stream.bridge.clone(), *stream.asker.ip());
+        let servers = self.servers(&bridge, asker);
+        let Some(stream) = self.streams.get_mut(&number) else { return };
         match decision {
             Some(Decision::Answer(answer)) => stream.answer(&answer),
-            Some(Decision::Forward) => stream.forward(query, self.host.servers()),
+            Some(Decision::Forward) => stream.forward(query, &servers),
             Some(Decision::Ignore) | None => drop(self.streams.remove(&number)),
         }
     }

@@ -3,13 +3,17 @@
 use std::collections::HashMap;
 
 use bollard::models::{
-    ContainerCreateBody, EndpointSettings, HostConfig, HostConfigLogConfig, Mount as ApiMount, MountType,
-    NetworkingConfig, PortBinding, PortMap, RestartPolicy, RestartPolicyNameEnum,
+    ContainerCreateBody, DeviceMapping, EndpointSettings, HostConfig, HostConfigLogConfig, Mount as ApiMount,
+    MountType, NetworkingConfig, PortBinding, PortMap, ResourcesUlimits, RestartPolicy,
+    RestartPolicyNameEnum,
 };
 use homeostat_reconciler::ResourceKey;
 use homeostat_reconciler::ports::ContainerRequest;
-use homeostat_spec::{ContainerConfig, LogRotation, Mount, MountSource, NetworkMode, PublishedPort};
+use homeostat_spec::{
+    ContainerConfig, Device, Kernel, LogRotation, Mount, MountSource, NetworkMode, PublishedPort, Ulimit,
+};
 
+use crate::Flavour;
 use crate::engine::Inner;
 use crate::names::{CONFIG, IMAGE};
 
@@ -17,6 +21,10 @@ use crate::names::{CONFIG, IMAGE};
 pub(crate) const CPU_PERIOD: i64 = 100_000;
 /// CPU time of a thousandth of a CPU in a period, in microseconds.
 pub(crate) const CPU_PER_MILLI: i64 = CPU_PERIOD / 1000;
+/// The option that allows every system call.
+pub(crate) const SECCOMP_UNCONFINED: &str = "seccomp=unconfined";
+/// Podman's option that hides nothing of `/proc` and `/sys`.
+pub(crate) const UNMASK_ALL: &str = "unmask=ALL";
 /// The log driver with files that rotate.
 pub(crate) const LOG_DRIVER: &str = "json-file";
 
@@ -58,8 +66,21 @@ impl Inner {
             mounts: Some(config.mounts.iter().map(|mount| self.api_mount(request, mount)).collect()),
             network_mode: Some(self.network_mode(key, &config.network)),
             port_bindings: Some(port_bindings(config)),
+            publish_all_ports: Some(config.publish_all),
+            group_add: Some(config.group_add.clone()),
+            init: config.init.then_some(true),
+            extra_hosts: Some(config.names.extra_hosts.iter().map(ToString::to_string).collect()),
+            dns: Some(config.names.servers.iter().map(ToString::to_string).collect()),
+            dns_search: Some(config.names.search.clone()),
+            dns_options: Some(config.names.options.clone()),
+            ulimits: Some(ulimits(&config.kernel)),
+            devices: Some(config.kernel.devices.iter().map(api_device).collect()),
+            sysctls: Some(config.kernel.sysctls.clone().into_iter().collect()),
+            shm_size: config.kernel.shm_size.and_then(|bytes| bytes.try_into().ok()),
             readonly_rootfs: Some(config.read_only),
-            security_opt: config.no_new_privileges.then(|| vec!["no-new-privileges".to_owned()]),
+            security_opt: Some(self.security_options(config)),
+            masked_paths: unconfined_paths(config),
+            readonly_paths: unconfined_paths(config),
             cap_add: Some(config.cap_add.clone()),
             cap_drop: Some(config.cap_drop.clone()),
             log_config: Some(log_config(&config.log)),
@@ -67,6 +88,17 @@ impl Inner {
             restart_policy: Some(no_restart()),
             ..HostConfig::default()
         }
+    }
+
+    fn security_options(&self, config: &ContainerConfig) -> Vec<String> {
+        // Podman has a word for what Docker takes as lists of paths.
+        let unmask = !config.confinement.system_paths.is_default() && self.flavour == Flavour::Podman;
+        let options = [
+            (config.no_new_privileges, "no-new-privileges"),
+            (!config.confinement.seccomp.is_default(), SECCOMP_UNCONFINED),
+            (unmask, UNMASK_ALL),
+        ];
+        options.into_iter().filter(|(asked, _)| *asked).map(|(_, option)| option.to_owned()).collect()
     }
 
     fn api_mount(&self, request: &ContainerRequest, mount: &Mount) -> ApiMount {
@@ -135,12 +167,45 @@ fn api_port(port: &PublishedPort) -> String {
     format!("{}/{}", port.container_port, port.protocol)
 }
 
+fn ulimits(kernel: &Kernel) -> Vec<ResourcesUlimits> {
+    // No limit is -1 in words of the API.
+    let number = |limit: Option<u64>| limit.map_or(-1, |limit| i64::try_from(limit).unwrap_or(i64::MAX));
+    let ulimit = |(name, limit): (&String, &Ulimit)| ResourcesUlimits {
+        name: Some(name.clone()),
+        soft: Some(number(limit.soft)),
+        hard: Some(number(limit.hard)),
+    };
+    kernel.ulimits.iter().map(ulimit).collect()
+}
+
+fn api_device(device: &Device) -> DeviceMapping {
+    DeviceMapping {
+        path_on_host: Some(device.host.clone()),
+        path_in_container: Some(device.container.clone()),
+        cgroup_permissions: Some(device.permissions.clone()),
+    }
+}
+
+/// No path at all; what the engine usually hides, or makes read-only, when nothing is said.
+fn unconfined_paths(config: &ContainerConfig) -> Option<Vec<String>> {
+    (!config.confinement.system_paths.is_default()).then(Vec::new)
+}
+
+/// Nothing where the engine chooses.
+fn host_port(port: &PublishedPort) -> String {
+    match (port.host_port, port.host_port_last) {
+        (0, _) => String::new(),
+        (first, None) => first.to_string(),
+        (first, Some(last)) => format!("{first}-{last}"),
+    }
+}
+
 fn port_bindings(config: &ContainerConfig) -> PortMap {
     let mut bindings = PortMap::new();
     for port in &config.ports {
         let binding = PortBinding {
             host_ip: Some(port.host_ip.map(|ip| ip.to_string()).unwrap_or_default()),
-            host_port: Some(port.host_port.to_string()),
+            host_port: Some(host_port(port)),
         };
         bindings.entry(api_port(port)).or_default().get_or_insert_default().push(binding);
     }

@@ -7,11 +7,9 @@ use homeostat_reconciler::{Abilities, ForeignContainer, ForeignResource, Resourc
 use serde::Serialize;
 
 use crate::Flavour;
+use crate::create::{SECCOMP_UNCONFINED, UNMASK_ALL};
 use crate::engine::Inner;
 use crate::read::Seen;
-
-/// Sizes of /dev/shm that nobody asked for: Docker's and Podman's.
-const SHM_SIZES: [i64; 3] = [0, 67_108_864, 65_536_000];
 
 /// What is told of a container that is not homeostat's, beyond what is told of any.
 #[derive(Debug, Default)]
@@ -58,21 +56,16 @@ impl Foreign {
         if host.privileged == Some(true) {
             self.found("privileged", &true);
         }
-        self.list("devices", host.devices.as_ref());
         self.list("gpus", host.device_requests.as_ref());
         self.list("device_cgroup_rules", host.device_cgroup_rules.as_ref());
-        self.list("group_add", host.group_add.as_ref());
         // Podman tells what its own configuration gives to every container.
         if flavour == Flavour::Docker {
-            self.list("ulimits", host.ulimits.as_ref());
             let options = host.security_opt.iter().flatten();
-            let others: Vec<&String> =
-                options.filter(|option| !option.starts_with("no-new-privileges")).collect();
+            let known = |option: &str| {
+                option.starts_with("no-new-privileges") || matches!(option, SECCOMP_UNCONFINED | UNMASK_ALL)
+            };
+            let others: Vec<&String> = options.filter(|option| !known(option)).collect();
             self.list("security_opt", Some(&others));
-        }
-        let sysctls = host.sysctls.as_ref().filter(|sysctls| !sysctls.is_empty());
-        if let Some(sysctls) = sysctls {
-            self.found("sysctls", &sysctls.iter().collect::<BTreeMap<_, _>>());
         }
         if let Some(score) = host.oom_score_adj.filter(|score| *score != 0 && flavour == Flavour::Docker) {
             self.found("oom_score_adj", &score);
@@ -80,10 +73,6 @@ impl Foreign {
     }
 
     fn surroundings(&mut self, host: &HostConfig, flavour: Flavour) {
-        self.list("extra_hosts", host.extra_hosts.as_ref());
-        self.list("dns", host.dns.as_ref());
-        self.list("dns_search", host.dns_search.as_ref());
-        self.list("dns_opt", host.dns_options.as_ref());
         for (field, mode) in [
             ("pid", &host.pid_mode),
             ("ipc", &host.ipc_mode),
@@ -97,15 +86,9 @@ impl Foreign {
                 self.found(field, mode);
             }
         }
-        if let Some(size) = host.shm_size.filter(|size| !SHM_SIZES.contains(size)) {
-            self.found("shm_size", &size);
-        }
         let runtime = host.runtime.as_ref().filter(|name| !matches!(name.as_str(), "" | "runc"));
         if let (Some(runtime), Flavour::Docker) = (runtime, flavour) {
             self.found("runtime", runtime);
-        }
-        if host.init == Some(true) {
-            self.found("init", &true);
         }
     }
 

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use crate::containers::code_of_failed_start;
 use crate::engine::Inner;
 use crate::foreign::Foreign;
-use crate::host_config::{capabilities, ports, rotation};
+use crate::host_config::{capabilities, confinement, kernel, names, ports, rotation, same_ports};
 use crate::names::{CONFIG, IMAGE, user_labels};
 use crate::{Flavour, update};
 
@@ -97,6 +97,7 @@ impl Inner {
                 pid: state.pid.filter(|pid| lives && *pid > 0).and_then(|pid| pid.try_into().ok()),
                 exit,
                 address: address(&inspect).filter(|_| lives),
+                ports: if lives { bound_ports(&inspect) } else { Vec::new() },
                 config,
                 id,
             },
@@ -140,9 +141,11 @@ impl Inner {
                 .filter(|path| Some(path) != image.working_dir.as_ref())
                 .filter(|path| self.flavour == Flavour::Docker || path != "/"),
             user: text(config.user).filter(|user| Some(user) != image.user.as_ref()),
+            group_add: host.group_add.clone().unwrap_or_default(),
             hostname,
             labels: user_labels(&config.labels.unwrap_or_default(), &image.labels),
-            ports: ports(&host),
+            ports: ports(host.port_bindings.as_ref()),
+            publish_all: host.publish_all_ports.unwrap_or_default(),
             mounts,
             network: self.network_mode_of(&host, inspect, key),
             resources: update::resources(&host),
@@ -157,6 +160,10 @@ impl Inner {
             tty: config.tty.unwrap_or_default(),
             stdin_open: config.open_stdin.unwrap_or_default(),
             log: rotation(&host),
+            kernel: kernel(&host, self.flavour),
+            names: names(&host),
+            confinement: confinement(&host),
+            init: host.init == Some(true),
         }
     }
 
@@ -185,7 +192,7 @@ impl Inner {
         let told = as_told(&asked, image, key);
         let mut config = ContainerConfig {
             resources: actual.resources,
-            ports: if same_ports(&told.ports, &actual.ports) { asked.ports.clone() } else { actual.ports },
+            ports: if same_ports(&told, &actual.ports) { asked.ports.clone() } else { actual.ports },
             mounts: if self.same_mounts(&told, &actual.mounts) {
                 asked.mounts.clone()
             } else {
@@ -308,15 +315,6 @@ fn as_told(asked: &ContainerConfig, image: &ImageDefaults, key: &ResourceKey) ->
     }
 }
 
-fn same_ports(one: &[PublishedPort], other: &[PublishedPort]) -> bool {
-    let sorted = |ports: &[PublishedPort]| {
-        let mut ports = ports.to_vec();
-        ports.sort();
-        ports
-    };
-    sorted(one) == sorted(other)
-}
-
 /// Whether the same is mounted at the same places. The engine tells a file of the source as the path where it lies,
 /// under its digest.
 fn same_mounts(asked: &[Mount], actual: &[Mount]) -> bool {
@@ -381,6 +379,12 @@ fn address(inspect: &ContainerInspectResponse) -> Option<Ipv4Addr> {
     let told =
         of_mode.into_iter().chain(networks.values()).find_map(|end| end.ip_address.as_deref()?.parse().ok());
     told.filter(|address: &Ipv4Addr| !address.is_unspecified())
+}
+
+/// The ports of the host that lead to it.
+fn bound_ports(inspect: &ContainerInspectResponse) -> Vec<PublishedPort> {
+    let bound = inspect.network_settings.as_ref().and_then(|settings| settings.ports.as_ref());
+    ports(bound)
 }
 
 /// With the algorithm, which Podman leaves out.

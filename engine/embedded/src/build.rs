@@ -11,6 +11,7 @@ use homeostat_build::{
 };
 use homeostat_monitor::{Mount, MountSource, Network, Process, StepNetwork, StepRequest};
 use homeostat_reconciler::ports::{BuildRequest, Progress, ProgressStep};
+use homeostat_spec::Names;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_send_signal};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc as news;
@@ -225,7 +226,7 @@ impl Steps {
             mounts: step.mounts.iter().map(mount).collect(),
             secrets: step.secrets.clone(),
             network,
-            dns: dns(&names),
+            dns: dns(&names, &Names::default()),
             cgroup: self.instance.cgroup(&id),
             runtime_dir: self.runtime.clone(),
             id,
@@ -248,6 +249,7 @@ fn process(step: &RunStep) -> Process {
         cwd: Some(step.cwd.clone()),
         user: Some(format!("{}:{}", step.uid, step.gid)),
         additional_gids: step.groups.clone(),
+        groups: Vec::new(),
     }
 }
 

@@ -7,6 +7,7 @@ use homeostat_files::{StateError, read_json, remove_tree, write_json_durably};
 use homeostat_monitor::cgroup::{Cgroup, CgroupError};
 use homeostat_monitor::{ExitRecord, RunState};
 use homeostat_reconciler::{ContainerState, ExitStatus, ResourceKey, chain};
+use homeostat_spec::PublishedPort;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
@@ -101,6 +102,17 @@ impl Container {
     /// A copy of its record.
     pub(crate) fn record(&self) -> ContainerRecord {
         self.lock().record.clone()
+    }
+
+    /// The ports of the host that it holds; none while it does not run.
+    pub(crate) fn published(&self) -> Vec<PublishedPort> {
+        let state = self.lock();
+        match &state.run {
+            // The monitor of an older version, which had no choice, does not tell.
+            Run::Live(live) if live.state.ports.is_empty() => state.record.config.ports.clone(),
+            Run::Live(live) => live.state.ports.clone(),
+            Run::Never | Run::Ended(_) => Vec::new(),
+        }
     }
 
     /// Its run, if it runs or is paused. Settles a run that has ended.

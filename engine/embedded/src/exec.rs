@@ -54,6 +54,7 @@ impl Inner {
                 cwd: None,
                 user: None,
                 additional_gids: Vec::new(),
+                groups: Vec::new(),
             },
             timeout_millis: Some(request.timeout.as_millis().try_into().unwrap_or(u64::MAX)),
         };

@@ -67,6 +67,7 @@ impl Inner {
             started_at,
             exit,
             address,
+            ports: container.published(),
         }
     }
 }

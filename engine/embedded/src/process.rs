@@ -1,9 +1,9 @@
 //! What a container runs: the image's configuration with the spec's over it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use homeostat_monitor::Process;
-use homeostat_spec::ContainerConfig;
+use homeostat_spec::{ContainerConfig, Protocol};
 use nix::sys::signal::Signal;
 use oci_spec::image::ImageConfiguration;
 
@@ -17,6 +17,7 @@ impl ImageDefaults {
         let text = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
         let mut volumes = config.volumes().clone().unwrap_or_default();
         volumes.sort();
+        let exposed = config.exposed_ports().iter().flatten().filter_map(|port| exposed_port(port));
         Self {
             entrypoint: config.entrypoint().clone().unwrap_or_default(),
             command: config.cmd().clone().unwrap_or_default(),
@@ -25,8 +26,19 @@ impl ImageDefaults {
             user: text(config.user()),
             stop_signal: text(config.stop_signal()),
             volumes,
+            exposed: exposed.collect::<BTreeSet<_>>().into_iter().collect(),
         }
     }
+}
+
+/// `80` or `53/udp`; nothing of what is neither TCP nor UDP.
+fn exposed_port(text: &str) -> Option<(u16, Protocol)> {
+    let (number, protocol) = match text.split_once('/') {
+        None | Some((_, "tcp")) => (text.trim_end_matches("/tcp"), Protocol::Tcp),
+        Some((number, "udp")) => (number, Protocol::Udp),
+        Some(_) => return None,
+    };
+    Some((number.parse().ok().filter(|number| *number > 0)?, protocol))
 }
 
 /// The first process of a container.
@@ -42,6 +54,7 @@ pub(crate) fn process(record: &ContainerRecord) -> Result<Process, EmbeddedError
         cwd: config.working_dir.clone().or_else(|| defaults.working_dir.clone()),
         user: config.user.clone().or_else(|| defaults.user.clone()),
         additional_gids: Vec::new(),
+        groups: config.group_add.clone(),
     })
 }
 
@@ -110,6 +123,16 @@ mod tests {
         assert_eq!(process(&record).unwrap().args, ["/other"]);
         record.config.entrypoint = Some(Vec::new());
         assert!(matches!(process(&record), Err(EmbeddedError::NoCommand(_))));
+    }
+
+    #[test]
+    fn ports_that_an_image_exposes_are_of_tcp_unless_they_say_otherwise() {
+        assert_eq!(exposed_port("80"), Some((80, Protocol::Tcp)));
+        assert_eq!(exposed_port("80/tcp"), Some((80, Protocol::Tcp)));
+        assert_eq!(exposed_port("53/udp"), Some((53, Protocol::Udp)));
+        for text in ["", "0", "/udp", "80/sctp", "65536", "80-90"] {
+            assert_eq!(exposed_port(text), None, "{text}");
+        }
     }
 
     #[test]

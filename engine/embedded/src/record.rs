@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use homeostat_reconciler::ResourceKey;
-use homeostat_spec::{ContainerConfig, Network, Volume};
+use homeostat_spec::{ContainerConfig, Network, Protocol, PublishedPort, Volume};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +28,27 @@ pub(crate) struct ContainerRecord {
     pub(crate) created_at: Timestamp,
 }
 
+impl ContainerRecord {
+    /// The ports that are to be published: those asked for, and where all are, the others that the image exposes.
+    pub(crate) fn ports(&self) -> Vec<PublishedPort> {
+        let mut ports = self.config.ports.clone();
+        for &(container_port, protocol) in self.defaults.exposed.iter().filter(|_| self.config.publish_all) {
+            let asked =
+                |port: &PublishedPort| (port.container_port, port.protocol) == (container_port, protocol);
+            if !self.config.ports.iter().any(asked) {
+                ports.push(PublishedPort {
+                    host_ip: None,
+                    host_port: 0,
+                    host_port_last: None,
+                    container_port,
+                    protocol,
+                });
+            }
+        }
+        ports
+    }
+}
+
 /// What an image's configuration says about how it is run (OCI image specification, "config").
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ImageDefaults {
@@ -45,6 +66,9 @@ pub(crate) struct ImageDefaults {
     pub(crate) stop_signal: Option<String>,
     /// `Volumes`, sorted.
     pub(crate) volumes: Vec<String>,
+    /// `ExposedPorts`, sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) exposed: Vec<(u16, Protocol)>,
 }
 
 /// A named volume.

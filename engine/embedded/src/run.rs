@@ -81,8 +81,9 @@ impl Inner {
             return Err(EmbeddedError::CannotLimit(missing.join(", ")));
         }
         let process = process(&record)?;
+        let ports = record.ports();
         let network = self.connect(container)?;
-        let dns = dns(&network);
+        let dns = dns(&network, &record.config.names);
         let config = record.config;
         let own_name = container.key.name.to_string();
         Ok(RunRequest {
@@ -93,7 +94,7 @@ impl Inner {
             hostname: config.hostname.unwrap_or(own_name),
             mounts,
             network,
-            ports: config.ports,
+            ports,
             dns,
             resources: config.resources,
             security: Security {
@@ -101,6 +102,9 @@ impl Inner {
                 cap_drop: config.cap_drop,
                 no_new_privileges: config.no_new_privileges,
             },
+            kernel: config.kernel,
+            confinement: config.confinement,
+            init: config.init,
             cgroup: self.instance.cgroup(&container.id),
             log: Log { directory: self.layout.log(&container.key), rotation: config.log },
             runtime_dir: self.layout.runtime(),
@@ -250,7 +254,7 @@ async fn settled_by(engine: &Weak<Inner>, container: &Arc<Container>) -> bool {
     let ended = Arc::clone(container);
     let settled = blocking(move || {
         ended.settle()?;
-        let has_ports = !ended.lock().record.config.ports.is_empty();
+        let has_ports = !ended.lock().record.ports().is_empty();
         if has_ports { engine.sync_rules() } else { Ok(()) }
     });
     let Err(error) = settled.await else { return true };

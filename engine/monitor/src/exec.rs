@@ -56,6 +56,8 @@ struct Target {
     root: Root,
     /// What the container may do; its specification has what its start took.
     granted: Capabilities,
+    /// Supplementary groups that its creator gave it.
+    groups: Vec<String>,
 }
 
 impl Target {
@@ -68,8 +70,8 @@ impl Target {
             .or_fail(FailureKind::Runtime, "read the container's specification")?;
         let cgroup = cgroup(&spec)?;
         refuse_paused(&cgroup)?;
-        let security = RunRequest::load(container.bundle())?.security;
-        let granted = capabilities::granted(&security, controls_devices(&cgroup))?;
+        let asked = RunRequest::load(container.bundle())?;
+        let granted = capabilities::granted(&asked.security, controls_devices(&cgroup))?;
         let root = Root::open(PathBuf::from(format!("/proc/{}/root", state.init.pid)))
             .or_fail(FailureKind::Runtime, "look into the container")?;
         join_network(state.init.pid)?;
@@ -77,7 +79,7 @@ impl Target {
         if !state.init.is_alive() {
             return Err(not_running());
         }
-        Ok(Self { spec, root, granted })
+        Ok(Self { spec, root, granted, groups: asked.process.groups })
     }
 
     fn start(&self, request: &ExecRequest) -> Result<Pid, Failure> {
@@ -112,8 +114,10 @@ impl Target {
 
     /// As asked for, else the container's own.
     fn user(&self, request: &ExecRequest, own: &oci_spec::runtime::User) -> Result<User, Failure> {
-        if let Some(text) = &request.process.user {
-            return user::look_up(&self.root, text, &request.process.additional_gids);
+        if request.process.user.is_some() {
+            // The container's groups are those of every user in it.
+            let groups = [&self.groups[..], &request.process.groups].concat();
+            return user::look_up(&self.root, &crate::Process { groups, ..request.process.clone() });
         }
         let mut groups = own.additional_gids().clone().unwrap_or_default();
         groups.extend(&request.process.additional_gids);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use homeostat_spec::{LogRotation, PublishedPort, Resources, Secret};
+use homeostat_spec::{Confinement, Kernel, LogRotation, PublishedPort, Resources, Secret};
 use serde::{Deserialize, Serialize};
 
 /// Name of the file of a [`RunRequest`] in the container's directory.
@@ -34,7 +34,7 @@ pub struct RunRequest {
     /// What it is connected to.
     pub network: Network,
     /// Ports of the host that are held while the container runs. Only the ports are taken here, so
-    /// that no other program gets them; traffic is led to the container by the engine's rules.
+    /// that no other program gets them, and chosen where that is left open; traffic is led to the container by the engine's rules.
     pub ports: Vec<PublishedPort>,
     /// Names: what `/etc/resolv.conf` and `/etc/hosts` of the container say.
     pub dns: Dns,
@@ -42,6 +42,16 @@ pub struct RunRequest {
     pub resources: Resources,
     /// Privileges.
     pub security: Security,
+    /// What the kernel gives it beside limits of control groups.
+    #[serde(default, skip_serializing_if = "Kernel::is_default")]
+    pub kernel: Kernel,
+    /// What keeps the programs from the host, beside their capabilities.
+    #[serde(default, skip_serializing_if = "Confinement::is_default")]
+    pub confinement: Confinement,
+    /// An init is the first process: it starts the program, passes signals on to it, and takes in processes that nobody
+    /// waits for.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub init: bool,
     /// The container's cgroup relative to the root of each hierarchy, as `homeostat/ID`.
     pub cgroup: PathBuf,
     /// Where the log goes.
@@ -82,6 +92,9 @@ pub struct Process {
     pub user: Option<String>,
     /// Supplementary groups beside those.
     pub additional_gids: Vec<u32>,
+    /// More of them, by name or number, names looked up in the image's `/etc/group`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
 }
 
 /// A mount beside the usual ones.

@@ -1,15 +1,16 @@
 //! `homeostat monitor run DIRECTORY`: one container from its start to its end.
 
 use std::net::IpAddr;
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use fs_err as fs;
 use homeostat_files::lock::{self, LockError};
 use homeostat_files::overlay::{self, Overlay, Upper};
-use homeostat_files::{Root, write_json_durably};
-use homeostat_network::{HostPort, HostSocket, ReserveError};
+use homeostat_files::{Root, read_json, write_json_durably};
+use homeostat_network::{HostSocket, ReserveError, Reserved};
+use homeostat_spec::PublishedPort;
 use jiff::Timestamp;
 use nix::sys::signal::Signal;
 use nix::sys::signalfd::SignalFd;
@@ -19,7 +20,7 @@ use crate::cgroup::{Cgroup, controls_devices};
 use crate::container::names::{self, Names};
 use crate::container::spec::{self, Bind};
 use crate::container::targets::{self, Created};
-use crate::container::{capabilities, executor, mounts, user};
+use crate::container::{capabilities, devices, executor, kernel, mounts, user};
 use crate::failure::OrFail as _;
 use crate::pipes::Pipes;
 use crate::supervise::{self, Ending};
@@ -30,6 +31,9 @@ use crate::{
 
 /// Name of the file that a monitor holds locked as long as it lives.
 const LOCK_FILE: &str = "monitor.lock";
+
+/// Name of the file that says which ports of the host the last run had, where the engine had to choose.
+const PORTS_FILE: &str = "ports.json";
 
 /// Name of the directory where the root file system is mounted.
 const ROOT_DIRECTORY: &str = "rootfs";
@@ -74,7 +78,7 @@ struct Running {
     pipes: Pipes,
     signals: SignalFd,
     /// Held as long as the container runs.
-    _ports: Vec<OwnedFd>,
+    _ports: Reserved,
 }
 
 fn begin(directory: &Path) -> Result<Running, Failure> {
@@ -93,8 +97,10 @@ fn make(directory: &Path, request: RunRequest) -> Result<Running, Failure> {
     let signals = isolation::take_signals(&[Signal::SIGCHLD, Signal::SIGHUP])?;
     let cgroup = Cgroup::at(&request.cgroup).or_fail(FailureKind::Unsupported, "use cgroups")?;
     refuse_unsupported(&request, &cgroup)?;
-    let ports = reserve(&request)?;
+    kernel::refuse_above_own(&request)?;
+    let ports = reserve(directory, &request)?;
     enter_network(&request)?;
+    kernel::set_network_parameters(&request)?;
     let rootfs = mount_root(directory, &request)?;
     let granted = capabilities::granted(&request.security, controls_devices(&cgroup))?;
     let spec = specify(directory, &request, &rootfs, &cgroup, &granted)?;
@@ -105,7 +111,7 @@ fn make(directory: &Path, request: RunRequest) -> Result<Running, Failure> {
     spared.again();
     let monitor =
         ProcessIdentity::of(std::process::id()).or_fail(FailureKind::Runtime, "find this process")?;
-    let state = RunState { monitor, init, started_at: Timestamp::now() };
+    let state = RunState { monitor, init, started_at: Timestamp::now(), ports: ports.ports.clone() };
     state.save(directory)?;
     Ok(Running { directory: directory.to_owned(), request, state, cgroup, pipes, signals, _ports: ports })
 }
@@ -148,19 +154,25 @@ fn refuse_unsupported(request: &RunRequest, cgroup: &Cgroup) -> Result<(), Failu
     ))
 }
 
-fn reserve(request: &RunRequest) -> Result<Vec<OwnedFd>, Failure> {
-    if request.ports.is_empty() {
-        return Ok(Vec::new());
-    }
-    let ports: Vec<_> = request.ports.iter().map(HostPort::from).collect();
-    homeostat_network::reserve(&ports).map_err(|error| {
+/// Takes the ports of the host. Those that are chosen here stay the same from run to run while they are free.
+fn reserve(directory: &Path, request: &RunRequest) -> Result<Reserved, Failure> {
+    let choices = request.ports.iter().any(PublishedPort::is_chosen);
+    let file = directory.join(PORTS_FILE);
+    // A file that cannot be read is as good as none: other ports are as good.
+    let before = if choices { read_json::<Vec<PublishedPort>>(&file).ok().flatten() } else { None };
+    let before = before.unwrap_or_default();
+    let reserved = homeostat_network::reserve(&request.ports, &before).map_err(|error| {
         let kind = match error {
-            ReserveError::InUse { .. } => FailureKind::PortInUse,
+            ReserveError::InUse { .. } | ReserveError::NoneFree { .. } => FailureKind::PortInUse,
             ReserveError::NoSuchAddress { .. } => FailureKind::InvalidRequest,
             ReserveError::Kernel { .. } => FailureKind::Runtime,
         };
         Failure::new(kind, crate::failure::chain(&error))
-    })
+    })?;
+    if choices && reserved.ports != before {
+        write_json_durably(&file, &reserved.ports).or_fail(FailureKind::Runtime, "note the chosen ports")?;
+    }
+    Ok(reserved)
 }
 
 fn enter_network(request: &RunRequest) -> Result<(), Failure> {
@@ -208,12 +220,13 @@ fn specify(
     let root = Root::open(rootfs).or_fail(FailureKind::Runtime, "open the root file system")?;
     targets::refuse_links(&root)?;
     let process = &request.process;
-    let user = user::look_up(&root, process.user.as_deref().unwrap_or_default(), &process.additional_gids)?;
+    let user = user::look_up(&root, process)?;
     let names = write_names(directory, request)?;
     // What is created here belongs to the container's own layer.
     let mut created = Created::default();
     let binds = mounts::place(&root, &request.mounts, names, &mut created)?;
     let cwd = mounts::working_directory(&root, process.cwd.as_deref(), &binds, &mut created)?;
+    let devices = devices::find(&request.kernel.devices, controls_devices(cgroup))?;
     let content = spec::Content {
         rootfs,
         read_only: request.rootfs.read_only,
@@ -226,6 +239,10 @@ fn specify(
         resources: &request.resources,
         granted,
         no_new_privileges: request.security.no_new_privileges,
+        kernel: &request.kernel,
+        init: request.init,
+        confinement: request.confinement,
+        devices: &devices,
         cgroup,
         cgroup_path: &request.cgroup,
     };

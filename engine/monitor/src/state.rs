@@ -1,5 +1,6 @@
 //! What the monitor tells: how a start went, what runs, how it ended.
 
+use homeostat_spec::PublishedPort;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +30,10 @@ pub struct RunState {
     pub init: ProcessIdentity,
     /// When it was started.
     pub started_at: Timestamp,
+    /// The ports of the host that it holds. What was started by an older version does not tell them: then they are
+    /// those that were asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ports: Vec<PublishedPort>,
 }
 
 /// One process for certain: process ids are used again, also after a reboot.

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use fs_err as fs;
 use homeostat_files::Root;
-use homeostat_spec::Resources;
+use homeostat_spec::{Confinement, Kernel, Resources};
 use nix::mount::{MsFlags, mount};
 
 use crate::cgroup::{Cgroup, controls_devices};
@@ -62,11 +62,16 @@ fn begin(
     targets::refuse_links(&root)?;
     let binds = places(&root, request, bundle, created)?;
     let process = &request.process;
-    let user = user::look_up(&root, process.user.as_deref().unwrap_or_default(), &process.additional_gids)?;
+    let user = user::look_up(&root, process)?;
     // A working directory that the step makes is part of its result.
     let cwd = mounts::working_directory(&root, process.cwd.as_deref(), &binds, &mut Created::default())?;
     let granted = capabilities::granted(&Security::default(), controls_devices(cgroup))?;
+    let kernel = Kernel::default();
     let content = spec::Content {
+        kernel: &kernel,
+        init: false,
+        confinement: Confinement::default(),
+        devices: &[],
         rootfs: &request.rootfs,
         read_only: false,
         args: &process.args,

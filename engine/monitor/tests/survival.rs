@@ -65,6 +65,7 @@ fn a_port_in_use_is_said_and_one_that_is_held_is_held() {
     let port = |number| PublishedPort {
         host_ip: Some([127, 0, 0, 1].into()),
         host_port: number,
+        host_port_last: None,
         container_port: 80,
         protocol: Protocol::Tcp,
     };

@@ -32,7 +32,7 @@ pub use interface::{InterfaceName, InterfaceNameError};
 pub use netlink::HostSocket;
 pub use port::HostPort;
 pub use port_users::PortOwner;
-pub use reserve::{ReserveError, reserve};
+pub use reserve::{ReserveError, Reserved, reserve};
 pub use routes::occupied_subnets;
 pub use rules::{Applied, BridgeRules, DesiredRules, RulesError, Table};
 pub use subnet::{NoFreeSubnet, Subnet, SubnetError, choose_subnet};

@@ -5,10 +5,12 @@ use std::net::SocketAddrV4;
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use homeostat_reconciler::ErrorKind;
-use homeostat_spec::Protocol;
+use homeostat_spec::{Protocol, PublishedPort};
 use nix::errno::Errno;
 use nix::sys::socket::sockopt::ReuseAddr;
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, setsockopt, socket};
+use nix::sys::socket::{
+    AddressFamily, SockFlag, SockType, SockaddrIn, bind, getsockname, setsockopt, socket,
+};
 
 use crate::HostPort;
 use crate::port_users::{PortOwner, port_users};
@@ -23,6 +25,14 @@ pub enum ReserveError {
         port: HostPort,
         /// Who has it, where that can be found out. Another container's published port cannot.
         owner: Option<PortOwner>,
+    },
+    /// The engine was to choose one of a range, and all are in use.
+    #[error("no port of the host from {} to {last} is free", .first.port)]
+    NoneFree {
+        /// The first port.
+        first: HostPort,
+        /// The last one.
+        last: u16,
     },
     /// The host has no such address at the moment.
     #[error("port {port} cannot be published: the host does not have this address")]
@@ -55,6 +65,7 @@ impl ReserveError {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::InUse { owner: Some(_), .. } => Some("stop that process, or publish another host port"),
+            Self::NoneFree { .. } => Some("publish it in a wider range, or see `ss -lntup`"),
             Self::InUse { owner: None, .. } => {
                 Some("another container may publish it: publish another host port, or see `ss -lntup`")
             }
@@ -68,8 +79,19 @@ fn by(owner: Option<&PortOwner>) -> String {
     owner.map(|owner| format!(" by {} (process {})", owner.name, owner.pid)).unwrap_or_default()
 }
 
+/// Ports of the host that are a container's until this is dropped.
+#[derive(Debug)]
+pub struct Reserved {
+    /// Which, in the order in which they were asked for; none is still to be chosen.
+    pub ports: Vec<PublishedPort>,
+    /// Closed with this.
+    sockets: Vec<OwnedFd>,
+}
+
 /// Takes the ports in the network namespace of the calling thread: no other process can have them until the sockets
 /// are closed, and those that are in use are found out now, not when a packet gets lost. All or none.
+///
+/// One that is to be chosen is what it was `before`, for the same port of the container, if that is still free.
 ///
 /// The sockets are bound and do not listen: packets to published ports are translated before they come to a socket,
 /// and while they are not (the rules are gone), a connection is refused rather than left hanging. They are closed on
@@ -77,8 +99,68 @@ fn by(owner: Option<&PortOwner>) -> String {
 ///
 /// # Errors
 /// The first port that cannot be had.
-pub fn reserve(ports: &[HostPort]) -> Result<Vec<OwnedFd>, ReserveError> {
-    ports.iter().copied().map(reserve_one).collect()
+pub fn reserve(ports: &[PublishedPort], before: &[PublishedPort]) -> Result<Reserved, ReserveError> {
+    let mut reserved = Reserved { ports: ports.to_vec(), sockets: Vec::with_capacity(ports.len()) };
+    let mut before = before.to_vec();
+    // What is fixed first: no choice may take it.
+    let (mut fixed, mut chosen) = (Vec::new(), Vec::new());
+    for port in &mut reserved.ports {
+        if port.is_chosen() { chosen.push(port) } else { fixed.push(port) }
+    }
+    for port in fixed {
+        reserved.sockets.push(reserve_one(HostPort::from(&*port))?);
+    }
+    let mut open = Vec::new();
+    for port in chosen {
+        match take_again(port, &mut before) {
+            Some(socket) => reserved.sockets.push(socket),
+            None => open.push(port),
+        }
+    }
+    for port in open {
+        reserved.sockets.push(choose(port)?);
+    }
+    Ok(reserved)
+}
+
+/// Takes the port that was chosen before, if it may still be chosen and is free.
+fn take_again(port: &mut PublishedPort, before: &mut Vec<PublishedPort>) -> Option<OwnedFd> {
+    let may_be = |number: u16| match port.host_port_last {
+        Some(last) => (port.host_port..=last).contains(&number),
+        None => true,
+    };
+    let index = before.iter().position(|had| {
+        (had.host_ip, had.container_port, had.protocol) == (port.host_ip, port.container_port, port.protocol)
+            && may_be(had.host_port)
+    })?;
+    let had = before.swap_remove(index);
+    let socket = reserve_one(HostPort::from(&had)).ok()?;
+    *port = had;
+    Some(socket)
+}
+
+/// Takes a port that is free, and notes which.
+fn choose(port: &mut PublishedPort) -> Result<OwnedFd, ReserveError> {
+    let wanted = HostPort::from(&*port);
+    let Some(last) = port.host_port_last.take() else {
+        // The kernel chooses.
+        let socket = reserve_one(wanted)?;
+        let address: SockaddrIn = getsockname(socket.as_raw_fd())
+            .map_err(|errno| ReserveError::Kernel { port: wanted, source: errno.into() })?;
+        port.host_port = address.port();
+        return Ok(socket);
+    };
+    for number in wanted.port..=last {
+        match reserve_one(HostPort { port: number, ..wanted }) {
+            Ok(socket) => {
+                port.host_port = number;
+                return Ok(socket);
+            }
+            Err(ReserveError::InUse { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(ReserveError::NoneFree { first: wanted, last })
 }
 
 fn reserve_one(port: HostPort) -> Result<OwnedFd, ReserveError> {

@@ -6,10 +6,10 @@
 
 mod support;
 
-use std::net::UdpSocket;
+use std::net::{SocketAddrV4, UdpSocket};
 
-use homeostat_network::{Applied, DesiredRules, Table, reserve};
-use homeostat_spec::Protocol;
+use homeostat_network::{Applied, DesiredRules, HostPort, Table, reserve};
+use homeostat_spec::{Protocol, PublishedPort};
 use support::{
     DEADLINE, Host, Namespace, PATIENCE, ask, attachment, bridge, bridge_rules, name, port, rules, socket,
 };
@@ -170,8 +170,15 @@ fn connections_live_through_a_change_and_a_replacement_of_the_table() {
 #[test]
 fn a_reserved_port_is_published_all_the_same() {
     let site = Site::new();
-    let ports: Vec<_> = site.rules.published.keys().copied().collect();
-    let _reserved = site.host.inside.run(|| reserve(&ports).unwrap());
+    let published = |(host, inside): (&HostPort, &SocketAddrV4)| PublishedPort {
+        host_ip: host.address,
+        host_port: host.port,
+        host_port_last: None,
+        container_port: inside.port(),
+        protocol: host.protocol,
+    };
+    let ports: Vec<_> = site.rules.published.iter().map(published).collect();
+    let _reserved = site.host.inside.run(|| reserve(&ports, &[]).unwrap());
     seen(&site.host.inside, "127.0.0.1:8080");
     seen(&site.host.inside, "127.0.0.1:9000");
     seen(&site.host.neighbour, "192.0.2.1:8080");

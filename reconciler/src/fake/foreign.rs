@@ -36,6 +36,7 @@ impl World {
             started_at: alive.then_some(self.now()),
             exit: None,
             address: None,
+            ports: config.ports.clone(),
         };
         self.foreign.insert(name.to_owned(), container.into());
         Ok(())

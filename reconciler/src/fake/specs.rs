@@ -77,7 +77,13 @@ pub fn in_state(state: DesiredState, container: Container) -> Container {
 
 /// A TCP port of the host, published to the same port of the container.
 pub fn port(number: u16) -> PublishedPort {
-    PublishedPort { host_ip: None, host_port: number, container_port: number, protocol: Protocol::Tcp }
+    PublishedPort {
+        host_ip: None,
+        host_port: number,
+        host_port_last: None,
+        container_port: number,
+        protocol: Protocol::Tcp,
+    }
 }
 
 /// A health check with Kubernetes' defaults.

@@ -3,9 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use homeostat_spec::{
-    ContainerConfig, LogRotation, MountSource, Name, Network, NetworkMode, PublishedPort, Resources,
-};
+use homeostat_spec::{ContainerConfig, LogRotation, MountSource, Name, Network, NetworkMode, Resources};
 use jiff::Timestamp;
 
 use crate::backoff::later;
@@ -296,6 +294,7 @@ impl World {
             started_at: None,
             exit: None,
             address: None,
+            ports: config.ports.clone(),
         };
         self.observed.containers.insert(key.clone(), container);
         Ok(())
@@ -336,7 +335,8 @@ impl World {
         let others = self.observed.containers.iter().filter(|(other, _)| *other != key);
         let holds = |container: &ObservedContainer| {
             let held = &container.config.ports;
-            alive(container.state) && held.iter().any(|held| wanted.iter().any(|port| collide(held, port)))
+            alive(container.state)
+                && held.iter().any(|held| wanted.iter().any(|port| held.collides_with(port)))
         };
         let foreign = self.foreign.values().map(|there| &there.container);
         if others.map(|(_, other)| other).chain(foreign).any(holds) {
@@ -443,9 +443,4 @@ fn volumes(config: &ContainerConfig) -> impl Iterator<Item = &Name> {
 
 pub(super) fn refused(message: String) -> PortError {
     PortError::new(ErrorKind::User, message)
-}
-
-fn collide(one: &PublishedPort, other: &PublishedPort) -> bool {
-    let on_one_address = one.host_ip.is_none() || other.host_ip.is_none() || one.host_ip == other.host_ip;
-    one.protocol == other.protocol && one.host_port == other.host_port && on_one_address
 }

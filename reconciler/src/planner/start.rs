@@ -32,7 +32,8 @@ impl Ports {
     }
 
     fn claim(&mut self, key: &ResourceKey, ports: &[PublishedPort]) {
-        for port in ports {
+        // No other container waits for one that the engine chooses among those that are free.
+        for port in ports.iter().filter(|port| !port.is_chosen()) {
             let holders = self.0.entry((port.protocol, port.host_port)).or_default();
             holders.push((port.clone(), key.clone()));
         }
@@ -40,12 +41,8 @@ impl Ports {
 
     /// The containers that hold a port, or the same port on an address that it covers or is covered by.
     pub(super) fn holders(&self, port: &PublishedPort) -> impl Iterator<Item = &ResourceKey> {
-        let ip = port.host_ip.filter(|ip| !ip.is_unspecified());
         let holders = self.0.get(&(port.protocol, port.host_port)).into_iter().flatten();
-        holders.filter_map(move |(held, key)| {
-            let held = held.host_ip.filter(|ip| !ip.is_unspecified());
-            (held == ip || held.is_none() || ip.is_none()).then_some(key)
-        })
+        holders.filter(move |(held, _)| held.collides_with(port)).map(|(_, key)| key)
     }
 }
 

@@ -5,11 +5,14 @@ use serde::Deserialize;
 
 use super::{AdoptValue, LogTable, ResourcesTable, StopTable};
 use crate::scalar::{
-    AddedCapability, ArgumentName, ContainerPath, ContextPath, DockerfilePath, DroppedCapability,
-    EnvironmentName, HostPath, Hostname, HttpEndpoint, ImageReference, Interval, Keyed, LabelKey, List,
-    NetworkName, SecretId, StartPeriod, Subnet, TcpEndpoint, Text, Timeout, User, VolumeMount,
+    AddedCapability, ArgumentName, Bytes, ContainerPath, ContextPath, DockerfilePath, DroppedCapability,
+    EnvironmentName, Group, HostPath, Hostname, HttpEndpoint, ImageReference, Interval, Keyed, LabelKey,
+    List, NameServer, NetworkName, PortRange, ResolverOption, SearchDomain, SecretId, ShmSize, StartPeriod,
+    Subnet, SysctlName, TcpEndpoint, Text, Timeout, UlimitName, User, VolumeMount,
 };
-use crate::{DependencyCondition, DesiredState, Name, PublishedPort, PullPolicy, RestartPolicy};
+use crate::{
+    DependencyCondition, DesiredState, Device, ExtraHost, Name, Profile, PullPolicy, RestartPolicy, Ulimit,
+};
 
 /// One app of Homeostat, named after the file. `${NAME}` in any string value is replaced by
 /// the variable of that name, `$${` is a literal `${`.
@@ -93,14 +96,21 @@ pub(crate) struct ContainerTable {
     pub(crate) working_dir: Option<Text<ContainerPath>>,
     /// `UID`, `UID:GID`, `USER` or `USER:GROUP`. Default: as the image says.
     pub(crate) user: Option<Text<User>>,
+    /// Names or numbers of groups beside those that the user has in the image.
+    #[serde(default)]
+    pub(crate) group_add: List<Text<Group>>,
     /// Host name inside the container. Default: the container's name.
     pub(crate) hostname: Option<Text<Hostname>>,
     /// Labels of the container.
     #[serde(default)]
     pub(crate) labels: Keyed<LabelKey, String>,
-    /// Ports published on the host: `[IP:]HOST:CONTAINER[/udp]`.
+    /// Ports published on the host: `[IP:][HOST:]CONTAINER[/udp]`, each a port or a range. Without a port of the host
+    /// the engine chooses one, and of a range for one port of the container a free one.
     #[serde(default)]
-    pub(crate) ports: List<Text<PublishedPort>>,
+    pub(crate) ports: List<Text<PortRange>>,
+    /// Publish every other port that the image exposes too, each on a port that the engine chooses. Default: `false`.
+    #[serde(default)]
+    pub(crate) publish_all: bool,
     /// Mounts `SOURCE:TARGET[:ro]` of a `[volume.*]`, of a path of the host (`/host`), or read-only of
     /// a file or directory beside this file (`./conf`).
     #[serde(default)]
@@ -144,9 +154,72 @@ pub(crate) struct ContainerTable {
     /// Rotation of the container's log.
     #[serde(default)]
     pub(crate) log: LogTable,
+    /// Limits of each process, as `nofile = "1024:4096"`: the soft and the hard one, or one number for both.
+    #[serde(default)]
+    pub(crate) ulimits: Keyed<UlimitName, UlimitValue>,
+    /// Parameters of the kernel that the container has of its own, as `"net.core.somaxconn" = "1024"`.
+    #[serde(default)]
+    pub(crate) sysctls: Keyed<SysctlName, String>,
+    /// Size of `/dev/shm`: a size such as `128MiB`, or a number of bytes. Default: `64MiB`.
+    pub(crate) shm_size: Option<Bytes<ShmSize>>,
+    /// System calls: `default` or `unconfined`. Default: `default`, those that Docker allows.
+    pub(crate) seccomp: Option<Profile>,
+    /// Parts of `/proc` and `/sys` that tell about, or change, the host: `default` hides them or makes them read-only, with
+    /// `unconfined` they are as the kernel has them.
+    pub(crate) system_paths: Option<Profile>,
+    /// Devices of the host: `HOST[:CONTAINER][:PERMISSIONS]`, permissions some of `rwm`.
+    #[serde(default)]
+    pub(crate) devices: List<Text<Device>>,
+    /// Lines of `/etc/hosts`: `NAME:ADDRESS`, or `NAME:host-gateway` for the host on the container's network.
+    #[serde(default)]
+    pub(crate) extra_hosts: List<Text<ExtraHost>>,
+    /// Name servers in place of the host's.
+    #[serde(default)]
+    pub(crate) dns: List<Text<NameServer>>,
+    /// Domains to search in place of the host's; `.` alone is none.
+    #[serde(default)]
+    pub(crate) dns_search: List<Text<SearchDomain>>,
+    /// Options of resolv.conf(5) in place of the host's, as `ndots:2`.
+    #[serde(default)]
+    pub(crate) dns_options: List<Text<ResolverOption>>,
+    /// Run an init as the first process: it starts the program, passes signals on to it, and takes in processes that nobody
+    /// waits for. Default: `false`.
+    #[serde(default)]
+    pub(crate) init: bool,
     /// Take over the container that was made by hand or by Compose: `true` for the one with the usual name, or the name that
     /// the engine has for it. Default: `false`.
     pub(crate) adopt: Option<AdoptValue>,
+}
+
+/// The most ports that a container publishes: each takes a socket of the host.
+pub(crate) const MOST_PORTS: usize = 1000;
+
+impl ContainerTable {
+    /// Whether it publishes more than [`MOST_PORTS`].
+    pub(crate) fn publishes_too_many(&self) -> bool {
+        self.ports.iter().map(|(_, range)| usize::from(range.0.count)).sum::<usize>() > MOST_PORTS
+    }
+}
+
+/// A limit of a process.
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(inline)]
+pub(crate) enum UlimitValue {
+    /// The soft and the hard limit.
+    Number(u32),
+    /// `SOFT:HARD`, or one for both.
+    Text(Text<Ulimit>),
+}
+
+impl UlimitValue {
+    /// As the model has it.
+    pub(crate) fn limit(&self) -> Ulimit {
+        match self {
+            Self::Number(number) => Ulimit { soft: Some((*number).into()), hard: Some((*number).into()) },
+            Self::Text(limit) => limit.0,
+        }
+    }
 }
 
 /// A program and its arguments, or a line for the shell.

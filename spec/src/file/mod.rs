@@ -7,6 +7,8 @@ mod prune;
 mod source;
 
 pub(crate) use adopt::AdoptValue;
-pub(crate) use app::{AppFile, BuildTable, Command, ContainerTable, HealthTable, VolumeTable};
+pub(crate) use app::{
+    AppFile, BuildTable, Command, ContainerTable, HealthTable, MOST_PORTS, UlimitValue, VolumeTable,
+};
 pub(crate) use prune::HostPruneTable;
 pub(crate) use source::{Defaults, LogTable, ResourcesTable, SourceFile, StopTable};

@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::Lowering;
-use crate::file::{AdoptValue, Command, ContainerTable, HealthTable, LogTable, ResourcesTable, StopTable};
+use crate::file::{
+    AdoptValue, Command, ContainerTable, HealthTable, LogTable, MOST_PORTS, ResourcesTable, StopTable,
+};
 use crate::problem::Problem;
 use crate::{
-    Container, ContainerConfig, DesiredState, HealthCheck, LogRotation, Name, NetworkMode, Probe,
-    PublishedPort, Resources, RestartPolicy, StopPolicy,
+    Confinement, Container, ContainerConfig, DesiredState, HealthCheck, LogRotation, Name, NetworkMode,
+    Probe, PublishedPort, Resources, RestartPolicy, StopPolicy,
 };
 
 /// Defaults of the field: Kubernetes probes, Docker's grace period.
@@ -60,17 +62,27 @@ impl Lowering<'_> {
     fn config(&mut self, name: &str, table: &ContainerTable) -> ContainerConfig {
         let defaults = &self.policy.defaults;
         self.capabilities(name, table);
+        let network = self.container_network(name);
         ContainerConfig {
+            kernel: self.kernel(name, table, &network),
+            names: self.names(name, table, &network),
+            confinement: Confinement {
+                seccomp: table.seccomp.unwrap_or_default(),
+                system_paths: table.system_paths.unwrap_or_default(),
+            },
+            init: table.init,
             entrypoint: table.entrypoint.as_ref().map(Command::arguments),
             command: table.command.as_ref().map(Command::arguments),
             env: table.env.as_written().clone(),
             working_dir: table.working_dir.as_ref().map(|path| path.0.0.clone()),
             user: table.user.as_ref().map(|user| user.0.0.clone()),
+            group_add: sorted(table.group_add.iter().map(|(_, group)| &group.0.0)),
             hostname: table.hostname.as_ref().map(|hostname| hostname.0.0.clone()),
             labels: table.labels.as_written().clone(),
-            ports: ports(table),
+            ports: self.ports(name, table),
+            publish_all: table.publish_all,
             mounts: self.mounts(name),
-            network: self.container_network(name),
+            network,
             resources: resources(&table.resources, &defaults.resources),
             read_only: table.read_only,
             no_new_privileges: table.no_new_privileges,
@@ -80,6 +92,19 @@ impl Lowering<'_> {
             stdin_open: table.stdin_open,
             log: log(&table.log, &defaults.log),
         }
+    }
+
+    /// Sorted, so that another order in the file is no change.
+    fn ports(&mut self, name: &str, table: &ContainerTable) -> Vec<PublishedPort> {
+        if table.publishes_too_many() {
+            let problem = Problem::new(format!("more than {MOST_PORTS} ports are published"))
+                .hint("a container with `network = \"host\"` has all ports of the host");
+            self.document.error_at(&["container", name, "ports"], problem);
+            return Vec::new();
+        }
+        let mut ports: Vec<_> = table.ports.iter().flat_map(|(_, range)| range.0.ports()).collect();
+        ports.sort();
+        ports
     }
 
     /// A capability cannot be added and dropped.
@@ -127,13 +152,6 @@ impl Lowering<'_> {
         }
         Some(Probe::Command(command))
     }
-}
-
-/// Sorted, so that another order in the file is no change.
-fn ports(table: &ContainerTable) -> Vec<PublishedPort> {
-    let mut ports: Vec<_> = table.ports.iter().map(|(_, port)| port.0.clone()).collect();
-    ports.sort();
-    ports
 }
 
 fn sorted<'a>(words: impl Iterator<Item = &'a String>) -> Vec<String> {

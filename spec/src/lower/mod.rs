@@ -4,7 +4,9 @@
 mod container;
 mod dependencies;
 mod image;
+mod kernel;
 mod mounts;
+mod names;
 mod network;
 
 use std::collections::BTreeMap;

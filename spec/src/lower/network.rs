@@ -41,6 +41,11 @@ impl Lowering<'_> {
                 });
             self.document.error_at(&["container", container, "ports"], problem);
         }
+        if matches!(mode, NetworkMode::Host | NetworkMode::None) && table.publish_all {
+            let problem = Problem::new(format!("ports cannot be published with `network = \"{mode}\"`"))
+                .hint("remove `publish_all`");
+            self.document.error_at(&["container", container, "publish_all"], problem);
+        }
         mode
     }
 }

@@ -14,16 +14,18 @@ impl Scalar for Hostname {
     const EXAMPLES: &'static [&'static str] = &["web", "web.example.org"];
 
     fn parse(text: &str) -> Result<Self, Problem> {
-        let label = |label: &str| {
-            (1..=63).contains(&label.len())
-                && !label.starts_with('-')
-                && !label.ends_with('-')
-                && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
-        };
-        if text.len() <= LONGEST && text.split('.').all(label) {
+        if text.len() <= LONGEST && text.split('.').all(|label| is_label(label, false)) {
             return Ok(Self(text.to_owned()));
         }
         Err(Problem::new(format!("{text:?} is no host name"))
             .hint("a host name has at most 64 letters, digits, `-` and `.`, as `web.example.org`"))
     }
+}
+
+/// Whether it is a part of a host name; names that are only looked up may have `_` too.
+pub(super) fn is_label(label: &str, underscores: bool) -> bool {
+    (1..=63).contains(&label.len())
+        && !label.starts_with('-')
+        && !label.ends_with('-')
+        && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || (underscores && c == '_'))
 }

@@ -4,17 +4,20 @@
 //! same function that reads the value later, so the two cannot disagree.
 
 mod capability;
+mod device;
 mod duration;
 mod endpoint;
 mod fill;
 mod filter;
 mod foreign;
 mod hostname;
+mod kernel;
 mod key;
 mod name;
 mod path;
 mod port;
 mod reference;
+mod resolver;
 mod signal;
 mod size;
 mod subnet;
@@ -32,19 +35,22 @@ pub(crate) use fill::Fill;
 pub(crate) use filter::{ImageFilter, ResourceFilter};
 pub(crate) use foreign::ForeignName;
 pub(crate) use hostname::Hostname;
+pub(crate) use kernel::{Group, SysctlName, UlimitName};
 pub(crate) use key::{ArgumentName, EnvironmentName, LabelKey, SecretId, VariableName};
 pub(crate) use name::NetworkName;
 pub(crate) use path::{ContainerPath, ContextPath, DockerfilePath, HostPath};
+pub(crate) use port::PortRange;
 pub(crate) use reference::ImageReference;
+pub(crate) use resolver::{NameServer, ResolverOption, SearchDomain};
 pub(crate) use signal::Signal;
-pub(crate) use size::{Bytes, LogSize, MemoryLimit};
+pub(crate) use size::{Bytes, LogSize, MemoryLimit, ShmSize};
 pub(crate) use subnet::Subnet;
 pub(crate) use text::{Keyed, List, Scalar, Text};
 pub(crate) use user::User;
 pub(crate) use volume::{VolumeMount, VolumeSource};
 
 use crate::problem::Problem;
-use crate::{Name, PublishedPort};
+use crate::{Device, ExtraHost, Name, Ulimit};
 
 type Check = fn(&str) -> Result<(), Problem>;
 
@@ -52,7 +58,7 @@ type Check = fn(&str) -> Result<(), Problem>;
 const FORMATS: &[(&str, Check)] = &[
     entry::<Name>(),
     entry::<NetworkName>(),
-    entry::<PublishedPort>(),
+    entry::<PortRange>(),
     entry::<VolumeMount>(),
     entry::<ContainerPath>(),
     entry::<ContextPath>(),
@@ -61,6 +67,16 @@ const FORMATS: &[(&str, Check)] = &[
     entry::<ImageReference>(),
     entry::<MemoryLimit>(),
     entry::<LogSize>(),
+    entry::<ShmSize>(),
+    entry::<UlimitName>(),
+    entry::<Ulimit>(),
+    entry::<SysctlName>(),
+    entry::<Group>(),
+    entry::<Device>(),
+    entry::<ExtraHost>(),
+    entry::<NameServer>(),
+    entry::<SearchDomain>(),
+    entry::<ResolverOption>(),
     entry::<Fill>(),
     entry::<Grace>(),
     entry::<Interval>(),

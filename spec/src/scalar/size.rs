@@ -113,6 +113,31 @@ impl Scalar for LogSize {
     }
 }
 
+/// The size of `/dev/shm`.
+pub(crate) struct ShmSize(u64);
+
+impl Bound for ShmSize {
+    const WHAT: &'static str = "a size of /dev/shm";
+    /// A page.
+    const MINIMUM: u64 = 4 << 10;
+    const MAXIMUM: u64 = 64 << 40;
+}
+
+impl Scalar for ShmSize {
+    const FORMAT: &'static str = "shm-size";
+    const EXAMPLES: &'static [&'static str] = &["128MiB"];
+
+    fn parse(text: &str) -> Result<Self, Problem> {
+        bounded::<Self>(parse_size(text)?).map(Self)
+    }
+}
+
+impl From<ShmSize> for u64 {
+    fn from(size: ShmSize) -> Self {
+        size.0
+    }
+}
+
 impl From<MemoryLimit> for u64 {
     fn from(limit: MemoryLimit) -> Self {
         limit.0

@@ -23,7 +23,7 @@ impl Scalar for User {
 
 /// A number that fits 32 bits (without the one that means "no one" to chown), or a name that
 /// the shadow tools allow.
-fn is_part(part: &str) -> bool {
+pub(super) fn is_part(part: &str) -> bool {
     if part.bytes().all(|b| b.is_ascii_digit()) {
         return part.parse::<u32>().is_ok_and(|number| number < u32::MAX);
     }

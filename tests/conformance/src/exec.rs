@@ -8,7 +8,7 @@ use homeostat_reconciler::{PortError, ResourceKey};
 use crate::world::expect;
 use crate::{PATIENCE, World, create, run, shell};
 
-async fn exec(
+pub(crate) async fn exec(
     engine: &dyn Engine,
     key: &ResourceKey,
     script: &str,

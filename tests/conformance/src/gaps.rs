@@ -55,6 +55,11 @@ const fn takes_buildkit(case: &'static str) -> Gap {
 
 const DOCKER_20: &[Gap] = &[
     LOG_OPTIONS,
+    Gap {
+        case: "the_host_can_have_a_name",
+        reason: "Docker 20.10 writes no address for host-gateway unless its configuration has host-gateway-ip",
+        symptom: "<nil>\\toutside",
+    },
     takes_buildkit("a_cache_is_mounted_from_step_to_step"),
     takes_buildkit("the_context_is_mounted_for_a_step"),
     takes_buildkit("memory_is_mounted_for_a_step"),
@@ -128,8 +133,34 @@ const PAUSED_PROCESSES: Gap = Gap {
     symptom: "Podman tells none of a paused container",
 };
 
+const PORT_RANGES: Gap = Gap {
+    case: "a_free_port_of_a_range_is_chosen",
+    reason: "Podman's Docker API takes no range of ports of the host",
+    symptom: "strconv.Atoi: parsing",
+};
+
+/// Podman has its init from another package.
+const fn takes_catatonit(case: &'static str) -> Gap {
+    Gap {
+        case,
+        reason: "Podman's init is catatonit, which the root file system of Debian 13 for tests is without",
+        symptom: "lookup init binary",
+    }
+}
+
 const PODMAN_4: &[Gap] = &[
+    Gap {
+        case: "the_host_can_have_a_name",
+        reason: "Podman 4.3 has its own name for the host, host.containers.internal, and takes host-gateway for an address",
+        symptom: "host-gateway\\toutside",
+    },
+    Gap {
+        case: "ulimits_are_those_asked_for",
+        reason: "to a command that is run later Podman 4.3 gives the hard limit for the soft one",
+        symptom: "left: \"200\"",
+    },
     LOG_OPTIONS,
+    PORT_RANGES,
     in_the_context("a_secret_is_seen_by_its_step_alone"),
     in_the_context("a_secret_that_is_required_is_missed_by_its_name"),
     in_the_context("a_step_talks_with_an_agent_for_keys"),
@@ -166,7 +197,10 @@ const PODMAN_4: &[Gap] = &[
 const FEWER_CAPABILITIES: &str = "Podman 5.4 gives containers fewer capabilities than Docker by default: NET_RAW, which ping needs, is not among them";
 
 const PODMAN_5: &[Gap] = &[
+    takes_catatonit("an_init_starts_the_program_and_passes_signals_on"),
+    takes_catatonit("an_init_takes_in_processes_that_nobody_waits_for"),
     LOG_OPTIONS,
+    PORT_RANGES,
     in_the_context("a_secret_is_seen_by_its_step_alone"),
     in_the_context("a_secret_that_is_required_is_missed_by_its_name"),
     in_the_context("a_step_talks_with_an_agent_for_keys"),

@@ -18,6 +18,7 @@ pub mod exec;
 pub mod exits;
 mod gaps;
 pub mod images;
+pub mod kernel;
 pub mod limits;
 pub mod logs;
 pub mod mounts;
@@ -32,6 +33,7 @@ pub mod prune_others;
 pub mod pulls;
 pub mod refusals;
 pub mod resolution;
+pub mod resolver;
 pub mod secrets;
 pub mod states;
 pub mod stop;
@@ -80,6 +82,11 @@ macro_rules! every_case {
             images::a_failed_build_says_which_step_and_leaves_no_image,
             images::a_build_argument_reaches_the_step,
             images::a_removed_reference_is_gone_and_can_be_removed_twice,
+            kernel::ulimits_are_those_asked_for,
+            kernel::parameters_of_the_kernel_are_the_containers_own,
+            kernel::shared_memory_has_the_size_asked_for,
+            kernel::a_device_is_given_with_its_permissions,
+            kernel::groups_are_added_to_those_of_the_user,
             limits::a_container_out_of_memory_is_told_so,
             limits::processes_are_limited,
             limits::limits_change_in_place,
@@ -121,6 +128,9 @@ macro_rules! every_case {
             ports::a_port_is_published_on_the_address_asked_for,
             ports::datagrams_reach_a_published_udp_port,
             ports::one_number_is_a_port_of_each_protocol,
+            ports::a_port_that_is_left_open_is_chosen_and_told,
+            ports::a_free_port_of_a_range_is_chosen,
+            ports::every_exposed_port_is_published,
             process::the_image_gives_command_environment_and_directory,
             process::the_spec_wins_over_the_image,
             process::an_entrypoint_of_the_spec_drops_the_images_command,
@@ -128,6 +138,9 @@ macro_rules! every_case {
             process::the_host_name_is_the_containers_name_unless_given,
             process::no_new_privileges_is_set_when_asked_for,
             process::dropped_capabilities_are_gone,
+            process::system_calls_and_paths_can_be_left_unconfined,
+            process::an_init_starts_the_program_and_passes_signals_on,
+            process::an_init_takes_in_processes_that_nobody_waits_for,
             process::the_process_told_is_the_first_of_the_container,
             processes::processes_are_told_as_the_host_knows_them,
             processes::a_process_of_nobody_known_is_told_by_its_number,
@@ -174,6 +187,8 @@ macro_rules! every_case {
             resolution::a_name_follows_its_container_when_it_is_made_anew,
             resolution::names_of_two_networks_are_apart,
             resolution::names_of_an_internal_network_resolve,
+            resolver::the_resolver_is_told_what_the_spec_says,
+            resolver::the_host_can_have_a_name,
             secrets::a_secret_is_seen_by_its_step_alone,
             secrets::a_secret_that_is_required_is_missed_by_its_name,
             secrets::a_step_talks_with_an_agent_for_keys,

@@ -16,8 +16,13 @@ const SERVE: &str = "echo $0 > /www/index.html; exec httpd -f -p 80 -h /www";
 /// Serves its own name on port 80 of its network, and on a port of the host.
 pub(crate) fn server(name: &str, port: u16) -> ContainerConfig {
     let words = ["/bin/sh", "-c", SERVE, name];
-    let published =
-        PublishedPort { host_ip: None, host_port: port, container_port: 80, protocol: Protocol::Tcp };
+    let published = PublishedPort {
+        host_ip: None,
+        host_port: port,
+        host_port_last: None,
+        container_port: 80,
+        protocol: Protocol::Tcp,
+    };
     ContainerConfig {
         command: Some(words.map(str::to_owned).to_vec()),
         network: NetworkMode::Bridge,

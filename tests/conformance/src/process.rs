@@ -1,8 +1,13 @@
 //! The first process: what it is, as whom, where, and with which privileges.
 
 use homeostat_reconciler::ports::Engine;
+use homeostat_spec::{Confinement, Profile};
 
-use crate::{PATIENCE, World, config, image_log, observe, run, run_to_end, shell};
+use crate::exec::exec;
+use crate::world::expect;
+use crate::{
+    PATIENCE, World, config, image_log, log_lines, observe, run, run_to_end, shell, wait_exited, wait_for_log,
+};
 
 fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()
@@ -95,6 +100,48 @@ pub async fn dropped_capabilities_are_gone(engine: &dyn Engine, world: &World) {
     one.cap_drop = vec!["ALL".to_owned()];
     one.cap_add = vec!["CAP_NET_BIND_SERVICE".to_owned()];
     assert_eq!(run_to_end(engine, world, "one", one).await.1, ["0000000000000400"]);
+}
+
+/// System calls and parts of `/proc` are kept from programs, unless a spec says otherwise: of commands that are run later too.
+pub async fn system_calls_and_paths_can_be_left_unconfined(engine: &dyn Engine, world: &World) {
+    let mut asked = shell("sleep infinity");
+    let script = "awk '/^Seccomp:/ { print $2 }' /proc/self/status; grep -c ' /proc/' /proc/self/mountinfo";
+    let usual = run(engine, world, "usual", asked.clone()).await;
+    let outcome = expect(exec(engine, &usual, script, PATIENCE).await);
+    let told: Vec<u32> = outcome.output.lines().map(|line| line.parse().unwrap()).collect();
+    assert_eq!((told[0], told[1] > 3), (2, true), "{told:?}");
+    asked.confinement = Confinement { seccomp: Profile::Unconfined, system_paths: Profile::Unconfined };
+    let free = run(engine, world, "free", asked.clone()).await;
+    let outcome = expect(exec(engine, &free, script, PATIENCE).await);
+    assert_eq!(outcome.output.lines().collect::<Vec<_>>(), ["0", "0"]);
+    assert_eq!(observe(engine, &free).await.config, asked);
+}
+
+/// With an init the program is not the first process, and is asked to stop all the same.
+pub async fn an_init_starts_the_program_and_passes_signals_on(engine: &dyn Engine, world: &World) {
+    let mut asked =
+        shell("trap 'echo asked; exit 7' TERM; [ $$ = 1 ] || echo beside; while :; do usleep 10000; done");
+    asked.init = true;
+    let container = run(engine, world, "guided", asked.clone()).await;
+    wait_for_log(engine, &container, "beside").await;
+    assert_eq!(observe(engine, &container).await.config, asked);
+    expect(engine.stop_container(&container, None, PATIENCE).await);
+    assert_eq!(wait_exited(engine, &container).await.code, Some(7));
+    assert_eq!(log_lines(engine, &container).await, ["beside", "asked"]);
+}
+
+/// A process that has lost its parent leaves nothing behind.
+pub async fn an_init_takes_in_processes_that_nobody_waits_for(engine: &dyn Engine, world: &World) {
+    // `sleep` waits for nobody.
+    let mut asked = shell("(sh -c 'echo orphaned' &); exec sleep infinity");
+    asked.init = true;
+    let container = run(engine, world, "guided", asked).await;
+    wait_for_log(engine, &container, "orphaned").await;
+    let script = "for i in $(seq 1000); do grep -q '^State:.Z' /proc/[0-9]*/status || exit 0; usleep 10000; done; exit 1";
+    let outcome = expect(exec(engine, &container, script, PATIENCE).await);
+    assert_eq!(outcome.code, Some(0));
+    let status = expect(exec(engine, &container, "kill -9 1; echo still here", PATIENCE).await);
+    assert_eq!(status.output.trim(), "still here");
 }
 
 /// The process that is told is the container's first.

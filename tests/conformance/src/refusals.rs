@@ -56,6 +56,7 @@ pub async fn a_port_in_use_is_refused_and_works_when_free(engine: &dyn Engine, w
     asked.ports.push(PublishedPort {
         host_ip: None,
         host_port: port,
+        host_port_last: None,
         container_port: 80,
         protocol: Protocol::Tcp,
     });

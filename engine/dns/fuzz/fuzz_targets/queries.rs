@@ -16,7 +16,7 @@ fuzz_target!(|input: &[u8]| {
     let length = usize::from(u16::from_be_bytes(*length)).min(rest.len());
     let (query, told) = rest.split_at(length);
     let asker = Ipv4Addr::new(172, 29, 0, 2);
-    let container = ContainerName { app: "shop".to_owned(), name: "web".to_owned(), address: asker };
+    let container = ContainerName { app: "shop".to_owned(), name: "web".to_owned(), address: asker, servers: Vec::new() };
     let network = NetworkNames {
         subnet: "172.29.0.0/24".parse().unwrap(),
         internal: false,

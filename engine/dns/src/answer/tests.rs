@@ -8,7 +8,7 @@ const DB: Ipv4Addr = Ipv4Addr::new(172, 29, 0, 3);
 const OTHER_DB: Ipv4Addr = Ipv4Addr::new(172, 29, 0, 4);
 
 fn container(app: &str, name: &str, address: Ipv4Addr) -> ContainerName {
-    ContainerName { app: app.to_owned(), name: name.to_owned(), address }
+    ContainerName { app: app.to_owned(), name: name.to_owned(), address, servers: Vec::new() }
 }
 
 /// A bridge that two apps share, and another one.

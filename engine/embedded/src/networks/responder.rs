@@ -78,7 +78,7 @@ impl Answering {
 
 /// Tells the process who is on which bridge. It is started if it is not there, and ends when there is no bridge.
 pub(super) fn tell(engine: &Inner, state: &mut State) -> Result<(), EmbeddedError> {
-    let names = names(state);
+    let names = names(engine, state);
     let answering = &mut state.answering;
     let needed = !names.networks.is_empty();
     if answering.told.as_ref() == Some(&names) && answering.is_alive() == needed {
@@ -92,20 +92,23 @@ pub(super) fn tell(engine: &Inner, state: &mut State) -> Result<(), EmbeddedErro
 }
 
 /// Who is on which bridge.
-fn names(state: &State) -> Names {
+fn names(engine: &Inner, state: &State) -> Names {
     let up = state.nets().filter(|net| net.up);
     let networks = up.filter_map(|net| {
         let port = state.answering.ports.get(&net.bridge).copied();
-        Some((net.bridge.clone(), names_of(net, port)?))
+        Some((net.bridge.clone(), names_of(engine, net, port)?))
     });
     Names { networks: networks.collect() }
 }
 
-fn names_of(net: &Net, port: Option<u16>) -> Option<NetworkNames> {
+fn names_of(engine: &Inner, net: &Net, port: Option<u16>) -> Option<NetworkNames> {
     let addresses = net.addresses.as_ref()?;
     let containers = addresses.iter().filter_map(|(key, address)| {
         let ResourceKey { app, name } = key.parse().ok()?;
-        Some(ContainerName { app: app.to_string(), name: name.to_string(), address })
+        let servers = engine.find(&ResourceKey { app: app.clone(), name: name.clone() });
+        let servers = servers.map(|container| container.lock().record.config.names.servers.clone());
+        let (app, name, servers) = (app.to_string(), name.to_string(), servers.unwrap_or_default());
+        Some(ContainerName { app, name, address, servers })
     });
     let (subnet, internal) = (addresses.subnet(), net.is_internal());
     Some(NetworkNames { subnet, internal, port, containers: containers.collect() })

@@ -94,7 +94,7 @@ fn publish(
     container: &Container,
     desired: &mut DesiredRules,
 ) -> Result<(), EmbeddedError> {
-    let ports = container.lock().record.config.ports.clone();
+    let ports = container.published();
     let Some(network) = container.network() else { return Ok(()) };
     if ports.is_empty() || !container.runs_now() {
         return Ok(());

@@ -19,7 +19,8 @@ use oci_spec::runtime::{Capabilities, Spec};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
 use super::capabilities::bit;
-use super::seccomp::Filter;
+use super::init;
+use super::seccomp::{self, Filter};
 use crate::failure::OrFail as _;
 use crate::{Failure, FailureKind};
 
@@ -69,7 +70,14 @@ impl Program {
         let arguments = strings(&args)?;
         let environment = strings(&env)?;
         reset_signals();
+        if !seccomp::is_unconfined(spec) {
+            let filter = &self.narrowing.filter;
+            filter.load().or_fail(FailureKind::Unsupported, "restrict the system calls of the program")?;
+        }
         narrow(&self.narrowing)?;
+        if init::is_wanted(spec) {
+            init::stay_behind()?;
+        }
         let program = CString::new(path.as_os_str().as_encoded_bytes())
             .map_err(|_| Failure::invalid("the program's path has a NUL byte"))?;
         let Err(errno) = execve::<&CStr, &CStr>(&program, &borrowed(&arguments), &borrowed(&environment));
@@ -215,7 +223,6 @@ fn borrowed(strings: &[CString]) -> Vec<&CStr> {
 }
 
 fn narrow(narrowing: &Narrowing) -> Result<(), Failure> {
-    narrowing.filter.load().or_fail(FailureKind::Unsupported, "restrict the system calls of the program")?;
     let granted = narrowing.granted.iter().fold(CapabilitySet::empty(), |set, one| set | bit(*one));
     for (_, capability) in CapabilitySet::all().iter_names() {
         let bounded = rustix::thread::capability_is_in_bounding_set(capability).unwrap_or(false);

@@ -10,7 +10,7 @@ use homeostat_files::{read_json, write_json_durably};
 use libseccomp::{
     ScmpAction, ScmpArch, ScmpArgCompare, ScmpCompareOp, ScmpFilterContext, ScmpSyscall, ScmpVersion,
 };
-use oci_spec::runtime::{Capabilities, Capability};
+use oci_spec::runtime::{Capabilities, Capability, Spec};
 use rustix::thread::CapabilitySet;
 use serde::{Deserialize, Serialize};
 
@@ -122,6 +122,14 @@ const WITH_CAPABILITY: &[(Capability, &[&str])] = &[
     (Capability::Bpf, &["bpf"]),
     (Capability::Perfmon, &["perf_event_open"]),
 ];
+
+/// The annotation of a specification that asks for none.
+pub(crate) const UNCONFINED: &str = "io.homeostat.seccomp-unconfined";
+
+/// Whether programs with this specification may make every system call.
+pub(crate) fn is_unconfined(spec: &Spec) -> bool {
+    spec.annotations().as_ref().is_some_and(|all| all.contains_key(UNCONFINED))
+}
 
 /// A filter in the form in which the kernel takes it: instructions of classic BPF, each as `struct sock_filter` in
 /// eight bytes of this machine's order.

@@ -5,16 +5,17 @@ use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 use homeostat_files::accounts::User;
-use homeostat_spec::Resources;
+use homeostat_spec::{Confinement, Kernel, Profile, Resources};
 use oci_spec::OciSpecError;
 use oci_spec::runtime::{
     Capabilities, Linux, LinuxBuilder, LinuxCpuBuilder, LinuxDeviceCgroupBuilder, LinuxMemoryBuilder,
     LinuxNamespace, LinuxNamespaceBuilder, LinuxNamespaceType, LinuxPidsBuilder, LinuxResources,
-    LinuxResourcesBuilder, Mount, MountBuilder, PosixRlimit, PosixRlimitBuilder, PosixRlimitType, Process,
-    ProcessBuilder, RootBuilder, Spec, SpecBuilder, UserBuilder,
+    LinuxResourcesBuilder, Mount, MountBuilder, Process, ProcessBuilder, RootBuilder, Spec, SpecBuilder,
+    UserBuilder,
 };
 
-use super::capabilities;
+use super::devices::Granted;
+use super::{capabilities, init, kernel, seccomp};
 use crate::cgroup::{Cgroup, Version, cpu_quota_and_period};
 
 /// Everything that the specification says.
@@ -31,6 +32,10 @@ pub(crate) struct Content<'a> {
     pub(crate) resources: &'a Resources,
     pub(crate) granted: &'a Capabilities,
     pub(crate) no_new_privileges: bool,
+    pub(crate) kernel: &'a Kernel,
+    pub(crate) init: bool,
+    pub(crate) confinement: Confinement,
+    pub(crate) devices: &'a [Granted],
     pub(crate) cgroup: &'a Cgroup,
     pub(crate) cgroup_path: &'a Path,
 }
@@ -47,8 +52,8 @@ pub(crate) struct Bind {
     pub(crate) devices: bool,
 }
 
-/// How many files a program of a container may have open unless it asks for more.
-const SOFT_OPEN_FILES: u64 = 1024;
+/// The size of `/dev/shm` unless another is asked for, in bytes: Docker's.
+const SHM_SIZE: u64 = 64 << 20;
 
 /// Parts of `/proc` and `/sys` that tell about, or change, the host.
 const MASKED: [&str; 12] = [
@@ -70,19 +75,32 @@ const MASKED: [&str; 12] = [
 const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
 pub(crate) fn build(content: &Content<'_>) -> Result<Spec, OciSpecError> {
-    let mut mounts = usual_mounts()?;
+    let mut mounts = usual_mounts(content.kernel.shm_size)?;
     for bind in content.binds {
         mounts.push(bind_mount(bind)?);
     }
     let root = RootBuilder::default().path(content.rootfs).readonly(content.read_only).build()?;
-    SpecBuilder::default()
+    let mut spec = SpecBuilder::default()
         .version("1.0.2")
         .root(root)
         .hostname(content.hostname)
         .process(process(content)?)
         .mounts(mounts)
         .linux(linux(content)?)
-        .build()
+        .build()?;
+    spec.set_annotations(annotations(content));
+    Ok(spec)
+}
+
+/// What the process that becomes the program has to know, and those of commands that are run later.
+fn annotations(content: &Content<'_>) -> Option<HashMap<String, String>> {
+    let asked = [
+        (content.init, init::ANNOTATION),
+        (content.confinement.seccomp == Profile::Unconfined, seccomp::UNCONFINED),
+    ];
+    let asked = asked.into_iter().filter(|(asked, _)| *asked);
+    let annotations: HashMap<_, _> = asked.map(|(_, name)| (name.to_owned(), "true".to_owned())).collect();
+    (!annotations.is_empty()).then_some(annotations)
 }
 
 pub(crate) fn user(user: &User) -> Result<oci_spec::runtime::User, OciSpecError> {
@@ -99,26 +117,18 @@ fn process(content: &Content<'_>) -> Result<Process, OciSpecError> {
         .capabilities(capabilities::sets(&capabilities::until_narrowed(content.granted)))
         .build()?;
     // Its own defaults would lower the limits of the host, and forbid set-uid programs.
-    process.set_rlimits(Some(vec![open_files()?]));
+    process.set_rlimits(Some(kernel::rlimits(&content.kernel.ulimits)?));
     process.set_no_new_privileges(content.no_new_privileges.then_some(true));
     Ok(process)
 }
 
-/// As systemd gives it to services: what needs more descriptors raises its limit, and what closes each that it could have
-/// does not do so a million times, whatever limit homeostat itself has.
-fn open_files() -> Result<PosixRlimit, OciSpecError> {
-    let own = rustix::process::getrlimit(rustix::process::Resource::Nofile);
-    let hard = own.maximum.unwrap_or(u64::MAX);
-    PosixRlimitBuilder::default()
-        .typ(PosixRlimitType::RlimitNofile)
-        .soft(hard.min(SOFT_OPEN_FILES))
-        .hard(hard)
-        .build()
-}
-
 fn linux(content: &Content<'_>) -> Result<Linux, OciSpecError> {
-    let masked = MASKED.map(str::to_owned).to_vec();
-    let mut read_only = READ_ONLY.map(str::to_owned).to_vec();
+    let (masked, read_only) = match content.confinement.system_paths {
+        Profile::Default => (&MASKED[..], &READ_ONLY[..]),
+        Profile::Unconfined => (&[][..], &[][..]),
+    };
+    let owned = |paths: &[&str]| paths.iter().map(|path| (*path).to_owned()).collect::<Vec<_>>();
+    let (masked, mut read_only) = (owned(masked), owned(read_only));
     read_only.extend(cgroup_mounts(content.cgroup));
     let mut linux = LinuxBuilder::default()
         .namespaces(namespaces()?)
@@ -129,7 +139,9 @@ fn linux(content: &Content<'_>) -> Result<Linux, OciSpecError> {
         .build()?;
     // The filter is loaded with the program, see `executor`.
     linux.set_seccomp(None);
-    linux.set_devices(None);
+    let nodes: Vec<_> = content.devices.iter().map(|(node, _)| node.clone()).collect();
+    linux.set_devices((!nodes.is_empty()).then_some(nodes));
+    linux.set_sysctl(kernel::ipc_parameters(content.kernel));
     Ok(linux)
 }
 
@@ -148,9 +160,10 @@ fn namespaces() -> Result<Vec<LinuxNamespace>, OciSpecError> {
 }
 
 fn resources(content: &Content<'_>) -> Result<LinuxResources, OciSpecError> {
-    // No device but those that the runtime allows every container.
+    // No device but those that are granted, and those that the runtime allows every container.
     let no_device = LinuxDeviceCgroupBuilder::default().allow(false).access("rwm").build()?;
-    let mut resources = LinuxResourcesBuilder::default().devices(vec![no_device]);
+    let rules = std::iter::once(no_device).chain(content.devices.iter().map(|(_, rule)| rule.clone()));
+    let mut resources = LinuxResourcesBuilder::default().devices(rules.collect::<Vec<_>>());
     if let Some(bytes) = content.resources.memory {
         let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
         let mut memory = LinuxMemoryBuilder::default().limit(bytes);
@@ -175,7 +188,8 @@ fn resources(content: &Content<'_>) -> Result<LinuxResources, OciSpecError> {
     resources.build()
 }
 
-fn usual_mounts() -> Result<Vec<Mount>, OciSpecError> {
+fn usual_mounts(shm_size: Option<u64>) -> Result<Vec<Mount>, OciSpecError> {
+    let shm = format!("nosuid,noexec,nodev,mode=1777,size={}", shm_size.unwrap_or(SHM_SIZE));
     [
         usual("proc", "/proc", "proc", "nosuid,noexec,nodev"),
         usual("tmpfs", "/dev", "tmpfs", "nosuid,strictatime,mode=755,size=65536k"),
@@ -183,7 +197,7 @@ fn usual_mounts() -> Result<Vec<Mount>, OciSpecError> {
         usual("sysfs", "/sys", "sysfs", "nosuid,noexec,nodev,ro"),
         usual("cgroup", "/sys/fs/cgroup", "cgroup", "nosuid,noexec,nodev,relatime,ro"),
         usual("mqueue", "/dev/mqueue", "mqueue", "nosuid,noexec,nodev"),
-        usual("shm", "/dev/shm", "tmpfs", "nosuid,noexec,nodev,mode=1777,size=65536k"),
+        usual("shm", "/dev/shm", "tmpfs", &shm),
     ]
     .into_iter()
     .collect()

@@ -21,7 +21,7 @@ use homeostat_monitor::{
     Dns, ExecRequest, ExitRecord, Failure, Log, Network, Process, Report, Rootfs, RunRequest, RunState,
     Security,
 };
-use homeostat_spec::{LogRotation, Resources};
+use homeostat_spec::{Confinement, Kernel, LogRotation, Resources};
 
 /// Long enough for a loaded machine.
 pub const PATIENCE: Duration = Duration::from_mins(1);
@@ -84,6 +84,7 @@ pub fn process(args: &[&str]) -> Process {
         cwd: None,
         user: None,
         additional_gids: Vec::new(),
+        groups: Vec::new(),
     }
 }
 
@@ -118,6 +119,9 @@ impl Container {
             dns: Dns::default(),
             resources: Resources::default(),
             security: Security::default(),
+            kernel: Kernel::default(),
+            confinement: Confinement::default(),
+            init: false,
             cgroup: PathBuf::from(format!("homeostat-{id}")),
             log: Log {
                 directory: files.path().join("log"),

@@ -15,8 +15,13 @@ use crate::host::{on_host, remove_everything};
 
 /// A container on the default bridge that publishes a port of the host.
 fn bridged(port: u16) -> ContainerConfig {
-    let published =
-        PublishedPort { host_ip: None, host_port: port, container_port: 80, protocol: Protocol::Tcp };
+    let published = PublishedPort {
+        host_ip: None,
+        host_port: port,
+        host_port_last: None,
+        container_port: 80,
+        protocol: Protocol::Tcp,
+    };
     ContainerConfig { network: NetworkMode::Bridge, ports: vec![published], ..shell("exec sleep infinity") }
 }
 

@@ -282,6 +282,7 @@ fn a_published_port_stays_reachable_while_the_engine_is_closed_and_goes_with_its
         config.ports.push(homeostat_spec::PublishedPort {
             host_ip: None,
             host_port,
+            host_port_last: None,
             container_port: 80,
             protocol: homeostat_spec::Protocol::Tcp,
         });

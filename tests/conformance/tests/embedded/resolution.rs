@@ -295,7 +295,13 @@ fn a_port_53_that_the_host_or_a_container_has_is_in_nobodys_way() {
         drop(of_the_host);
         let mut config = bridged();
         for protocol in [Protocol::Udp, Protocol::Tcp] {
-            config.ports.push(PublishedPort { host_ip: None, host_port: 53, container_port: 53, protocol });
+            config.ports.push(PublishedPort {
+                host_ip: None,
+                host_port: 53,
+                host_port_last: None,
+                container_port: 53,
+                protocol,
+            });
         }
         let server = Inside::of(&engine, &run(&engine, &world, "server", config).await).await;
         assert_eq!(asker.look_up("server"), Some(server.address));
