@@ -211,7 +211,7 @@ impl<'a> Linter<'a> {
                         || self.comes_after(index, |step| step.resource == resource);
                     self.require(index, here, "a volume that it mounts is not here");
                 }
-                MountSource::Host(_) | MountSource::Tmpfs => {}
+                MountSource::Host(_) | MountSource::Tmpfs | MountSource::TmpfsWith(_) => {}
             }
         }
     }

@@ -54,7 +54,7 @@ fn paths(container: &Container) -> impl Iterator<Item = String> {
             let path = &file.path;
             Some(format!("it runs elsewhere, and {path} is a file of the source (volumes)"))
         }
-        MountSource::Volume(_) | MountSource::Tmpfs => None,
+        MountSource::Volume(_) | MountSource::Tmpfs | MountSource::TmpfsWith(_) => None,
     })
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::{
     ContainerImage, DependencyCondition, DesiredState, Mount, MountSource, NetworkMode, Probe, Protocol,
-    PublishedPort, RestartPolicy, SourcePath,
+    PublishedPort, RestartPolicy, SourcePath, TmpfsOptions, format_size,
 };
 
 impl fmt::Display for DesiredState {
@@ -72,9 +72,19 @@ impl fmt::Display for Mount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.source {
             MountSource::Tmpfs => write!(f, "tmpfs {}", self.target)?,
+            MountSource::TmpfsWith(options) => write!(f, "tmpfs {}:{options}", self.target)?,
             source => write!(f, "{source}:{}", self.target)?,
         }
         if self.read_only { f.write_str(":ro") } else { Ok(()) }
+    }
+}
+
+/// `size=SIZE,mode=MODE`, what there is of it.
+impl fmt::Display for TmpfsOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let size = self.size.map(|size| format!("size={}", format_size(size)));
+        let mode = self.mode.map(|mode| format!("mode={mode:o}"));
+        f.write_str(&[size, mode].into_iter().flatten().collect::<Vec<_>>().join(","))
     }
 }
 
@@ -84,7 +94,7 @@ impl fmt::Display for MountSource {
             Self::Volume(name) => name.fmt(f),
             Self::Host(path) => f.write_str(path),
             Self::Source(path) => path.fmt(f),
-            Self::Tmpfs => f.write_str("tmpfs"),
+            Self::Tmpfs | Self::TmpfsWith(_) => f.write_str("tmpfs"),
         }
     }
 }
@@ -149,5 +159,7 @@ mod tests {
         let path = SourcePath { path: "conf".to_owned(), digest: String::new() };
         assert_eq!(mount(MountSource::Source(path), true), "./conf:/x:ro");
         assert_eq!(mount(MountSource::Tmpfs, false), "tmpfs /x");
+        let options = TmpfsOptions { size: Some(64 << 20), mode: Some(0o700) };
+        assert_eq!(mount(MountSource::TmpfsWith(options), false), "tmpfs /x:size=64MiB,mode=700");
     }
 }

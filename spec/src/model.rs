@@ -395,6 +395,17 @@ pub enum MountSource {
     Source(SourcePath),
     /// An empty file system in memory, gone with the container.
     Tmpfs,
+    /// The same with options.
+    TmpfsWith(TmpfsOptions),
+}
+
+/// What an empty file system in memory is like.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TmpfsOptions {
+    /// The most that it holds, in bytes; half of the memory of the host when absent.
+    pub size: Option<u64>,
+    /// Permissions of its root; `0o1777` when absent.
+    pub mode: Option<u32>,
 }
 
 /// What a container is connected to.

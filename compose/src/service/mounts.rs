@@ -6,6 +6,7 @@ use super::Service;
 use crate::check;
 use crate::paths;
 use crate::spec::Toml;
+use crate::units;
 use crate::yaml::{Node, Value};
 
 /// A mount, in parts.
@@ -94,7 +95,7 @@ impl Service<'_, '_, '_> {
         let kind = text("type");
         match kind.as_str() {
             "tmpfs" => {
-                self.add_tmpfs(&text("target"), item, key, mounts);
+                self.add_tmpfs(&text("target"), "", item, key, mounts);
                 None
             }
             "bind" | "volume" | "" => Some(Mount {
@@ -260,18 +261,31 @@ impl Service<'_, '_, '_> {
         for item in items {
             let text = item.text().unwrap_or_default();
             let (target, options) = text.split_once(':').unwrap_or((text, ""));
-            if !options.is_empty() {
-                self.lost(item.place, "tmpfs", format!("a tmpfs has no options, as `{options}`"));
+            let mut kept = Vec::new();
+            for option in options.split(',').filter(|option| !option.is_empty()) {
+                let size = option.strip_prefix("size=").and_then(units::memory);
+                match size {
+                    Some(size) => kept.push(format!("size={size}")),
+                    None if option.starts_with("mode=") => kept.push(option.to_owned()),
+                    // As every tmpfs is.
+                    None if matches!(option, "rw" | "nosuid" | "nodev") => {}
+                    None => {
+                        let message = format!("a tmpfs has a size and a mode, and no option `{option}`");
+                        self.lost(item.place, "tmpfs", message);
+                    }
+                }
             }
-            self.add_tmpfs(target, item, "tmpfs", mounts);
+            let options = if kept.is_empty() { String::new() } else { format!(":{}", kept.join(",")) };
+            self.add_tmpfs(target, &options, item, "tmpfs", mounts);
         }
     }
 
-    fn add_tmpfs(&mut self, target: &str, item: &Node, key: &str, mounts: &mut Mounts) {
-        if let Err(message) = check::container("tmpfs", &Toml::texts([target.to_owned()])) {
+    fn add_tmpfs(&mut self, target: &str, options: &str, item: &Node, key: &str, mounts: &mut Mounts) {
+        let entry = format!("{target}{options}");
+        if let Err(message) = check::container("tmpfs", &Toml::texts([entry.clone()])) {
             self.lost(item.place, key, message);
         } else if mounts.targets.insert(paths::join("/", target)) {
-            mounts.tmpfs.push(target.to_owned());
+            mounts.tmpfs.push(entry);
         } else {
             self.lost(item.place, key, format!("something else is mounted at {target} already"));
         }

@@ -4,13 +4,14 @@ use std::collections::HashMap;
 
 use bollard::models::{
     ContainerCreateBody, DeviceMapping, EndpointSettings, HostConfig, HostConfigLogConfig, Mount as ApiMount,
-    MountType, NetworkingConfig, PortBinding, PortMap, ResourcesUlimits, RestartPolicy,
+    MountTmpfsOptions, MountType, NetworkingConfig, PortBinding, PortMap, ResourcesUlimits, RestartPolicy,
     RestartPolicyNameEnum,
 };
 use homeostat_reconciler::ResourceKey;
 use homeostat_reconciler::ports::ContainerRequest;
 use homeostat_spec::{
-    ContainerConfig, Device, Kernel, LogRotation, Mount, MountSource, NetworkMode, PublishedPort, Ulimit,
+    ContainerConfig, Device, Kernel, LogRotation, Mount, MountSource, NetworkMode, PublishedPort,
+    TmpfsOptions, Ulimit,
 };
 
 use crate::Flavour;
@@ -111,7 +112,7 @@ impl Inner {
             MountSource::Source(file) => {
                 (MountType::BIND, Some(request.files.join(&file.digest).to_string_lossy().into_owned()))
             }
-            MountSource::Tmpfs => (MountType::TMPFS, None),
+            MountSource::Tmpfs | MountSource::TmpfsWith(_) => (MountType::TMPFS, None),
         };
         let read_only = mount.read_only || matches!(mount.source, MountSource::Source(_));
         ApiMount {
@@ -119,6 +120,7 @@ impl Inner {
             source,
             typ: Some(typ),
             read_only: Some(read_only),
+            tmpfs_options: tmpfs_options(&mount.source),
             ..ApiMount::default()
         }
     }
@@ -189,6 +191,15 @@ fn api_device(device: &Device) -> DeviceMapping {
 /// No path at all; what the engine usually hides, or makes read-only, when nothing is said.
 fn unconfined_paths(config: &ContainerConfig) -> Option<Vec<String>> {
     (!config.confinement.system_paths.is_default()).then(Vec::new)
+}
+
+fn tmpfs_options(source: &MountSource) -> Option<MountTmpfsOptions> {
+    let MountSource::TmpfsWith(TmpfsOptions { size, mode }) = source else { return None };
+    Some(MountTmpfsOptions {
+        size_bytes: size.and_then(|size| size.try_into().ok()),
+        mode: mode.map(i64::from),
+        ..MountTmpfsOptions::default()
+    })
 }
 
 /// Nothing where the engine chooses.

@@ -321,7 +321,7 @@ fn same_mounts(asked: &[Mount], actual: &[Mount]) -> bool {
     let same = |mount: &Mount| {
         let there = actual.iter().find(|there| there.target == mount.target);
         there.is_some_and(|there| match (&mount.source, &there.source) {
-            (MountSource::Tmpfs, MountSource::Tmpfs) => true,
+            (MountSource::Tmpfs | MountSource::TmpfsWith(_), MountSource::Tmpfs) => true,
             (MountSource::Source(asked), MountSource::Source(there)) => asked.digest == there.digest,
             (MountSource::Source(asked), MountSource::Host(path)) => path.ends_with(&asked.digest),
             (asked, source) => asked == source && mount.read_only == there.read_only,

@@ -45,6 +45,7 @@ impl Inner {
         for mount in &record.config.mounts {
             let source = match &mount.source {
                 SpecSource::Tmpfs => MountSource::Tmpfs,
+                SpecSource::TmpfsWith(options) => MountSource::TmpfsWith(*options),
                 SpecSource::Volume(name) => {
                     let key = ResourceKey::new(record.key.app.clone(), name.clone());
                     MountSource::Volume(self.volume_data(&key)?)

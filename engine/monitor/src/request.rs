@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use homeostat_spec::{Confinement, Kernel, LogRotation, PublishedPort, Resources, Secret};
+use homeostat_spec::{Confinement, Kernel, LogRotation, PublishedPort, Resources, Secret, TmpfsOptions};
 use serde::{Deserialize, Serialize};
 
 /// Name of the file of a [`RunRequest`] in the container's directory.
@@ -120,6 +120,8 @@ pub enum MountSource {
     Volume(PathBuf),
     /// An empty file system in memory.
     Tmpfs,
+    /// The same with options.
+    TmpfsWith(TmpfsOptions),
 }
 
 /// What a container is connected to.

@@ -10,7 +10,7 @@ use homeostat_files::lock::{self, LockError};
 use homeostat_files::overlay::{self, Overlay, Upper};
 use homeostat_files::{Root, read_json, write_json_durably};
 use homeostat_network::{HostSocket, ReserveError, Reserved};
-use homeostat_spec::PublishedPort;
+use homeostat_spec::{PublishedPort, TmpfsOptions};
 use jiff::Timestamp;
 use nix::sys::signal::Signal;
 use nix::sys::signalfd::SignalFd;
@@ -265,7 +265,13 @@ fn write_names(directory: &Path, request: &RunRequest) -> Result<Vec<Bind>, Fail
         let path = directory.join(name);
         fs::write(&path, content).or_fail(FailureKind::Runtime, "write the container's names")?;
         let target = Path::new("/etc").join(name);
-        Ok(Bind { source: Some(path), target, read_only: request.rootfs.read_only, devices: false })
+        Ok(Bind {
+            source: Some(path),
+            target,
+            read_only: request.rootfs.read_only,
+            devices: false,
+            tmpfs: TmpfsOptions::default(),
+        })
     };
     files.into_iter().map(write).collect()
 }

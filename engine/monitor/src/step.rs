@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use fs_err as fs;
 use homeostat_files::Root;
-use homeostat_spec::{Confinement, Kernel, Resources};
+use homeostat_spec::{Confinement, Kernel, Resources, TmpfsOptions};
 use nix::mount::{MsFlags, mount};
 
 use crate::cgroup::{Cgroup, controls_devices};
@@ -129,6 +129,7 @@ fn places(
             target: Path::new("/etc").join(name),
             read_only: false,
             devices: false,
+            tmpfs: TmpfsOptions::default(),
         })
     };
     let names: Vec<_> = files.into_iter().map(write).collect::<Result<_, Failure>>()?;

@@ -127,7 +127,7 @@ impl Planner<'_> {
                     let missing = || ResourceId::Declared(ResourceKind::Volume, volume.clone());
                     take(self.volumes.get(&volume), missing, &mut nodes)?;
                 }
-                MountSource::Host(_) | MountSource::Tmpfs => {}
+                MountSource::Host(_) | MountSource::Tmpfs | MountSource::TmpfsWith(_) => {}
             }
         }
         Ok(nodes)

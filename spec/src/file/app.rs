@@ -8,7 +8,7 @@ use crate::scalar::{
     AddedCapability, ArgumentName, Bytes, ContainerPath, ContextPath, DockerfilePath, DroppedCapability,
     EnvironmentName, Group, HostPath, Hostname, HttpEndpoint, ImageReference, Interval, Keyed, LabelKey,
     List, NameServer, NetworkName, PortRange, ResolverOption, SearchDomain, SecretId, ShmSize, StartPeriod,
-    Subnet, SysctlName, TcpEndpoint, Text, Timeout, UlimitName, User, VolumeMount,
+    Subnet, SysctlName, TcpEndpoint, Text, Timeout, TmpfsMount, UlimitName, User, VolumeMount,
 };
 use crate::{
     DependencyCondition, DesiredState, Device, ExtraHost, Name, Profile, PullPolicy, RestartPolicy, Ulimit,
@@ -115,9 +115,9 @@ pub(crate) struct ContainerTable {
     /// a file or directory beside this file (`./conf`).
     #[serde(default)]
     pub(crate) volumes: List<Text<VolumeMount>>,
-    /// Paths inside the container at which an empty file system in memory is mounted.
+    /// Paths inside the container at which an empty file system in memory is mounted: `PATH[:size=SIZE,mode=MODE]`.
     #[serde(default)]
-    pub(crate) tmpfs: List<Text<ContainerPath>>,
+    pub(crate) tmpfs: List<Text<TmpfsMount>>,
     /// `bridge`, `host`, `none`, or a `[network.*]` of this file. Default: `bridge`.
     pub(crate) network: Option<Text<NetworkName>>,
     /// When the container is started again after it exited. Default: `always`.

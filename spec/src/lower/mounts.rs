@@ -21,9 +21,9 @@ impl Lowering<'_> {
                 self.add_mount(&mut mounts, mount, &path);
             }
         }
-        for (index, target) in table.tmpfs.iter() {
+        for (index, tmpfs) in table.tmpfs.iter() {
             let at = index.to_string();
-            let mount = Mount { source: MountSource::Tmpfs, target: target.0.0.clone(), read_only: false };
+            let mount = Mount { source: tmpfs.source(), target: tmpfs.target.clone(), read_only: false };
             self.add_mount(&mut mounts, mount, &["container", container, "tmpfs", &at]);
         }
         mounts.into_values().collect()

@@ -22,6 +22,7 @@ mod signal;
 mod size;
 mod subnet;
 mod text;
+mod tmpfs;
 mod user;
 mod volume;
 
@@ -46,6 +47,7 @@ pub(crate) use signal::Signal;
 pub(crate) use size::{Bytes, LogSize, MemoryLimit, ShmSize};
 pub(crate) use subnet::Subnet;
 pub(crate) use text::{Keyed, List, Scalar, Text};
+pub(crate) use tmpfs::TmpfsMount;
 pub(crate) use user::User;
 pub(crate) use volume::{VolumeMount, VolumeSource};
 
@@ -61,6 +63,7 @@ const FORMATS: &[(&str, Check)] = &[
     entry::<PortRange>(),
     entry::<VolumeMount>(),
     entry::<ContainerPath>(),
+    entry::<TmpfsMount>(),
     entry::<ContextPath>(),
     entry::<DockerfilePath>(),
     entry::<HostPath>(),

@@ -35,7 +35,7 @@ pub fn format_cpus(millis: u32) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-fn parse_size(text: &str) -> Result<u64, Problem> {
+pub(super) fn parse_size(text: &str) -> Result<u64, Problem> {
     let hint = "write a whole number and a unit, as `256MiB`, `1GiB` or `500MB`";
     let bad = || Problem::new(format!("{text:?} is no size")).hint(hint);
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());

@@ -108,6 +108,7 @@ macro_rules! every_case {
             mounts::a_host_directory_mounted_read_only_cannot_be_written,
             mounts::a_file_of_the_source_is_mounted_read_only,
             mounts::a_tmpfs_is_empty_and_gone_with_the_run,
+            mounts::a_tmpfs_has_the_size_and_mode_asked_for,
             mounts::a_read_only_root_cannot_be_written_but_its_volumes_can,
             mounts::what_a_container_wrote_outlives_a_restart_and_not_its_removal,
             mounts::a_volume_in_use_cannot_be_removed,

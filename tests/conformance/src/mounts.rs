@@ -4,10 +4,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use homeostat_reconciler::ports::Engine;
-use homeostat_spec::{Mount, MountSource, SourcePath, Volume};
+use homeostat_spec::{Mount, MountSource, SourcePath, TmpfsOptions, Volume};
 
 use crate::world::expect;
-use crate::{World, create, image_log, key, log_lines, run, run_to_end, shell, wait_exited, wait_for_log};
+use crate::{
+    World, create, image_log, key, log_lines, observe, run, run_to_end, shell, wait_exited, wait_for_log,
+};
 
 /// A mount of a path of the host.
 pub(crate) fn host(path: &Path, target: &str, read_only: bool) -> Mount {
@@ -110,6 +112,18 @@ pub async fn a_tmpfs_is_empty_and_gone_with_the_run(engine: &dyn Engine, world: 
     expect(engine.start_container(&key).await);
     wait_exited(engine, &key).await;
     assert_eq!(log_lines(engine, &key).await, ["1", "1"]);
+}
+
+/// A tmpfs holds as much as asked for, with the permissions asked for.
+pub async fn a_tmpfs_has_the_size_and_mode_asked_for(engine: &dyn Engine, world: &World) {
+    let script = "stat -c %a /scratch; dd if=/dev/zero of=/scratch/file bs=1M count=4 2>/dev/null || echo full; \
+                  wc -c < /scratch/file";
+    let mut asked = shell(script);
+    let source = MountSource::TmpfsWith(TmpfsOptions { size: Some(1 << 20), mode: Some(0o751) });
+    asked.mounts.push(Mount { source, target: "/scratch".to_owned(), read_only: false });
+    let (_, lines) = run_to_end(engine, world, "scratch", asked.clone()).await;
+    assert_eq!(lines, ["751", "full", "1048576"]);
+    assert_eq!(observe(engine, &key("scratch")).await.config, asked);
 }
 
 /// Read-only is the root, not what is mounted on it.

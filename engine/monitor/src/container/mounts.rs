@@ -3,6 +3,7 @@
 use std::path::{Component, Path, PathBuf};
 
 use homeostat_files::Root;
+use homeostat_spec::TmpfsOptions;
 
 use super::spec::Bind;
 use super::targets::{self, Created, TargetKind};
@@ -76,7 +77,7 @@ fn bind(mount: &Mount) -> Result<Bind, Failure> {
     // Without `.` and doubled slashes, so that targets compare.
     let target: PathBuf = target.components().collect();
     let source = match &mount.source {
-        MountSource::Tmpfs => None,
+        MountSource::Tmpfs | MountSource::TmpfsWith(_) => None,
         MountSource::Path(path) => Some(checked(path)?),
         MountSource::Volume(path) => {
             refuse_kernels(&target)?;
@@ -84,7 +85,11 @@ fn bind(mount: &Mount) -> Result<Bind, Failure> {
         }
     };
     let devices = matches!(mount.source, MountSource::Path(_));
-    Ok(Bind { source, target, read_only: mount.read_only, devices })
+    let tmpfs = match mount.source {
+        MountSource::TmpfsWith(options) => options,
+        _ => TmpfsOptions::default(),
+    };
+    Ok(Bind { source, target, read_only: mount.read_only, devices, tmpfs })
 }
 
 /// A volume in the place of `/dev` or `/proc` would have its devices, or what is masked and read-only there, made up by

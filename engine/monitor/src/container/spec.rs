@@ -1,11 +1,12 @@
 //! The OCI runtime specification of a container, with Docker's defaults.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 use homeostat_files::accounts::User;
-use homeostat_spec::{Confinement, Kernel, Profile, Resources};
+use homeostat_spec::{Confinement, Kernel, Profile, Resources, TmpfsOptions};
 use oci_spec::OciSpecError;
 use oci_spec::runtime::{
     Capabilities, Linux, LinuxBuilder, LinuxCpuBuilder, LinuxDeviceCgroupBuilder, LinuxMemoryBuilder,
@@ -50,6 +51,8 @@ pub(crate) struct Bind {
     pub(crate) read_only: bool,
     /// Device files in it are devices.
     pub(crate) devices: bool,
+    /// Without a source: what the file system in memory is like.
+    pub(crate) tmpfs: TmpfsOptions,
 }
 
 /// The size of `/dev/shm` unless another is asked for, in bytes: Docker's.
@@ -210,8 +213,14 @@ fn usual(source: &str, target: &str, kind: &str, options: &str) -> Result<Mount,
 
 fn bind_mount(bind: &Bind) -> Result<Mount, OciSpecError> {
     let Some(source) = &bind.source else {
-        let options = if bind.read_only { "nosuid,nodev,mode=1777,ro" } else { "nosuid,nodev,mode=1777" };
-        return usual("tmpfs", &bind.target.to_string_lossy(), "tmpfs", options);
+        let mut options = format!("nosuid,nodev,mode={:o}", bind.tmpfs.mode.unwrap_or(0o1777));
+        if let Some(size) = bind.tmpfs.size {
+            let _ = write!(options, ",size={size}");
+        }
+        if bind.read_only {
+            options.push_str(",ro");
+        }
+        return usual("tmpfs", &bind.target.to_string_lossy(), "tmpfs", &options);
     };
     let mut options = vec!["rbind".to_owned(), "rprivate".to_owned()];
     if bind.read_only {
