@@ -31,6 +31,7 @@ pub(crate) struct Content<'a> {
     pub(crate) resources: &'a Resources,
     pub(crate) granted: &'a Capabilities,
     pub(crate) no_new_privileges: bool,
+    pub(crate) terminal: bool,
     pub(crate) cgroup: &'a Cgroup,
     pub(crate) cgroup_path: &'a Path,
 }
@@ -100,6 +101,7 @@ fn process(content: &Content<'_>) -> Result<Process, OciSpecError> {
         .build()?;
     // Its own defaults would lower the limits of the host, and forbid set-uid programs.
     process.set_rlimits(Some(vec![open_files()?]));
+    process.set_terminal(content.terminal.then_some(true));
     process.set_no_new_privileges(content.no_new_privileges.then_some(true));
     Ok(process)
 }
