@@ -3,11 +3,13 @@
 mod access;
 mod agent;
 mod apply;
+mod attach;
 mod build;
 mod check;
 mod completion;
 mod errors;
 mod events;
+mod exec;
 mod image;
 mod import;
 mod info;
@@ -19,6 +21,7 @@ mod port;
 mod prune;
 mod ps;
 mod secret;
+mod session;
 mod stats;
 mod status;
 mod system;
@@ -68,6 +71,10 @@ enum Command {
     Ps(ps::Ps),
     /// Explain the state of a container: who asks for it, what it waits for, what went wrong
     Why(why::Why),
+    /// Run a command in a container: its exit code, 126 cannot be run, 127 not found, 125 error
+    Exec(exec::Exec),
+    /// Connect to what runs in a container: its exit code, or 125 error
+    Attach(attach::Attach),
     /// Print what a container wrote
     Logs(logs::Logs),
     /// Show what containers use, again and again
@@ -125,6 +132,18 @@ pub fn main() -> ExitCode {
     ExitCode::from(code)
 }
 
+/// Of a command that passes on the exit code of what it runs: a failure of its own has one that programs do not.
+fn own_failure(outcome: Result<u8, CliError>) -> Result<u8, CliError> {
+    match outcome {
+        Err(error @ CliError::Output(_)) => Err(error),
+        Err(error) => {
+            errors::print(&error);
+            Ok(session::OWN_FAILURE)
+        }
+        code => code,
+    }
+}
+
 async fn run(cli: Cli) -> Result<u8, CliError> {
     let global = cli.global.resolve()?;
     match cli.command {
@@ -134,6 +153,8 @@ async fn run(cli: Cli) -> Result<u8, CliError> {
         Command::Validate(command) => command.run(&global).await,
         Command::Status => status::run(&global).await,
         Command::Why(command) => command.run(&global).await,
+        Command::Exec(command) => own_failure(command.run(&global).await),
+        Command::Attach(command) => own_failure(command.run(&global).await),
         Command::Logs(command) => command.run(&global).await,
         Command::Ps(command) => command.run(&global).await,
         Command::Port(command) => command.run(&global).await,
