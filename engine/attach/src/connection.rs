@@ -135,7 +135,7 @@ impl<S: AsyncRead + Unpin> Frames<S> {
             if let Some(frame) = self.decoder.take()? {
                 return Ok(Some(frame));
             }
-            let mut chunk = [0; CHUNK];
+            let mut chunk = vec![0; CHUNK];
             match self.socket.read(&mut chunk).await? {
                 0 => return Ok(None),
                 length => self.decoder.push(&chunk[..length]),

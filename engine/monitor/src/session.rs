@@ -53,7 +53,7 @@ impl Session {
             let listen = clients.are_there();
             self.outputs.pass_on(|stream, bytes| {
                 if listen {
-                    clients.hear(stream, bytes)
+                    clients.hear(stream, bytes);
                 }
             });
         }
