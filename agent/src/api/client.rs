@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use axum::http::Method;
+use axum::http::{Method, StatusCode, request};
 use futures::stream::{self, BoxStream, TryStreamExt};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, BodyStream, Full, StreamBody};
@@ -18,7 +18,10 @@ use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
 
+use homeostat_reconciler::ports::Attachment;
+
 use super::ApiError;
+use super::attach::{PROTOCOL, TERMINAL};
 use super::images::FAILED;
 use super::server::router;
 use crate::exposition::Exposition;
@@ -72,14 +75,15 @@ impl Client {
         tokio::spawn(async move {
             let connection = hyper::server::conn::http1::Builder::new();
             // An error here shows as an error of the client.
-            let _ = connection.serve_connection(TokioIo::new(far), TowerToHyperService::new(router)).await;
+            let connection = connection.serve_connection(TokioIo::new(far), TowerToHyperService::new(router));
+            let _ = connection.with_upgrades().await;
         });
         Self::over(near).await
     }
 
     async fn over(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Result<Self, ClientError> {
         let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(broken)?;
-        tokio::spawn(connection);
+        tokio::spawn(connection.with_upgrades());
         Ok(Self { sender })
     }
 
@@ -154,6 +158,32 @@ impl Client {
         read(self.send_body(Method::POST, path, BodyExt::boxed_unsync(body)).await?).await
     }
 
+    /// `POST`s a value and turns the connection into an attachment. Nothing else can be asked over it then.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn attach(
+        mut self,
+        path: &str,
+        body: &(impl Serialize + Sync),
+    ) -> Result<Attachment, ClientError> {
+        let body = serde_json::to_vec(body).map_err(ClientError::Answer)?;
+        let body = BodyExt::boxed_unsync(Full::new(Bytes::from(body)).map_err(|never| match never {}));
+        let request = request(Method::POST, path)
+            .header("connection", "upgrade")
+            .header("upgrade", PROTOCOL)
+            .body(body)
+            .map_err(|error| ClientError::Connection(error.into()))?;
+        self.sender.ready().await.map_err(broken)?;
+        let response = self.sender.send_request(request).await.map_err(broken)?;
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            return Err(ClientError::Api(read(response.into_body()).await?));
+        }
+        let terminal = response.headers().get(TERMINAL).is_some_and(|value| value == "true");
+        let upgraded = hyper::upgrade::on(response).await.map_err(broken)?;
+        Ok(homeostat_attach::connect(TokioIo::new(upgraded), terminal))
+    }
+
     async fn send(&mut self, method: Method, path: &str, body: Bytes) -> Result<Incoming, ClientError> {
         let body = Full::new(body).map_err(|never| match never {});
         self.send_body(method, path, BodyExt::boxed_unsync(body)).await
@@ -165,11 +195,7 @@ impl Client {
         path: &str,
         body: RequestBody,
     ) -> Result<Incoming, ClientError> {
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header("host", "homeostat")
-            .header("content-type", "application/json")
+        let request = request(method, path)
             .header("te", "trailers")
             .body(body)
             .map_err(|error| ClientError::Connection(error.into()))?;
@@ -180,6 +206,11 @@ impl Client {
         }
         Err(ClientError::Api(read(response.into_body()).await?))
     }
+}
+
+fn request(method: Method, path: &str) -> request::Builder {
+    let builder = Request::builder().method(method).uri(path);
+    builder.header("host", "homeostat").header("content-type", "application/json")
 }
 
 async fn read<T: DeserializeOwned>(body: Incoming) -> Result<T, ClientError> {

@@ -3,6 +3,7 @@
 //! Answers are the types of [`service`](crate::service); errors are an [`ApiError`] with a fitting HTTP
 //! status. Streams (logs, builds) are one JSON value a line.
 
+mod attach;
 mod by_hand;
 mod client;
 mod containers;

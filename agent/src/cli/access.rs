@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::stream::StreamExt;
+use homeostat_reconciler::ports::Attachment;
 use homeostat_reconciler::{ErrorKind, PortError, ResourceKey};
 use serde::Serialize;
 
@@ -43,6 +44,18 @@ impl Access {
     pub(super) async fn select(&mut self, address: &str) -> Result<Vec<ResourceKey>, CliError> {
         check(address)?;
         Ok(self.client.get(&format!("/v1/select/{address}")).await?)
+    }
+
+    /// Connects to a program. The data directory is anybody's again then: the connection needs nothing of it.
+    pub(super) async fn attach(
+        self,
+        path: &str,
+        request: &(impl Serialize + Sync),
+    ) -> Result<Attachment, CliError> {
+        let Self { client, host } = self;
+        let attachment = client.attach(path, request).await?;
+        drop(host);
+        Ok(attachment)
     }
 
     /// Asks for work that takes a while, shows how it goes on, and returns what came of it.

@@ -3,6 +3,7 @@
 mod access;
 mod agent;
 mod apply;
+mod attach;
 mod build;
 mod check;
 mod completion;
@@ -10,6 +11,7 @@ mod container;
 mod create;
 mod errors;
 mod events;
+mod exec;
 mod image;
 mod import;
 mod info;
@@ -23,6 +25,7 @@ mod prune;
 mod ps;
 mod run;
 mod secret;
+mod session;
 mod stats;
 mod status;
 mod system;
@@ -72,6 +75,10 @@ enum Command {
     Ps(ps::Ps),
     /// Explain the state of a container: who asks for it, what it waits for, what went wrong
     Why(why::Why),
+    /// Run a command in a container: its exit code, 126 cannot be run, 127 not found, 125 error
+    Exec(exec::Exec),
+    /// Connect to what runs in a container: its exit code, or 125 error
+    Attach(attach::Attach),
     /// Print what a container wrote
     Logs(logs::Logs),
     /// Show what containers use, again and again
@@ -149,6 +156,18 @@ pub fn main() -> ExitCode {
     ExitCode::from(code)
 }
 
+/// Of a command that passes on the exit code of what it runs: a failure of its own has one that programs do not.
+fn own_failure(outcome: Result<u8, CliError>) -> Result<u8, CliError> {
+    match outcome {
+        Err(error @ CliError::Output(_)) => Err(error),
+        Err(error) => {
+            errors::print(&error);
+            Ok(session::OWN_FAILURE)
+        }
+        code => code,
+    }
+}
+
 async fn run(cli: Cli) -> Result<u8, CliError> {
     let global = cli.global.resolve()?;
     match cli.command {
@@ -158,6 +177,8 @@ async fn run(cli: Cli) -> Result<u8, CliError> {
         Command::Validate(command) => command.run(&global).await,
         Command::Status => status::run(&global).await,
         Command::Why(command) => command.run(&global).await,
+        Command::Exec(command) => own_failure(command.run(&global).await),
+        Command::Attach(command) => own_failure(command.run(&global).await),
         Command::Logs(command) => command.run(&global).await,
         Command::Ps(command) => command.run(&global).await,
         Command::Port(command) => command.run(&global).await,

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
+use homeostat_attach::ConnectError;
 use homeostat_files::lock::LockError;
 use homeostat_files::overlay::OverlayError;
 use homeostat_files::{FileError, StateError};
@@ -183,6 +184,17 @@ pub enum EmbeddedError {
         /// What the kernel answered.
         source: io::Error,
     },
+    /// A container cannot be attached to.
+    #[error("cannot attach to container {key}")]
+    Attach {
+        /// The container.
+        key: ResourceKey,
+        /// Why.
+        source: ConnectError,
+    },
+    /// The monitor of a container does not know how.
+    #[error("nobody can attach to container {0} in this run: an older version of homeostat has started it")]
+    CannotAttach(ResourceKey),
     /// An image cannot be pulled.
     #[error("image {reference} cannot be pulled")]
     Pull {
@@ -276,6 +288,7 @@ impl EmbeddedError {
             | Self::SubnetTaken { .. }
             | Self::NoFreeAddress(_)
             | Self::NotRunning(_)
+            | Self::CannotAttach(_)
             | Self::Running(_)
             | Self::NoContainer(_)
             | Self::NoVolume(_)
@@ -326,6 +339,7 @@ impl EmbeddedError {
             Self::ImageInUse { .. } | Self::VolumeInUse { .. } | Self::NetworkInUse { .. } => {
                 "remove the container first"
             }
+            Self::CannotAttach(_) => "stop it, and start it again",
             Self::CannotLimit(_) => {
                 "enable the cgroup controller in the kernel's command line, or leave the limit out"
             }
@@ -350,6 +364,7 @@ impl From<EmbeddedError> for PortError {
             | EmbeddedError::Report(source)
             | EmbeddedError::Names(source)
             | EmbeddedError::Exec { source, .. } => port.caused_by(source),
+            EmbeddedError::Attach { source, .. } => port.caused_by(source),
             EmbeddedError::State(source) => port.caused_by(source),
             EmbeddedError::Store(source) | EmbeddedError::Save(source) => port.caused_by(source),
             EmbeddedError::Network(source) => port.caused_by(source),

@@ -7,7 +7,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use futures::future::{Either, select};
-use homeostat_monitor::{ExecRequest as MonitorRequest, Process};
+use homeostat_monitor::{ExecMode, ExecRequest as MonitorRequest, Process};
 use homeostat_reconciler::ResourceKey;
 use homeostat_reconciler::ports::{ExecOutcome, ExecRequest};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
@@ -45,6 +45,7 @@ impl Inner {
         }
         let failed = |source| EmbeddedError::Exec { key: key.clone(), source };
         let document = MonitorRequest {
+            mode: ExecMode::Waiting,
             parent: std::process::id(),
             runtime_dir: self.layout.runtime(),
             id: container.id.clone(),

@@ -14,6 +14,7 @@
 //! - `port`: all of it by the port's names
 
 mod archives;
+mod attach;
 mod build;
 mod check;
 mod container;

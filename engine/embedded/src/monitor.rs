@@ -115,16 +115,20 @@ impl Monitor {
     }
 }
 
-/// Starts `PROGRAM monitor run DIRECTORY`. It goes on without this process.
+/// Starts `PROGRAM monitor run DIRECTORY`. It goes on without this process. One who is `attached` is there from the start.
 ///
 /// Returns the monitor and the pipe that its [`Report`] comes through.
-pub(crate) fn spawn(program: &Program, directory: &Path) -> Result<(Monitor, OwnedFd), EmbeddedError> {
+pub(crate) fn spawn(
+    program: &Program,
+    directory: &Path,
+    attached: Option<OwnedFd>,
+) -> Result<(Monitor, OwnedFd), EmbeddedError> {
     let failed = |source| EmbeddedError::Spawn { program: program.path(), source };
     let complaints = fs::File::create(directory.join(COMPLAINTS_FILE))?.into_parts().0;
     let mut child = program
         .monitor("run")
         .arg(directory)
-        .stdin(Stdio::null())
+        .stdin(attached.map_or_else(Stdio::null, Stdio::from))
         .stdout(Stdio::piped())
         .stderr(complaints)
         .current_dir("/")

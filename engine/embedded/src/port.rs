@@ -8,9 +8,10 @@ use async_trait::async_trait;
 use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
 use homeostat_reconciler::ports::{
-    ArchiveToLoad, BuildRequest, Checked, ContainerProcess, ContainerRequest, DiskUsage, Engine, EngineEvent,
-    EngineInfo, ExecOutcome, ExecRequest, ImageDetails, ImageRemoval, LoadedImage, LogLine, LogQuery,
-    Progress, PruneRequest, Pruned, SaveRequest, SavedArchive, StoredImage, Usage,
+    ArchiveToLoad, AttachEnd, AttachRequest, Attachment, BuildRequest, Checked, ContainerProcess,
+    ContainerRequest, DiskUsage, Engine, EngineEvent, EngineInfo, ExecAttachRequest, ExecOutcome,
+    ExecRequest, ImageDetails, ImageRemoval, LoadedImage, LogLine, LogQuery, Progress, PruneRequest, Pruned,
+    SaveRequest, SavedArchive, StoredImage, Usage,
 };
 use homeostat_reconciler::{ErrorKind, ForeignContainer, Observed, PortError, ResourceKey};
 use homeostat_spec::{LogRotation, Network, Resources, Volume};
@@ -162,8 +163,9 @@ impl Engine for Embedded {
         // As a task of its own it is finished also when the caller waits no more: a monitor that nobody has heard
         // out would run unwatched.
         let (inner, key) = (Arc::clone(&self.inner), key.clone());
-        let started = tokio::spawn(async move { inner.start_container(&key).await });
-        Ok(started.await.map_err(|_| EmbeddedError::Panicked)??)
+        let started = tokio::spawn(async move { inner.start_container(&key, None).await });
+        started.await.map_err(|_| EmbeddedError::Panicked)??;
+        Ok(())
     }
 
     async fn stop_container(
@@ -207,6 +209,37 @@ impl Engine for Embedded {
 
     async fn exec(&self, key: &ResourceKey, request: &ExecRequest) -> Result<ExecOutcome, PortError> {
         Ok(self.inner.exec(key, request).await?)
+    }
+
+    async fn exec_attached(
+        &self,
+        key: &ResourceKey,
+        request: &ExecAttachRequest,
+    ) -> Result<Attachment, PortError> {
+        Ok(self.inner.exec_attached(key, request).await?)
+    }
+
+    async fn exec_detached(
+        &self,
+        key: &ResourceKey,
+        request: &ExecAttachRequest,
+    ) -> Result<Option<AttachEnd>, PortError> {
+        Ok(self.inner.exec_detached(key, request).await?)
+    }
+
+    async fn attach(&self, key: &ResourceKey, request: &AttachRequest) -> Result<Attachment, PortError> {
+        Ok(self.inner.attach(key, request).await?)
+    }
+
+    async fn start_attached(
+        &self,
+        key: &ResourceKey,
+        request: &AttachRequest,
+    ) -> Result<Attachment, PortError> {
+        // As for a start.
+        let (inner, key, request) = (Arc::clone(&self.inner), key.clone(), request.clone());
+        let started = tokio::spawn(async move { inner.start_attached(&key, &request).await });
+        Ok(started.await.map_err(|_| EmbeddedError::Panicked)??)
     }
 
     fn logs(&self, key: &ResourceKey, query: &LogQuery) -> BoxStream<'static, Result<LogLine, PortError>> {

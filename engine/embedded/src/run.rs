@@ -1,5 +1,6 @@
 //! Starting, watching, pausing and stopping.
 
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -25,8 +26,12 @@ const END_LIMIT: Duration = Duration::from_secs(15);
 const SETTLE_AGAIN: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(10)];
 
 impl Inner {
-    /// Starts a container that does not run.
-    pub(crate) async fn start_container(self: &Arc<Self>, key: &ResourceKey) -> Result<(), EmbeddedError> {
+    /// Starts a container that does not run, with one who is connected to it, if there is one; says whether it did not run.
+    pub(crate) async fn start_container(
+        self: &Arc<Self>,
+        key: &ResourceKey,
+        attached: Option<OwnedFd>,
+    ) -> Result<bool, EmbeddedError> {
         let container = self.require(key)?;
         // Beside the rest of the start, and nothing depends on it.
         tokio::task::spawn_blocking(|| {
@@ -35,7 +40,9 @@ impl Inner {
             }
         });
         let (inner, prepared) = (Arc::clone(self), Arc::clone(&container));
-        let Some((monitor, pipe)) = blocking(move || inner.launch(&prepared)).await? else { return Ok(()) };
+        let Some((monitor, pipe)) = blocking(move || inner.launch(&prepared, attached)).await? else {
+            return Ok(false);
+        };
         let report = match monitor::report(pipe, &container.directory).await {
             Ok(report) => report,
             Err(error) => {
@@ -46,7 +53,8 @@ impl Inner {
         match report {
             Report::Ready(state) => {
                 self.watch(&container, state, monitor);
-                self.publish_or_stop(key, &container).await
+                self.publish_or_stop(key, &container).await?;
+                Ok(true)
             }
             Report::Failed(failure) => {
                 blocking(move || note_failure(&container, &monitor)).await?;
@@ -59,14 +67,15 @@ impl Inner {
     fn launch(
         &self,
         container: &Container,
-    ) -> Result<Option<(Monitor, std::os::fd::OwnedFd)>, EmbeddedError> {
+        attached: Option<OwnedFd>,
+    ) -> Result<Option<(Monitor, OwnedFd)>, EmbeddedError> {
         if container.live()?.is_some() {
             return Ok(None);
         }
         self.adapt_root(container)?;
         let request = self.run_request(container)?;
         request.save(&container.directory)?;
-        monitor::spawn(&self.program, &container.directory).map(Some)
+        monitor::spawn(&self.program, &container.directory, attached).map(Some)
     }
 
     fn run_request(&self, container: &Container) -> Result<RunRequest, EmbeddedError> {
@@ -93,6 +102,8 @@ impl Inner {
             process,
             hostname: config.hostname.unwrap_or(own_name),
             mounts,
+            terminal: config.tty,
+            stdin_open: config.stdin_open,
             network,
             ports,
             dns,

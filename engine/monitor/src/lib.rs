@@ -8,6 +8,7 @@
 //!       ──starts──> homeostat monitor run DIRECTORY
 //!       <──stdout── one line                         Report
 //!                   DIRECTORY/run.json               RunState, while it runs
+//!       <──────────> DIRECTORY/attach.sock            frames of homeostat-attach, with who is attached
 //!                   LOGDIR/current.log, .1, .2, ...  log
 //!                   DIRECTORY/exit.json              ExitRecord, when it has ended
 //! ```
@@ -20,6 +21,8 @@
 //! - [`cgroup`] works without a monitor.
 
 pub mod cgroup;
+mod client;
+mod clients;
 mod container;
 mod documents;
 mod entry;
@@ -27,13 +30,16 @@ mod exec;
 mod failure;
 mod foreground;
 mod identity;
+mod input;
 mod isolation;
-mod pipes;
+mod outputs;
 mod remains;
 mod request;
 mod run;
 mod runtime;
+mod session;
 mod state;
+mod stdio;
 mod step;
 mod supervise;
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use homeostat_reconciler::ports::TerminalSize;
 use homeostat_spec::{Confinement, Kernel, LogRotation, PublishedPort, Resources, Secret, TmpfsOptions};
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +32,12 @@ pub struct RunRequest {
     pub hostname: String,
     /// Mounts beside the usual ones, in any order; those nearer the root are mounted first.
     pub mounts: Vec<Mount>,
+    /// The program has a terminal. `TERM` is `xterm` unless its environment says otherwise.
+    #[serde(default)]
+    pub terminal: bool,
+    /// Its standard input is open, for who attaches.
+    #[serde(default)]
+    pub stdin_open: bool,
     /// What it is connected to.
     pub network: Network,
     /// Ports of the host that are held while the container runs. Only the ports are taken here, so
@@ -210,12 +217,14 @@ pub enum StepNetwork {
     None,
 }
 
-/// Run one command in a running container and wait for it: `homeostat monitor exec`, with this as
-/// one JSON document on stdin. The command inherits stdout and stderr; the exit code is passed on.
+/// Run one command in a running container: `homeostat monitor exec`, with this as one JSON document on stdin.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExecRequest {
-    /// Process id of the caller; the command is killed when that process ends.
+    /// Who waits for it.
+    #[serde(default)]
+    pub mode: ExecMode,
+    /// Process id of the caller.
     pub parent: u32,
     /// As [`RunRequest::runtime_dir`] of the container.
     pub runtime_dir: PathBuf,
@@ -224,6 +233,28 @@ pub struct ExecRequest {
     /// The program. `user` and `additional_gids` as [`Process`] says; `env` is added to the
     /// container's own, `cwd` is the container's own when absent.
     pub process: Process,
-    /// The command is killed after so many milliseconds.
+    /// A command that the caller waits for is killed after so many milliseconds.
     pub timeout_millis: Option<u64>,
+}
+
+/// Who waits for a command.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ExecMode {
+    /// The caller: the command inherits stdout and stderr, the exit code is passed on, and it is killed when the caller ends.
+    #[default]
+    Waiting,
+    /// Who has the other end of the socket that is this process's stdout, over which frames of [`homeostat_attach`] go. When
+    /// that end is closed without a word the terminal is hung up, or the command killed.
+    Attached {
+        /// What comes is for its standard input.
+        stdin: bool,
+        /// It has a terminal of this size.
+        terminal: Option<TerminalSize>,
+    },
+    /// Nobody: a [`Report`](crate::Report) comes on stdout once the command runs, which then goes on without the caller.
+    Detached {
+        /// It has a terminal of this size.
+        terminal: Option<TerminalSize>,
+    },
 }

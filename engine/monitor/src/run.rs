@@ -9,7 +9,9 @@ use fs_err as fs;
 use homeostat_files::lock::{self, LockError};
 use homeostat_files::overlay::{self, Overlay, Upper};
 use homeostat_files::{Root, read_json, write_json_durably};
+use homeostat_log::Writer;
 use homeostat_network::{HostSocket, ReserveError, Reserved};
+use homeostat_reconciler::ports::AttachEnd;
 use homeostat_spec::{PublishedPort, TmpfsOptions};
 use jiff::Timestamp;
 use nix::sys::signal::Signal;
@@ -17,16 +19,18 @@ use nix::sys::signalfd::SignalFd;
 use oci_spec::runtime::{Capabilities, Spec};
 
 use crate::cgroup::{Cgroup, controls_devices};
+use crate::clients::Clients;
 use crate::container::names::{self, Names};
 use crate::container::spec::{self, Bind};
 use crate::container::targets::{self, Created};
 use crate::container::{capabilities, devices, executor, kernel, mounts, user};
 use crate::failure::OrFail as _;
-use crate::pipes::Pipes;
+use crate::runtime::Prepared;
+use crate::session::Session;
 use crate::supervise::{self, Ending};
 use crate::{
-    EXIT_FILE, ExitRecord, Failure, FailureKind, Network, ProcessIdentity, RUN_FILE, Report, RunRequest,
-    RunState, documents, isolation, remains, runtime,
+    ATTACH_SOCKET, EXIT_FILE, ExitRecord, Failure, FailureKind, Network, ProcessIdentity, RUN_FILE, Report,
+    RunRequest, RunState, documents, isolation, remains, runtime, stdio,
 };
 
 /// Name of the file that a monitor holds locked as long as it lives.
@@ -75,7 +79,7 @@ struct Running {
     request: RunRequest,
     state: RunState,
     cgroup: Cgroup,
-    pipes: Pipes,
+    session: Session,
     signals: SignalFd,
     /// Held as long as the container runs.
     _ports: Reserved,
@@ -104,16 +108,20 @@ fn make(directory: &Path, request: RunRequest) -> Result<Running, Failure> {
     let rootfs = mount_root(directory, &request)?;
     let granted = capabilities::granted(&request.security, controls_devices(&cgroup))?;
     let spec = specify(directory, &request, &rootfs, &cgroup, &granted)?;
-    let (pipes, streams) = Pipes::new(&request.log, documents::read_rotation(directory))?;
+    let log = open_log(directory, &request)?;
+    let clients = Clients::listen(directory)?;
+    let (ends, expected) = stdio::prepare(request.terminal, request.stdin_open, directory, "console.sock")?;
+    let terminal = request.terminal.then(|| clients.size().unwrap_or_default());
     let spared = isolation::spare_no_more()?;
-    let init =
-        runtime::start(&request.id, &spec, directory, &request.runtime_dir, streams, (granted, Vec::new()))?;
+    let prepared = Prepared { granted, variables: Vec::new(), terminal };
+    let init = runtime::start(&request.id, &spec, directory, &request.runtime_dir, ends, prepared)?;
     spared.again();
+    let session = Session::new(expected.take()?, Some(log), clients);
     let monitor =
         ProcessIdentity::of(std::process::id()).or_fail(FailureKind::Runtime, "find this process")?;
     let state = RunState { monitor, init, started_at: Timestamp::now(), ports: ports.ports.clone() };
     state.save(directory)?;
-    Ok(Running { directory: directory.to_owned(), request, state, cgroup, pipes, signals, _ports: ports })
+    Ok(Running { directory: directory.to_owned(), request, state, cgroup, session, signals, _ports: ports })
 }
 
 fn take_lock(directory: &Path) -> Result<lock::Lock, Failure> {
@@ -152,6 +160,11 @@ fn refuse_unsupported(request: &RunRequest, cgroup: &Cgroup) -> Result<(), Failu
     Err(Failure::new(FailureKind::Unsupported, message).with_hint(
         "enable it in the kernel's command line (cgroup_enable=memory on a Raspberry Pi), or take the limit away",
     ))
+}
+
+fn open_log(directory: &Path, request: &RunRequest) -> Result<Writer, Failure> {
+    let rotation = documents::read_rotation(directory).unwrap_or_else(|| request.log.rotation.clone());
+    Writer::new(&request.log.directory, rotation).or_fail(FailureKind::Runtime, "open the log")
 }
 
 /// Takes the ports of the host. Those that are chosen here stay the same from run to run while they are free.
@@ -231,7 +244,7 @@ fn specify(
         rootfs,
         read_only: request.rootfs.read_only,
         args: &process.args,
-        env: executor::environment(&process.env, &user.home, &request.hostname)?,
+        env: executor::environment(&process.env, &user.home, &request.hostname, request.terminal)?,
         cwd: &cwd,
         user: &user,
         hostname: &request.hostname,
@@ -243,6 +256,7 @@ fn specify(
         init: request.init,
         confinement: request.confinement,
         devices: &devices,
+        terminal: request.terminal,
         cgroup,
         cgroup_path: &request.cgroup,
     };
@@ -279,7 +293,7 @@ fn write_names(directory: &Path, request: &RunRequest) -> Result<Vec<Bind>, Fail
 impl Running {
     /// Passes on the container's output until it ends, then takes everything away and records how it ended.
     fn finish(mut self) {
-        let ending = supervise::until_end(&self.state.init, &mut self.pipes, &self.signals, || {
+        let ending = supervise::until_end(&self.state.init, &mut self.session, &self.signals, || {
             documents::read_rotation(&self.directory)
         });
         let finished_at = Timestamp::now();
@@ -300,6 +314,8 @@ impl Running {
         save_record(&self.directory, &record);
         // What the record says now.
         let _ = fs::remove_file(self.directory.join(RUN_FILE));
+        let _ = fs::remove_file(self.directory.join(ATTACH_SOCKET));
+        self.session.end(AttachEnd { code: Some(code), ..AttachEnd::default() });
     }
 }
 
@@ -327,7 +343,7 @@ fn save_record(directory: &Path, record: &ExitRecord) {
 }
 
 /// Tells the engine how the start went, then lets go of its pipes.
-fn report(report: &Report) {
+pub(crate) fn report(report: &Report) {
     if let Ok(mut line) = serde_json::to_vec(report) {
         line.push(b'\n');
         // If the engine is gone it reads the files when it is back.

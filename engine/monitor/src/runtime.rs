@@ -6,6 +6,7 @@ use std::path::Path;
 
 use fs_err as fs;
 use fs_err::os::unix::fs::OpenOptionsExt as _;
+use homeostat_reconciler::ports::TerminalSize;
 use libcontainer::container::Container;
 use libcontainer::container::builder::ContainerBuilder;
 use libcontainer::error::LibcontainerError;
@@ -16,6 +17,7 @@ use oci_spec::runtime::{Capabilities, Spec};
 use crate::container::executor::{Narrowing, Program};
 use crate::container::seccomp;
 use crate::failure::{OrFail as _, chain};
+use crate::stdio::Ends;
 use crate::{Failure, FailureKind, ProcessIdentity};
 
 /// What a program gets as its stdin, stdout and stderr.
@@ -43,22 +45,21 @@ pub(crate) fn nothing_to_read() -> io::Result<OwnedFd> {
 
 /// Makes the container and starts its program; returns its first process once the program runs.
 ///
-/// `bundle` is the directory where the specification is kept, `runtime_dir` that of all containers. Beside the capabilities
-/// the program gets variables that the specification does not have.
+/// `bundle` is the directory where the specification is kept, `runtime_dir` that of all containers.
 pub(crate) fn start(
     id: &str,
     spec: &Spec,
     bundle: &Path,
     runtime_dir: &Path,
-    streams: Streams,
-    (granted, variables): (Capabilities, Vec<String>),
+    ends: Ends,
+    prepared: Prepared,
 ) -> Result<ProcessIdentity, Failure> {
     save(spec, &bundle.join("config.json"))?;
     fs::create_dir_all(runtime_dir).or_fail(FailureKind::Runtime, "make the runtime's directory")?;
     let (words, channel) = channel()?;
-    let narrowing = narrowing(granted, runtime_dir)?;
-    let builder = builder(id, runtime_dir, streams, Program::new(channel, narrowing, variables))
-        .or_fail(FailureKind::Runtime, "prepare the container")?;
+    let program = prepared.program(channel, runtime_dir)?;
+    let builder =
+        builder(id, runtime_dir, ends, program).or_fail(FailureKind::Runtime, "prepare the container")?;
     let made = builder.as_init(bundle).with_systemd(false).with_detach(true).build();
     let mut container = made.map_err(|error| why(&words, &error))?;
     container.start().map_err(|error| why(&words, &error))?;
@@ -72,14 +73,14 @@ pub(crate) fn start(
 pub(crate) fn join(
     id: &str,
     runtime_dir: &Path,
-    streams: Streams,
-    granted: Capabilities,
+    ends: Ends,
+    prepared: Prepared,
     configure: impl FnOnce(ContainerBuilder) -> Result<nix::unistd::Pid, LibcontainerError>,
 ) -> Result<nix::unistd::Pid, Failure> {
     let (words, channel) = channel()?;
-    let narrowing = narrowing(granted, runtime_dir)?;
-    let builder = builder(id, runtime_dir, streams, Program::new(channel, narrowing, Vec::new()))
-        .or_fail(FailureKind::Runtime, "prepare the program")?;
+    let program = prepared.program(channel, runtime_dir)?;
+    let builder =
+        builder(id, runtime_dir, ends, program).or_fail(FailureKind::Runtime, "prepare the program")?;
     let pid = configure(builder).map_err(|error| why(&words, &error))?;
     heard(&words).map_or(Ok(pid), Err)
 }
@@ -93,10 +94,23 @@ fn save(spec: &Spec, path: &Path) -> Result<(), Failure> {
     file.open(path).and_then(|mut file| file.write_all(&text)).or_fail(FailureKind::Runtime, attempted)
 }
 
-fn narrowing(granted: Capabilities, runtime_dir: &Path) -> Result<Narrowing, Failure> {
-    let filter = seccomp::filter(&granted, runtime_dir)
-        .or_fail(FailureKind::Unsupported, "make the filter of system calls")?;
-    Ok(Narrowing { filter, granted })
+/// What a program has beside what its specification says.
+pub(crate) struct Prepared {
+    /// What it may do; its specification has what its start takes.
+    pub(crate) granted: Capabilities,
+    /// More variables.
+    pub(crate) variables: Vec<String>,
+    /// The size of its terminal, if it has one.
+    pub(crate) terminal: Option<TerminalSize>,
+}
+
+impl Prepared {
+    fn program(self, channel: OwnedFd, runtime_dir: &Path) -> Result<Program, Failure> {
+        let Self { granted, variables, terminal } = self;
+        let filter = seccomp::filter(&granted, runtime_dir)
+            .or_fail(FailureKind::Unsupported, "make the filter of system calls")?;
+        Ok(Program::new(channel, Narrowing { filter, granted }, variables, terminal))
+    }
 }
 
 /// The first process of a container.
@@ -108,14 +122,16 @@ pub(crate) fn identity(container: &Container) -> Result<ProcessIdentity, Failure
 fn builder(
     id: &str,
     runtime_dir: &Path,
-    streams: Streams,
+    ends: Ends,
     program: Program,
 ) -> Result<ContainerBuilder, LibcontainerError> {
-    let builder = ContainerBuilder::new(id.to_owned(), SyscallType::default())
-        .with_executor(program)
-        .with_stdin(streams.stdin)
-        .with_stdout(streams.stdout)
-        .with_stderr(streams.stderr);
+    let builder = ContainerBuilder::new(id.to_owned(), SyscallType::default()).with_executor(program);
+    let builder = match ends {
+        Ends::Streams(Streams { stdin, stdout, stderr }) => {
+            builder.with_stdin(stdin).with_stdout(stdout).with_stderr(stderr)
+        }
+        Ends::Console(socket) => builder.with_console_socket(Some(socket)),
+    };
     builder.validate_id()?.with_root_path(runtime_dir)
 }
 

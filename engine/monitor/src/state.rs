@@ -10,6 +10,10 @@ pub const RUN_FILE: &str = "run.json";
 /// Name of the file of an [`ExitRecord`] in the container's directory.
 pub const EXIT_FILE: &str = "exit.json";
 
+/// Name of the socket in the container's directory where somebody attaches to it while it runs. Who starts the monitor may be
+/// attached before the program runs, by one end of a pair of sockets as the monitor's stdin.
+pub const ATTACH_SOCKET: &str = "attach.sock";
+
 /// One JSON line that `homeostat monitor run` writes to its stdout; then it closes it. End of file without
 /// a line means that the monitor died.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

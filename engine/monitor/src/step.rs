@@ -15,7 +15,8 @@ use crate::container::targets::{self, Created, TargetKind};
 use crate::container::{capabilities, executor, mounts, user};
 use crate::failure::{OrFail as _, chain};
 use crate::foreground::{self, Caller};
-use crate::runtime::{self, Streams};
+use crate::runtime::{self, Prepared, Streams};
+use crate::stdio::Ends;
 use crate::{
     Failure, FailureKind, ProcessIdentity, Security, StepNetwork, StepRequest, documents, isolation, remains,
 };
@@ -75,7 +76,7 @@ fn begin(
         rootfs: &request.rootfs,
         read_only: false,
         args: &process.args,
-        env: executor::environment(&process.env, &user.home, names::BUILD_HOST)?,
+        env: executor::environment(&process.env, &user.home, names::BUILD_HOST, false)?,
         cwd: &cwd,
         user: &user,
         hostname: names::BUILD_HOST,
@@ -83,13 +84,16 @@ fn begin(
         resources: &Resources::default(),
         granted: &granted,
         no_new_privileges: false,
+        terminal: false,
         cgroup,
         cgroup_path: &request.cgroup,
     };
     let spec = spec::build(&content).or_fail(FailureKind::Runtime, "describe the step")?;
-    let streams = Streams::inherited().or_fail(FailureKind::Runtime, "pass on the output")?;
+    let streams =
+        Streams::inherited().map(Ends::Streams).or_fail(FailureKind::Runtime, "pass on the output")?;
     let secrets = executor::secret_variables(&request.secrets)?;
-    runtime::start(&request.id, &spec, bundle, &request.runtime_dir, streams, (granted, secrets))
+    let program = Prepared { granted, variables: secrets, terminal: None };
+    runtime::start(&request.id, &spec, bundle, &request.runtime_dir, streams, program)
 }
 
 /// Mounts the root over itself without device files, in this process's own mount namespace.

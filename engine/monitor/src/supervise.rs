@@ -1,16 +1,14 @@
 //! The monitor's long life: asleep in `poll` until there is output, a signal, or the end.
 
-use std::os::fd::AsFd as _;
-
 use homeostat_spec::LogRotation;
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::PollTimeout;
 use nix::sys::signal::Signal;
 use nix::sys::signalfd::SignalFd;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 
 use crate::ProcessIdentity;
-use crate::pipes::Pipes;
+use crate::session::Session;
 
 /// How the container's first process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,36 +18,29 @@ pub(crate) struct Ending {
     pub(crate) signal: Option<i32>,
 }
 
-/// Passes output on until the container's first process has ended. On `SIGHUP` the limits of the log are asked for again.
+/// Passes input and output on until the container's first process has ended. On `SIGHUP` the limits of the log are asked for again.
 pub(crate) fn until_end(
     init: &ProcessIdentity,
-    pipes: &mut Pipes,
+    session: &mut Session,
     signals: &SignalFd,
     rotation: impl Fn() -> Option<LogRotation>,
 ) -> Ending {
     loop {
-        wait_for_news(pipes, signals);
+        session.wait(signals, PollTimeout::NONE);
         // First, so that limits hold for all that is written after they were set.
         while let Ok(Some(signal)) = signals.read_signal() {
             if signal.ssi_signo == Signal::SIGHUP as u32
                 && let Some(rotation) = rotation()
             {
-                pipes.set_rotation(rotation);
+                session.set_rotation(rotation);
             }
         }
-        pipes.pass_on();
+        session.turn(init.pid);
         if let Some(ending) = reap(init.pid) {
-            pipes.drain();
+            session.drain();
             return ending;
         }
     }
-}
-
-fn wait_for_news(pipes: &Pipes, signals: &SignalFd) {
-    let mut polled = vec![PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
-    polled.extend(pipes.descriptors().map(|pipe| PollFd::new(pipe, PollFlags::POLLIN)));
-    // An interrupted wait is news like any other.
-    let _ = poll(&mut polled, PollTimeout::NONE);
 }
 
 /// Reaps every child that has ended; returns how `pid` did, if it has.

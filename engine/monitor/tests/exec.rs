@@ -8,7 +8,7 @@ use std::io::Write as _;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use homeostat_monitor::ExecRequest;
+use homeostat_monitor::{ExecMode, ExecRequest};
 use support::{Container, monitor, process, shell, until};
 
 fn running() -> Container {
@@ -77,6 +77,7 @@ fn it_is_limited_with_the_container() {
 fn it_is_killed_when_the_time_is_up() {
     let container = running();
     let request = ExecRequest {
+        mode: ExecMode::Waiting,
         parent: std::process::id(),
         runtime_dir: container.request.runtime_dir.clone(),
         id: container.request.id.clone(),
@@ -94,6 +95,7 @@ fn it_is_killed_with_its_caller() {
     let container = running();
     // A shell calls, so that the caller can be killed.
     let request = ExecRequest {
+        mode: ExecMode::Waiting,
         parent: 0,
         runtime_dir: container.request.runtime_dir.clone(),
         id: container.request.id.clone(),

@@ -11,9 +11,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ArchiveToLoad, AttachRequest, Attachment, Checked, ContainerProcess, DiskUsage, ExecAttachRequest,
-    ImageDetails, ImageRemoval, LoadedImage, PruneRequest, Pruned, SaveRequest, SavedArchive, StoredImage,
-    Usage,
+    ArchiveToLoad, AttachEnd, AttachRequest, Attachment, Checked, ContainerProcess, DiskUsage,
+    ExecAttachRequest, ImageDetails, ImageRemoval, LoadedImage, PruneRequest, Pruned, SaveRequest,
+    SavedArchive, StoredImage, Usage,
 };
 use crate::{ErrorKind, ForeignContainer, Observed, PortError, ResourceKey};
 
@@ -197,9 +197,13 @@ pub trait Engine: Send + Sync {
         Err(not_attachable())
     }
 
-    /// Begins a command in a running container that nobody is connected to; returns once it runs. It goes on without this
-    /// process, until it ends or the container does.
-    async fn exec_detached(&self, _key: &ResourceKey, _request: &ExecAttachRequest) -> Result<(), PortError> {
+    /// Begins a command in a running container that nobody is connected to; returns once it runs, or with how it has ended
+    /// when it cannot be run. It goes on without this process, until it ends or the container does.
+    async fn exec_detached(
+        &self,
+        _key: &ResourceKey,
+        _request: &ExecAttachRequest,
+    ) -> Result<Option<AttachEnd>, PortError> {
         Err(not_attachable())
     }
 

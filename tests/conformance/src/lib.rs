@@ -9,6 +9,7 @@
 #![expect(clippy::unwrap_used, reason = "a broken promise panics, and the test that runs the case fails")]
 #![expect(clippy::missing_panics_doc, reason = "every case panics when its promise is broken")]
 
+pub mod attach;
 pub mod builds;
 mod credentials;
 pub mod crowd;
@@ -54,6 +55,15 @@ pub use world::{
 macro_rules! every_case {
     ($callback:ident) => {
         $callback! {
+            attach::a_command_is_run_for_somebody_who_is_there,
+            attach::a_command_that_cannot_be_run_has_its_code,
+            attach::a_command_has_a_terminal_with_the_size_of_the_window,
+            attach::a_command_takes_as_much_as_it_gives,
+            attach::a_command_ends_with_whoever_it_is_for,
+            attach::a_command_runs_alone,
+            attach::a_container_runs_in_the_foreground,
+            attach::several_are_attached_to_a_container,
+            attach::a_container_has_a_terminal,
             builds::a_cache_is_mounted_from_step_to_step,
             builds::the_context_is_mounted_for_a_step,
             builds::memory_is_mounted_for_a_step,

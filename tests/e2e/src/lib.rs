@@ -9,6 +9,7 @@ mod host;
 mod leaks;
 mod overlayfs;
 mod specs;
+mod typist;
 mod wait;
 
 pub use agent::Agent;
@@ -16,4 +17,5 @@ pub use command::{Outcome, run};
 pub use compose::Compose;
 pub use host::Host;
 pub use specs::{busybox_image, busybox_in_docker, sleeper, web};
+pub use typist::Typist;
 pub use wait::{eventually, wait_until};

@@ -7,7 +7,7 @@ fn host() -> Host {
     let host = Host::new();
     busybox_image(&host);
     let context = host.source().join("busybox");
-    host.homeostat(&["build", "-t", "bb", context.to_str().unwrap()]).expect_code(0);
+    host.homeostat(&["build", "-t", "bb", context.to_str().expect("a path in UTF-8")]).expect_code(0);
     host
 }
 

@@ -60,8 +60,8 @@ pub(crate) fn sets(granted: &Capabilities) -> LinuxCapabilities {
         .expect("every field has a default")
 }
 
-/// What the last steps before the program take: to load a filter, and to give capabilities up.
-const LAST_STEPS: [Capability; 2] = [Capability::SysAdmin, Capability::Setpcap];
+/// What the last steps before the program take: to load a filter, to give a terminal to its user, and to give capabilities up.
+const LAST_STEPS: [Capability; 3] = [Capability::SysAdmin, Capability::Chown, Capability::Setpcap];
 
 /// What a container's process has until the program begins.
 pub(crate) fn until_narrowed(granted: &Capabilities) -> Capabilities {

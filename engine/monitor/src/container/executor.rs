@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::{CStr, CString};
 use std::io::Write as _;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::rc::Rc;
 
 use fs_err as fs;
+use homeostat_reconciler::ports::TerminalSize;
 use homeostat_spec::Secret;
 use libcontainer::workload::{Executor, ExecutorError, ExecutorSetEnvsError, ExecutorValidationError};
 use nix::errno::Errno;
@@ -22,10 +23,14 @@ use super::capabilities::bit;
 use super::init;
 use super::seccomp::{self, Filter};
 use crate::failure::OrFail as _;
+use crate::input::set_size;
 use crate::{Failure, FailureKind};
 
 /// Where programs are looked for in a container whose environment says nothing: Docker's default.
 pub(crate) const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// What a terminal can do, where the environment does not say: Docker's default.
+pub(crate) const DEFAULT_TERM: &str = "xterm";
 
 /// Runs the program of a container, and tells the monitor why it cannot.
 ///
@@ -36,6 +41,8 @@ pub(crate) struct Program {
     narrowing: Rc<Narrowing>,
     /// Variables that the specification, which lies on the disk, does not have.
     variables: Rc<Vec<String>>,
+    /// The size of the terminal that it has.
+    terminal: Option<TerminalSize>,
 }
 
 /// What is given up last of all, immediately before the program begins.
@@ -50,8 +57,14 @@ pub(crate) struct Narrowing {
 }
 
 impl Program {
-    pub(crate) fn new(channel: OwnedFd, narrowing: Narrowing, variables: Vec<String>) -> Self {
-        Self { channel: Rc::new(channel), narrowing: Rc::new(narrowing), variables: Rc::new(variables) }
+    pub(crate) fn new(
+        channel: OwnedFd,
+        narrowing: Narrowing,
+        variables: Vec<String>,
+        terminal: Option<TerminalSize>,
+    ) -> Self {
+        let (channel, narrowing) = (Rc::new(channel), Rc::new(narrowing));
+        Self { channel, narrowing, variables: Rc::new(variables), terminal }
     }
 
     fn tell(&self, failure: &Failure) {
@@ -73,6 +86,9 @@ impl Program {
         if !seccomp::is_unconfined(spec) {
             let filter = &self.narrowing.filter;
             filter.load().or_fail(FailureKind::Unsupported, "restrict the system calls of the program")?;
+        }
+        if let Some(size) = self.terminal {
+            own_terminal(size)?;
         }
         narrow(&self.narrowing)?;
         if init::is_wanted(spec) {
@@ -113,12 +129,16 @@ pub(crate) fn environment(
     env: &BTreeMap<String, String>,
     home: &str,
     hostname: &str,
+    terminal: bool,
 ) -> Result<Vec<String>, Failure> {
     let mut env = env.clone();
     // An empty HOME counts as none: libcontainer would look for one with the image's own name service.
     env.retain(|name, value| name != "HOME" || !value.is_empty());
     for (name, value) in [("PATH", DEFAULT_PATH), ("HOME", home), ("HOSTNAME", hostname)] {
         env.entry(name.to_owned()).or_insert_with(|| value.to_owned());
+    }
+    if terminal {
+        env.entry("TERM".to_owned()).or_insert_with(|| DEFAULT_TERM.to_owned());
     }
     for (name, value) in &env {
         if name.is_empty() || name.contains('=') || name.contains('\0') || value.contains('\0') {
@@ -233,6 +253,14 @@ fn narrow(narrowing: &Narrowing) -> Result<(), Failure> {
     }
     let sets = CapabilitySets { effective: granted, permitted: granted, inheritable: CapabilitySet::empty() };
     rustix::thread::set_capabilities(None, sets).or_fail(FailureKind::Runtime, "give up capabilities")
+}
+
+/// The runtime has made the terminal as root, and without a size.
+fn own_terminal(size: TerminalSize) -> Result<(), Failure> {
+    let terminal = std::io::stdin();
+    set_size(terminal.as_fd(), size);
+    rustix::fs::fchown(&terminal, Some(rustix::process::getuid()), None)
+        .or_fail(FailureKind::Runtime, "give the terminal to its user")
 }
 
 /// What a program expects: the monitor ignores and blocks signals, and both outlive an exec.

@@ -37,6 +37,7 @@ pub(crate) struct Content<'a> {
     pub(crate) init: bool,
     pub(crate) confinement: Confinement,
     pub(crate) devices: &'a [Granted],
+    pub(crate) terminal: bool,
     pub(crate) cgroup: &'a Cgroup,
     pub(crate) cgroup_path: &'a Path,
 }
@@ -121,6 +122,7 @@ fn process(content: &Content<'_>) -> Result<Process, OciSpecError> {
         .build()?;
     // Its own defaults would lower the limits of the host, and forbid set-uid programs.
     process.set_rlimits(Some(kernel::rlimits(&content.kernel.ulimits)?));
+    process.set_terminal(content.terminal.then_some(true));
     process.set_no_new_privileges(content.no_new_privileges.then_some(true));
     Ok(process)
 }

@@ -7,6 +7,8 @@
     reason = "tests, each of which uses a part"
 )]
 
+pub mod attached;
+
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::symlink;
@@ -18,8 +20,8 @@ use fs_err as fs;
 use homeostat_log::{LogQuery, LogReader, LogStream};
 use homeostat_monitor::cgroup::{Cgroup, Version};
 use homeostat_monitor::{
-    Dns, ExecRequest, ExitRecord, Failure, Log, Network, Process, Report, Rootfs, RunRequest, RunState,
-    Security,
+    Dns, ExecMode, ExecRequest, ExitRecord, Failure, Log, Network, Process, Report, Rootfs, RunRequest,
+    RunState, Security,
 };
 use homeostat_spec::{Confinement, Kernel, LogRotation, Resources};
 
@@ -114,6 +116,8 @@ impl Container {
             process,
             hostname: "box".into(),
             mounts: Vec::new(),
+            terminal: false,
+            stdin_open: false,
             network: Network::None,
             ports: Vec::new(),
             dns: Dns::default(),
@@ -142,14 +146,14 @@ impl Container {
     }
 
     pub fn start(&mut self) -> Result<RunState, Failure> {
+        self.start_with(Stdio::null())
+    }
+
+    /// Starts the monitor with this as its stdin.
+    pub fn start_with(&mut self, stdin: impl Into<Stdio>) -> Result<RunState, Failure> {
         self.request.save(&self.directory()).unwrap();
-        let mut monitor = monitor()
-            .arg("run")
-            .arg(self.directory())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut monitor =
+            monitor().arg("run").arg(self.directory()).stdin(stdin).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(monitor.stdout.take().unwrap()).read_line(&mut line).unwrap();
         self.monitor = Some(monitor);
@@ -195,6 +199,7 @@ impl Container {
 
     pub fn exec(&self, process: Process) -> std::process::Output {
         let request = ExecRequest {
+            mode: ExecMode::Waiting,
             parent: std::process::id(),
             runtime_dir: self.request.runtime_dir.clone(),
             id: self.request.id.clone(),

@@ -1,5 +1,8 @@
 //! `homeostat monitor exec`: one command in a running container.
 
+mod attached;
+mod detached;
+
 use std::io::Write as _;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::PathBuf;
@@ -8,38 +11,51 @@ use std::time::Duration;
 
 use homeostat_files::Root;
 use homeostat_files::accounts::User;
+use homeostat_reconciler::ports::TerminalSize;
 use libcontainer::container::Container;
 use nix::sched::{CloneFlags, setns};
-use nix::sys::signal::{kill, killpg};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use oci_spec::runtime::{Capabilities, Process, Spec};
 
 use crate::cgroup::{Cgroup, controls_devices};
+use crate::container::executor::DEFAULT_TERM;
 use crate::container::user;
 use crate::container::{capabilities, spec};
 use crate::failure::OrFail as _;
 use crate::foreground::{self, Caller};
-use crate::runtime::{self, Streams};
-use crate::{ExecRequest, Failure, FailureKind, RunRequest, RunState, documents, isolation};
+use crate::runtime::{self, Prepared, Streams};
+use crate::stdio::Ends;
+use crate::{ExecMode, ExecRequest, Failure, FailureKind, RunRequest, RunState, documents, isolation};
 
 /// Runs the command and returns its exit code.
 pub(crate) fn exec() -> ExitCode {
-    foreground::conclude(foreground::request().and_then(|request| execute(&request)))
+    let request = match foreground::request::<ExecRequest>() {
+        Ok(request) => request,
+        Err(failure) => return foreground::conclude(Err(failure)),
+    };
+    match request.mode {
+        ExecMode::Waiting => foreground::conclude(wait_for(&request)),
+        ExecMode::Attached { stdin, terminal } => attached::run(&request, stdin, terminal),
+        ExecMode::Detached { terminal } => detached::run(&request, terminal),
+    }
 }
 
-fn execute(request: &ExecRequest) -> Result<i32, Failure> {
+fn wait_for(request: &ExecRequest) -> Result<i32, Failure> {
     documents::check_id(&request.id)?;
     let caller = Caller::watch(request.parent)?;
     let target = Target::find(request)?;
     isolation::spare_no_more()?;
-    let pid = target.start(request)?;
+    let streams = Streams::inherited().or_fail(FailureKind::Runtime, "pass on the output")?;
+    let pid = target.start(request, Ends::Streams(streams), None)?;
     let time = request.timeout_millis.map(Duration::from_millis);
-    let code = caller.wait(pid.as_raw().cast_unsigned(), time, || {
-        // The command leads a session of its own: its children go with it, unless they left it.
-        let _ = killpg(pid, nix::sys::signal::Signal::SIGKILL);
-        let _ = kill(pid, nix::sys::signal::Signal::SIGKILL);
-    });
-    Ok(code)
+    Ok(caller.wait(pid.as_raw().cast_unsigned(), time, || kill_session(pid)))
+}
+
+/// The command leads a session of its own: its children go with it, unless they left it.
+fn kill_session(pid: Pid) {
+    let _ = killpg(pid, Signal::SIGKILL);
+    let _ = kill(pid, Signal::SIGKILL);
 }
 
 /// Moves this process into the container's network. It is the monitor's namespace, which the specification
@@ -53,6 +69,7 @@ fn join_network(init: u32) -> Result<(), Failure> {
 /// The container, and what its programs are like.
 struct Target {
     spec: Spec,
+    cgroup: Cgroup,
     root: Root,
     /// What the container may do; its specification has what its start took.
     granted: Capabilities,
@@ -79,28 +96,33 @@ impl Target {
         if !state.init.is_alive() {
             return Err(not_running());
         }
-        Ok(Self { spec, root, granted, groups: asked.process.groups })
+        Ok(Self { spec, cgroup, root, granted, groups: asked.process.groups })
     }
 
-    fn start(&self, request: &ExecRequest) -> Result<Pid, Failure> {
-        let streams = Streams::inherited().or_fail(FailureKind::Runtime, "pass on the output")?;
-        let process =
-            in_memory(&self.process(request)?).or_fail(FailureKind::Runtime, "describe the command")?;
+    fn start(
+        &self,
+        request: &ExecRequest,
+        ends: Ends,
+        terminal: Option<TerminalSize>,
+    ) -> Result<Pid, Failure> {
+        let mut process = self.process(request, terminal.is_some())?;
+        process.set_terminal(terminal.map(|_| true));
+        let process = in_memory(&process).or_fail(FailureKind::Runtime, "describe the command")?;
         let path = format!("/proc/self/fd/{}", process.as_raw_fd());
-        let granted = self.granted.clone();
-        runtime::join(&request.id, &request.runtime_dir, streams, granted, |builder| {
+        let prepared = Prepared { granted: self.granted.clone(), variables: Vec::new(), terminal };
+        runtime::join(&request.id, &request.runtime_dir, ends, prepared, |builder| {
             builder.as_tenant().with_detach(true).with_process(Some(path)).build()
         })
     }
 
     /// The container's own process with what the command has of its own. libcontainer would begin with defaults, which
     /// lower the limit of open files.
-    fn process(&self, request: &ExecRequest) -> Result<Process, Failure> {
+    fn process(&self, request: &ExecRequest, terminal: bool) -> Result<Process, Failure> {
         let own = self.spec.process().as_ref();
         let mut process =
             own.ok_or_else(|| Failure::new(FailureKind::Runtime, "the container has no process"))?.clone();
         let user = self.user(request, process.user())?;
-        let env = environment(request, &user, process.env().as_deref().unwrap_or_default());
+        let env = environment(request, &user, terminal, process.env().as_deref().unwrap_or_default());
         if let Some(cwd) = &request.process.cwd {
             if !cwd.starts_with('/') {
                 return Err(Failure::invalid(format!("the working directory {cwd} is not absolute")));
@@ -126,8 +148,11 @@ impl Target {
 }
 
 /// The container's own, and what is added to it.
-fn environment(request: &ExecRequest, user: &User, own: &[String]) -> Vec<String> {
+fn environment(request: &ExecRequest, user: &User, terminal: bool, own: &[String]) -> Vec<String> {
     let mut added = request.process.env.clone();
+    if terminal && !own.iter().any(|entry| entry.starts_with("TERM=")) {
+        added.entry("TERM".to_owned()).or_insert_with(|| DEFAULT_TERM.to_owned());
+    }
     if !user.home.is_empty() {
         added.entry("HOME".to_owned()).or_insert_with(|| user.home.clone());
     }
