@@ -46,7 +46,7 @@ async fn start_attached(
     request: Request,
 ) -> Result<Response, ApiError> {
     upgrade(request, |request| {
-        Box::pin(async move { service.engine.start_attached(&resource(key), &request).await })
+        Box::pin(async move { service.start_attached(&resource(key), &request).await })
     })
     .await
 }

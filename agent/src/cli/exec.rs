@@ -1,13 +1,12 @@
 //! `homeostat exec`.
 
-use std::collections::BTreeMap;
-
 use clap::Args;
 use homeostat_reconciler::ports::{AttachEnd, ExecAttachRequest};
 use homeostat_reconciler::{ErrorKind, PortError};
 
 use super::DONE;
 use super::access::Access;
+use super::container::variables;
 use super::errors::CliError;
 use super::options::Resolved;
 use super::session::{DetachKeys, Returned, Session, is_typed_at, window};
@@ -52,7 +51,7 @@ impl Exec {
         let key = access.resolve(&self.container).await?;
         let request = ExecAttachRequest {
             command: self.command,
-            env: variables(&self.env)?,
+            env: variables(&[], &self.env)?,
             user: self.user,
             working_dir: self.workdir,
             stdin: self.interactive,
@@ -67,21 +66,4 @@ impl Exec {
         let session = Session { stdin: self.interactive, detach_keys: self.detach_keys, signals: true };
         Ok(session.stay(attachment).await?.code())
     }
-}
-
-/// Variables as `docker exec -e` takes them.
-fn variables(texts: &[String]) -> Result<BTreeMap<String, String>, PortError> {
-    let mut variables = BTreeMap::new();
-    for text in texts {
-        let (name, value) = match text.split_once('=') {
-            Some((name, value)) => (name, Some(value.to_owned())),
-            None => (text.as_str(), std::env::var(text).ok()),
-        };
-        if name.is_empty() {
-            let message = format!("{text:?} is no variable: write NAME=VALUE");
-            return Err(PortError::new(ErrorKind::User, message));
-        }
-        variables.extend(value.map(|value| (name.to_owned(), value)));
-    }
-    Ok(variables)
 }

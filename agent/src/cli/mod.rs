@@ -184,7 +184,7 @@ async fn run(cli: Cli) -> Result<u8, CliError> {
         Command::Port(command) => command.run(&global).await,
         Command::Stats(command) => command.run(&global).await,
         Command::Top(command) => command.run(&global).await,
-        Command::Run(command) => Ok(command.run(&global).await),
+        Command::Run(command) => own_failure(command.run(&global).await),
         Command::Create(command) => command.run(&global).await,
         Command::Start(command) => command.start(&global).await,
         Command::Stop(command) => command.stop(&global).await,

@@ -3,17 +3,17 @@
 use std::io::Write as _;
 
 use clap::Args;
-use homeostat_reconciler::ports::AttachEnd;
+use homeostat_reconciler::ResourceKey;
+use homeostat_reconciler::ports::AttachRequest;
 
 use super::DONE;
 use super::access::Access;
 use super::container::ContainerOptions;
 use super::create::{create, prepare};
-use super::errors::{self, CliError};
+use super::errors::CliError;
 use super::options::Resolved;
-
-/// What Docker's `run` ends with when nothing was run.
-const NOT_RUN: u8 = 125;
+use super::session::{DetachKeys, Returned, Session, window};
+use crate::api::{ClientError, RemoveRequest};
 
 #[derive(Args)]
 #[command(disable_help_flag = true)]
@@ -24,27 +24,52 @@ pub(super) struct Run {
     /// Leave it running, and print its name
     #[arg(short, long)]
     detach: bool,
+    /// Keys that leave it running, in a terminal
+    #[arg(long, value_name = "KEYS", default_value = "ctrl-p,ctrl-q")]
+    detach_keys: DetachKeys,
     #[command(flatten)]
     options: ContainerOptions,
 }
 
 impl Run {
     /// The code is that of what was run, or one that says why nothing was.
-    pub(super) async fn run(self, global: &Resolved) -> u8 {
-        self.run_it(global).await.unwrap_or_else(|error| {
-            errors::print(&error);
-            NOT_RUN
-        })
+    pub(super) async fn run(self, global: &Resolved) -> Result<u8, CliError> {
+        let mut access = Access::open(global).await?;
+        let mut prepared = prepare(&mut access, &self.options).await?;
+        prepared.new.attended = !self.detach;
+        if let Some(end) = create(&mut access, global, &prepared).await? {
+            return Ok(Returned::Ended(end).code());
+        }
+        if self.detach {
+            writeln!(anstream::stdout(), "{}", prepared.key)?;
+            return Ok(DONE);
+        }
+        let removed = self.options.rm;
+        let stayed = self.stay(access, &prepared.key).await;
+        let is_over = match &stayed {
+            Ok(Returned::Ended(end)) => removed || end.error.is_some(),
+            Ok(Returned::Detached | Returned::Signalled(_)) => false,
+            Err(_) => true,
+        };
+        if is_over {
+            remove(global, &prepared.key).await;
+        }
+        Ok(stayed?.code())
     }
 
-    async fn run_it(self, global: &Resolved) -> Result<u8, CliError> {
-        let mut access = Access::open(global).await?;
-        let prepared = prepare(&mut access, &self.options).await?;
-        if let Some(AttachEnd { code, error, hint }) = create(&mut access, global, &prepared).await? {
-            errors::print_message(&error.unwrap_or_default(), hint.as_deref());
-            return Ok(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(NOT_RUN));
-        }
-        writeln!(anstream::stdout(), "{}", prepared.key)?;
-        Ok(DONE)
+    /// Starts it, and is there until it ends.
+    async fn stay(self, access: Access, key: &ResourceKey) -> Result<Returned, CliError> {
+        let stdin = self.options.interactive;
+        let size = window().filter(|_| self.options.tty);
+        let request = AttachRequest { stdin, foreground: true, size };
+        let attachment = access.attach(&format!("/v1/containers/{key}/start-attached"), &request).await?;
+        Session { stdin, detach_keys: self.detach_keys, signals: true }.stay(attachment).await
     }
+}
+
+/// Takes back what has ended, or could not be started. An agent may have done so already; what runs is left alone.
+async fn remove(global: &Resolved, key: &ResourceKey) {
+    let Ok(mut access) = Access::open(global).await else { return };
+    let path = format!("/v1/containers/{key}/remove");
+    let _: Result<(), ClientError> = access.client.post(&path, &RemoveRequest { force: false }).await;
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::stream::StreamExt as _;
-use homeostat_reconciler::ports::AttachEnd;
+use homeostat_reconciler::ports::{AttachEnd, AttachRequest, Attachment};
 use homeostat_reconciler::{
     ByHandContainer, ContainerState, ErrorKind, ExitStatus, ObservedContainer, Override, PortError,
     ResourceId, ResourceKey, WaitReason, chain,
@@ -64,6 +64,20 @@ impl Service {
         let end = self.end_without_run(key, &error).await?;
         self.forget(key).await?;
         end.map_or(Err(error), |end| Ok(Some(end)))
+    }
+
+    /// Starts a container that was created to be attended, connected to it.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    pub async fn start_attached(
+        &self,
+        key: &ResourceKey,
+        request: &AttachRequest,
+    ) -> Result<Attachment, PortError> {
+        let attachment = self.engine.start_attached(key, request).await?;
+        self.look_again().await?;
+        Ok(attachment)
     }
 
     /// How a container ended that could not be started, if that is known.

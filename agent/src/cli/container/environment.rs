@@ -10,7 +10,10 @@ use homeostat_reconciler::{ErrorKind, PortError};
 ///
 /// # Errors
 /// When a file cannot be read, or has a line that is none of Docker's format.
-pub(super) fn variables(files: &[String], given: &[String]) -> Result<BTreeMap<String, String>, PortError> {
+pub(in crate::cli) fn variables(
+    files: &[String],
+    given: &[String],
+) -> Result<BTreeMap<String, String>, PortError> {
     let mut variables = BTreeMap::new();
     for file in files {
         read_file(Path::new(file), &mut variables)?;

@@ -3,23 +3,21 @@
 use clap::Args;
 use homeostat_reconciler::{ByHandContainer, ErrorKind, PortError, ResourceKey};
 use homeostat_spec::{Container, ContainerImage, Image, Name};
-use toml::Table;
 
 use super::document::Document;
-use super::environment;
 use super::mounts::Mounts;
 use super::one_off;
 use crate::service::{NewContainer, OWN_APP};
 
 /// What the image is called within the spec that the options become.
-const IMAGE: &str = "image";
+pub(super) const IMAGE: &str = "image";
 
 #[derive(Args)]
 #[allow(clippy::struct_excessive_bools)] // As many as Docker has.
 pub(in crate::cli) struct ContainerOptions {
     /// Name of the container [default: from the image, with a few digits]
     #[arg(long)]
-    name: Option<String>,
+    pub(super) name: Option<String>,
     /// Keep standard input open
     #[arg(short, long)]
     pub(in crate::cli) interactive: bool,
@@ -28,100 +26,133 @@ pub(in crate::cli) struct ContainerOptions {
     pub(in crate::cli) tty: bool,
     /// Remove the container, and its volumes without a name, when its run has ended
     #[arg(long)]
-    rm: bool,
+    pub(in crate::cli) rm: bool,
     /// Environment variable; NAME alone takes the value that it has here
     #[arg(short, long, value_name = "NAME[=VALUE]")]
-    env: Vec<String>,
+    pub(super) env: Vec<String>,
     /// File with a variable a line
     #[arg(long, value_name = "FILE")]
-    env_file: Vec<String>,
-    /// Publish a port of the container on the host
-    #[arg(short, long, value_name = "[IP:]HOST:CONTAINER[/udp]")]
-    publish: Vec<String>,
+    pub(super) env_file: Vec<String>,
+    /// Publish a port or a range of the container on the host
+    #[arg(short, long, value_name = "[[IP:]HOST:]CONTAINER[/udp]")]
+    pub(super) publish: Vec<String>,
+    /// Publish every port that the image exposes
+    #[arg(short = 'P', long)]
+    pub(super) publish_all: bool,
     /// Mount a volume, a path of the host, or at TARGET alone a volume that goes with the container
     #[arg(short, long, value_name = "[SOURCE:]TARGET[:ro]")]
-    volume: Vec<String>,
+    pub(super) volume: Vec<String>,
     /// As --volume, in words
     #[arg(long, value_name = "type=TYPE,source=SOURCE,target=TARGET[,readonly]")]
-    mount: Vec<String>,
+    pub(super) mount: Vec<String>,
     /// Mount an empty file system in memory
-    #[arg(long, value_name = "TARGET")]
-    tmpfs: Vec<String>,
+    #[arg(long, value_name = "TARGET[:size=SIZE,mode=MODE]")]
+    pub(super) tmpfs: Vec<String>,
     /// Working directory
     #[arg(short, long, value_name = "DIR")]
-    workdir: Option<String>,
+    pub(super) workdir: Option<String>,
     /// User, as UID, UID:GID, USER or USER:GROUP
     #[arg(short, long)]
-    user: Option<String>,
+    pub(super) user: Option<String>,
     /// Program in place of the image's ENTRYPOINT
     #[arg(long, value_name = "PROGRAM")]
-    entrypoint: Option<String>,
+    pub(super) entrypoint: Option<String>,
     /// Host name in the container [default: its name]
     #[arg(short = 'h', long, value_name = "NAME")]
-    hostname: Option<String>,
+    pub(super) hostname: Option<String>,
     /// bridge, host, none, or a network of its app, which is made if there is none
     #[arg(long, value_name = "NETWORK")]
-    network: Option<String>,
+    pub(super) network: Option<String>,
     /// Label
     #[arg(short, long, value_name = "NAME[=VALUE]")]
-    label: Vec<String>,
+    pub(super) label: Vec<String>,
     /// When it is started again after its end: no, on-failure, always or unless-stopped
     #[arg(long, value_name = "POLICY")]
-    restart: Option<String>,
+    pub(super) restart: Option<String>,
     /// Limit of memory, as 512m
     #[arg(short, long, value_name = "SIZE")]
-    memory: Option<String>,
+    pub(super) memory: Option<String>,
     /// Limit of processor time, in processors
     #[arg(long, value_name = "NUMBER")]
-    cpus: Option<f64>,
+    pub(super) cpus: Option<f64>,
     /// Limit of processes and threads
     #[arg(long, value_name = "NUMBER")]
-    pids_limit: Option<i64>,
+    pub(super) pids_limit: Option<i64>,
     /// Mount the root file system read-only
     #[arg(long)]
-    read_only: bool,
+    pub(super) read_only: bool,
     /// Add a Linux capability
     #[arg(long, value_name = "CAPABILITY")]
-    cap_add: Vec<String>,
+    pub(super) cap_add: Vec<String>,
     /// Take a Linux capability away; ALL takes every one
     #[arg(long, value_name = "CAPABILITY")]
-    cap_drop: Vec<String>,
-    /// no-new-privileges
+    pub(super) cap_drop: Vec<String>,
+    /// no-new-privileges, seccomp=unconfined or systempaths=unconfined
     #[arg(long, value_name = "OPTION")]
-    security_opt: Vec<String>,
+    pub(super) security_opt: Vec<String>,
+    /// Group of its user beside those of the image
+    #[arg(long, value_name = "GROUP")]
+    pub(super) group_add: Vec<String>,
+    /// Device of the host
+    #[arg(long, value_name = "HOST[:CONTAINER][:rwm]")]
+    pub(super) device: Vec<String>,
+    /// Limit of each process
+    #[arg(long, value_name = "NAME=SOFT[:HARD]")]
+    pub(super) ulimit: Vec<String>,
+    /// Parameter of the kernel
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(super) sysctl: Vec<String>,
+    /// Size of /dev/shm, as 128m
+    #[arg(long, value_name = "SIZE")]
+    pub(super) shm_size: Option<String>,
+    /// Run an init as the first process
+    #[arg(long)]
+    pub(super) init: bool,
+    /// Line of /etc/hosts
+    #[arg(long, value_name = "NAME:ADDRESS")]
+    pub(super) add_host: Vec<String>,
+    /// Name server in place of the host's
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) dns: Vec<String>,
+    /// Domain to search in place of the host's
+    #[arg(long, value_name = "DOMAIN")]
+    pub(super) dns_search: Vec<String>,
+    /// Option of resolv.conf in place of the host's
+    #[arg(long, value_name = "OPTION")]
+    pub(super) dns_option: Vec<String>,
     /// Signal with which it is stopped
     #[arg(long, value_name = "SIGNAL")]
-    stop_signal: Option<String>,
+    pub(super) stop_signal: Option<String>,
     /// Seconds before it is killed when it is stopped
     #[arg(long, value_name = "SECONDS")]
-    stop_timeout: Option<u32>,
+    pub(super) stop_timeout: Option<u32>,
     /// Command that tells whether it works
     #[arg(long, value_name = "COMMAND")]
-    health_cmd: Option<String>,
+    pub(super) health_cmd: Option<String>,
     /// Time between two of these, as 10s
     #[arg(long, value_name = "TIME", requires = "health_cmd")]
-    health_interval: Option<String>,
+    pub(super) health_interval: Option<String>,
     /// Time that one may take
     #[arg(long, value_name = "TIME", requires = "health_cmd")]
-    health_timeout: Option<String>,
+    pub(super) health_timeout: Option<String>,
     /// Failures in a row that make it unhealthy
     #[arg(long, value_name = "NUMBER", requires = "health_cmd")]
-    health_retries: Option<u32>,
+    pub(super) health_retries: Option<u32>,
     /// Time after the start in which failures do not count
     #[arg(long, value_name = "TIME", requires = "health_cmd")]
-    health_start_period: Option<String>,
+    pub(super) health_start_period: Option<String>,
     /// When the image is pulled: missing, always or never
     #[arg(long, value_name = "POLICY")]
-    pull: Option<String>,
+    pub(super) pull: Option<String>,
     /// max-size=SIZE or max-file=NUMBER
     #[arg(long, value_name = "OPTION")]
-    log_opt: Vec<String>,
+    pub(super) log_opt: Vec<String>,
     /// Image, or APP/CONTAINER for another container like that of a spec, beside it
     #[arg(value_name = "IMAGE|APP/CONTAINER")]
     pub(in crate::cli) image: String,
     /// Command in place of the image's CMD
     #[arg(value_name = "COMMAND", trailing_var_arg = true, allow_hyphen_values = true)]
-    command: Vec<String>,
+    pub(super) command: Vec<String>,
 }
 
 /// A container that can be asked for.
@@ -144,8 +175,7 @@ impl ContainerOptions {
         let key = self.key(like.map(|(key, _)| key))?;
         let mounts = Mounts::of(key.name.as_str(), &self.volume, &self.mount, &self.tmpfs)?;
         let mut document = Document::default();
-        self.describe(&mut document)?;
-        describe_mounts(&mut document, &mounts);
+        self.describe(&mut document, &mounts)?;
         let mut app = document.compile(&key.app, &key.name)?;
         let container = app.containers.remove(&key.name);
         let mut container =
@@ -154,7 +184,7 @@ impl ContainerOptions {
             container.image = ContainerImage::Reference(reference);
         }
         if let Some((_, like)) = like {
-            container = one_off::like(like, container);
+            container = one_off::like(like, container)?;
         }
         if self.rm && container.restart != homeostat_spec::RestartPolicy::No {
             return Err(refuse("a container with --rm is not restarted: leave out --restart"));
@@ -181,121 +211,6 @@ impl ContainerOptions {
         };
         Ok(ResourceKey::new(app, name))
     }
-
-    fn describe(&self, document: &mut Document) -> Result<(), PortError> {
-        // A spec takes a short name for one of its own images; on a command line it is one of a registry, as Docker has it.
-        document.set(&["image"], IMAGE);
-        document.declare(
-            "image",
-            IMAGE,
-            Table::from_iter([("reference".to_owned(), self.image.clone().into())]),
-        );
-        for (name, value) in environment::variables(&self.env_file, &self.env)? {
-            document.set(&["env", &name], value);
-        }
-        for label in &self.label {
-            let (name, value) = label.split_once('=').unwrap_or((label, ""));
-            document.set(&["labels", name], value);
-        }
-        document.set_all(&["command"], &self.command);
-        // As in a Dockerfile, an empty one takes the image's away.
-        let entrypoint =
-            |program: &String| if program.is_empty() { Vec::new() } else { vec![program.clone()] };
-        document.set_if(&["entrypoint"], self.entrypoint.as_ref().map(entrypoint));
-        document.set_if(&["working_dir"], self.workdir.clone());
-        document.set_if(&["user"], self.user.clone());
-        document.set_if(&["hostname"], self.hostname.clone());
-        document.set_all(&["ports"], &self.publish);
-        document.set_all(&["cap_add"], &self.cap_add);
-        document.set_all(&["cap_drop"], &self.cap_drop);
-        document.set_if(&["stop", "signal"], self.stop_signal.clone());
-        document.set_if(&["stop", "grace"], self.stop_timeout.map(|seconds| format!("{seconds}s")));
-        document.set_if(&["pull"], self.pull.clone());
-        for (flag, key) in
-            [(self.read_only, "read_only"), (self.tty, "tty"), (self.interactive, "stdin_open")]
-        {
-            document.set_if(&[key], flag.then_some(true));
-        }
-        if let Some(network) = &self.network {
-            document.set(&["network"], network.clone());
-            if !["bridge", "host", "none"].contains(&network.as_str()) {
-                document.declare("network", network, Table::new());
-            }
-        }
-        self.describe_restart(document);
-        self.describe_limits(document)?;
-        self.describe_health(document);
-        self.describe_words(document)
-    }
-
-    /// Other than what is declared, what is run by hand is not restarted unless that is said.
-    fn describe_restart(&self, document: &mut Document) {
-        let policy = self.restart.as_deref().unwrap_or("no");
-        document.set(&["restart"], if policy == "unless-stopped" { "always" } else { policy });
-    }
-
-    fn describe_limits(&self, document: &mut Document) -> Result<(), PortError> {
-        document.set_if(&["resources", "memory"], self.memory.as_deref().map(size));
-        document.set_if(&["resources", "cpus"], self.cpus.filter(|cpus| *cpus != 0.0));
-        // To Docker, -1 and 0 are no limit.
-        document.set_if(&["resources", "pids"], self.pids_limit.filter(|pids| *pids > 0));
-        for option in &self.log_opt {
-            match option.split_once('=') {
-                Some(("max-size", value)) => document.set(&["log", "max_size"], size(value)),
-                Some(("max-file", value)) => {
-                    let files: i64 = value.parse().map_err(|_| refuse("--log-opt: max-file is a number"))?;
-                    document.set(&["log", "max_files"], files);
-                }
-                _ => return Err(refuse(&format!("--log-opt: {option:?} is not understood"))),
-            }
-        }
-        Ok(())
-    }
-
-    fn describe_health(&self, document: &mut Document) {
-        document.set_if(&["health", "command"], self.health_cmd.clone());
-        document.set_if(&["health", "interval"], self.health_interval.clone());
-        document.set_if(&["health", "timeout"], self.health_timeout.clone());
-        document.set_if(&["health", "retries"], self.health_retries.map(i64::from));
-        document.set_if(&["health", "start_period"], self.health_start_period.clone());
-    }
-
-    fn describe_words(&self, document: &mut Document) -> Result<(), PortError> {
-        for option in &self.security_opt {
-            match option.as_str() {
-                "no-new-privileges" | "no-new-privileges=true" | "no-new-privileges:true" => {
-                    document.set(&["no_new_privileges"], true);
-                }
-                _ => return Err(refuse(&format!("--security-opt: {option:?} is not understood"))),
-            }
-        }
-        Ok(())
-    }
-}
-
-fn describe_mounts(document: &mut Document, mounts: &Mounts) {
-    document.set_all(&["volumes"], &mounts.volumes);
-    document.set_all(&["tmpfs"], &mounts.tmpfs);
-    for name in &mounts.named {
-        document.declare("volume", name, Table::new());
-    }
-    for name in &mounts.anonymous {
-        document.declare("volume", name, Table::from_iter([("retain".to_owned(), false.into())]));
-    }
-}
-
-/// Docker's `512m` as a spec writes it.
-fn size(text: &str) -> String {
-    let lower = text.to_ascii_lowercase();
-    let digits = lower.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit = match &lower[digits.len()..] {
-        "k" | "kb" => "KiB",
-        "m" | "mb" => "MiB",
-        "g" | "gb" => "GiB",
-        "b" => "B",
-        _ => return text.to_owned(),
-    };
-    format!("{digits}{unit}")
 }
 
 /// The last part of an image's path, as far as it can be part of a name.
@@ -323,7 +238,7 @@ fn some_name(base: &str) -> Name {
         .expect("made of the characters that a name has, with a letter or digit at both ends")
 }
 
-fn refuse(message: &str) -> PortError {
+pub(super) fn refuse(message: &str) -> PortError {
     PortError::new(ErrorKind::User, message)
 }
 
