@@ -10,10 +10,11 @@ use super::DONE;
 use super::access::Access;
 use super::container::ContainerOptions;
 use super::create::{create, prepare};
-use super::errors::CliError;
+use super::errors::{self, CliError};
 use super::options::Resolved;
 use super::session::{DetachKeys, Returned, Session, window};
 use crate::api::{ClientError, RemoveRequest};
+use crate::service::Inspection;
 
 #[derive(Args)]
 #[command(disable_help_flag = true)]
@@ -46,15 +47,21 @@ impl Run {
         }
         let removed = self.options.rm;
         let stayed = self.stay(access, &prepared.key).await;
-        let is_over = match &stayed {
-            Ok(Returned::Ended(end)) => removed || end.error.is_some(),
-            Ok(Returned::Detached | Returned::Signalled(_)) => false,
-            Err(_) => true,
+        let (is_over, code) = match &stayed {
+            Ok(Returned::Ended(end)) => (removed || end.error.is_some(), None),
+            Ok(Returned::Detached | Returned::Signalled(_)) => (false, None),
+            Err(_) => (true, not_run(global, &prepared.key).await),
         };
         if is_over {
             remove(global, &prepared.key).await;
         }
-        Ok(stayed?.code())
+        match (stayed, code) {
+            (Err(error), Some(code)) => {
+                errors::print(&error);
+                Ok(code)
+            }
+            (stayed, _) => Ok(stayed?.code()),
+        }
     }
 
     /// Starts it, and is there until it ends.
@@ -65,6 +72,14 @@ impl Run {
         let attachment = access.attach(&format!("/v1/containers/{key}/start-attached"), &request).await?;
         Session { stdin, detach_keys: self.detach_keys, signals: true }.stay(attachment).await
     }
+}
+
+/// The code that says why a container could not be started, if it is known: 126 or 127.
+async fn not_run(global: &Resolved, key: &ResourceKey) -> Option<u8> {
+    let mut access = Access::open(global).await.ok()?;
+    let known: Inspection = access.client.get(&format!("/v1/containers/{key}")).await.ok()?;
+    let exit = known.observed?.exit.filter(|exit| exit.error.is_some())?;
+    u8::try_from(exit.code?).ok()
 }
 
 /// Takes back what has ended, or could not be started. An agent may have done so already; what runs is left alone.

@@ -53,10 +53,13 @@ fn what_was_asked_for_by_hand_is_beside_what_is_declared_and_goes_when_it_is_for
     agent.world.exit(&key("run/y"), Some(0));
     assert_eq!(agent.settle().steps, [], "it is not restarted");
     assert!(by_hand.remove(&key("run/y")) && !by_hand.remove(&key("run/y")));
-    assert_eq!(by_hand, ByHand::default());
-    agent.desired = by_hand.complete(&declared);
+    assert_eq!(by_hand, ByHand { removed: [key("run/y")].into(), ..ByHand::default() });
+    agent.desired = by_hand.complete(&Desired::default());
     agent.settle();
-    assert_eq!(state(&agent, "run/y"), None);
+    assert_eq!(state(&agent, "run/y"), None, "it goes also where there is no source");
+    agent.desired = by_hand.complete(&declared);
+    by_hand.settle(&agent.desired, &agent.world.observe());
+    assert_eq!(by_hand, ByHand::default());
     assert_eq!(state(&agent, "web/x"), Some(ContainerState::Running));
 }
 

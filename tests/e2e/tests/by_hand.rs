@@ -169,3 +169,25 @@ fn volumes_without_a_name_go_with_their_container_and_named_ones_stay() {
     host.homeostat(&["wait", "y"]).expect_code(0);
     assert!(host.homeostat(&["logs", "y"]).expect_code(0).stdout.ends_with("a\n"));
 }
+
+#[test]
+fn in_the_foreground_it_is_at_the_command_line_until_it_ends() {
+    let host = host();
+    let script = "cat; echo to-stderr >&2; exit 7";
+    let run = ["run", "--rm", "-i", "--name", "x", "bb", "sh", "-c", script];
+    let outcome = host.homeostat_reading(&run, b"one\ntwo").expect_code(7);
+    assert_eq!((outcome.stdout.as_str(), outcome.stderr.as_str()), ("one\ntwo", "to-stderr\n"));
+    assert_eq!(states(&host), [""; 0], "it is removed");
+    for (program, code) in [("nosuch", 127), ("/etc", 126)] {
+        let outcome = host.homeostat(&["run", "bb", program]).expect_code(code);
+        assert!(outcome.stderr.contains(program), "{}", outcome.stderr);
+    }
+    assert_eq!(states(&host), [""; 0], "nothing is left of what was never run");
+    host.write("shop.toml", &sleeper(""));
+    let agent = host.agent();
+    agent.wait_running("shop/main");
+    let outcome = host.homeostat(&["run", "--name", "y", "bb", "sh", "-c", "echo out; exit 37"]);
+    assert_eq!((outcome.expect_code(37).stdout.as_str(), states(&host).len()), ("out\n", 2));
+    host.homeostat(&["run", "--rm", "--name", "z", "bb", "true"]).expect_code(0);
+    assert_eq!(states(&host), ["run/y exited", "shop/main running"]);
+}

@@ -76,7 +76,7 @@ pub(in crate::cli) struct ContainerOptions {
     #[arg(long, value_name = "NUMBER")]
     pub(super) cpus: Option<f64>,
     /// Limit of processes and threads
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
     pub(super) pids_limit: Option<i64>,
     /// Mount the root file system read-only
     #[arg(long)]
@@ -303,7 +303,7 @@ mod tests {
     #[test]
     fn what_is_wrong_is_told_as_of_a_spec() {
         let error = |line: &str| prepare(line).err().unwrap_or_else(|| panic!("{line}")).to_string();
-        assert!(error("-p x:80 nginx").contains("x:80"));
+        assert!(error("-p 80:x nginx").contains("\"x\" is no port"));
         assert!(error("--restart maybe nginx").contains("maybe"));
         assert!(error("--rm --restart always nginx").contains("--restart"));
         assert!(error("--name UP nginx").contains("--name"));

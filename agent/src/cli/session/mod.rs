@@ -83,12 +83,7 @@ impl Session {
         let mut streams = Streams { stdout: own(io::stdout())?, stderr: own(io::stderr())? };
         let returned = loop {
             tokio::select! {
-                item = output.next() => match item {
-                    Some(Ok(AttachOutput::End(end))) => break Ok(Returned::Ended(end)),
-                    Some(Ok(item)) => if let Err(error) = streams.show(item).await { break Err(error.into()) },
-                    Some(Err(error)) => break Err(error.into()),
-                    None => break Err(lost().into()),
-                },
+                biased;
                 Some(returned) = leaving.recv() => {
                     if matches!(returned, Returned::Detached) {
                         // It has arrived when the other side closes.
@@ -97,6 +92,12 @@ impl Session {
                     }
                     break Ok(returned);
                 }
+                item = output.next() => match item {
+                    Some(Ok(AttachOutput::End(end))) => break Ok(Returned::Ended(end)),
+                    Some(Ok(item)) => if let Err(error) = streams.show(item).await { break Err(error.into()) },
+                    Some(Err(error)) => break Err(error.into()),
+                    None => break Err(lost().into()),
+                },
                 _ = hung_up.recv() => break Ok(Returned::Signalled(signal_number(SignalKind::hangup()))),
             }
         };
@@ -191,8 +192,9 @@ impl Input {
             Some(passed) if passed.is_empty() => true,
             Some(passed) => self.sink.send(AttachInput::Stdin(passed.into())).await.is_ok(),
             None => {
-                let _ = self.sink.send(AttachInput::Detach).await;
+                // First said here: the other side closes for it, and that is not taken for a loss then.
                 let _ = self.left.send(Returned::Detached).await;
+                let _ = self.sink.send(AttachInput::Detach).await;
                 false
             }
         }
