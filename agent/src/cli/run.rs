@@ -12,7 +12,7 @@ use super::container::ContainerOptions;
 use super::create::{create, prepare};
 use super::errors::{self, CliError};
 use super::options::Resolved;
-use super::session::{DetachKeys, Returned, Session, window};
+use super::session::{DetachKeys, OWN_FAILURE, Returned, Session, window};
 use crate::api::{ClientError, RemoveRequest};
 use crate::service::Inspection;
 
@@ -50,7 +50,10 @@ impl Run {
         let (is_over, code) = match &stayed {
             Ok(Returned::Ended(end)) => (removed || end.error.is_some(), None),
             Ok(Returned::Detached | Returned::Signalled(_)) => (false, None),
-            Err(_) => (true, not_run(global, &prepared.key).await),
+            Err(_) => {
+                let code = not_run(global, &prepared.key).await;
+                (code.is_some(), code)
+            }
         };
         if is_over {
             remove(global, &prepared.key).await;
@@ -74,12 +77,13 @@ impl Run {
     }
 }
 
-/// The code that says why a container could not be started, if it is known: 126 or 127.
+/// The code that says why a container was never started, if it was not: 126, 127, or that of a failure of this program.
 async fn not_run(global: &Resolved, key: &ResourceKey) -> Option<u8> {
     let mut access = Access::open(global).await.ok()?;
     let known: Inspection = access.client.get(&format!("/v1/containers/{key}")).await.ok()?;
-    let exit = known.observed?.exit.filter(|exit| exit.error.is_some())?;
-    u8::try_from(exit.code?).ok()
+    let observed = known.observed.filter(|observed| observed.started_at.is_none())?;
+    let code = observed.exit.and_then(|exit| exit.code);
+    Some(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(OWN_FAILURE))
 }
 
 /// Takes back what has ended, or could not be started. An agent may have done so already; what runs is left alone.
