@@ -29,7 +29,7 @@ pub struct Desired {
     pub prune: PrunePolicy,
     /// Whether a source with no specs removes everything. Without it, everything is held back.
     pub allow_empty: bool,
-    /// Containers that somebody wants in another state for now; see [`ByHand::complete`](crate::ByHand::complete).
+    /// Containers that somebody keeps in another state than declared; see [`ByHand::complete`](crate::ByHand::complete).
     #[serde(default)]
     pub overrides: BTreeMap<ResourceKey, Override>,
     /// What was asked for by hand once and is to go, whether the source is empty or not.

@@ -1,4 +1,4 @@
-//! States that somebody wants a container in for now, whatever its spec says.
+//! States that somebody keeps a container in, whatever its spec says, until that is taken back.
 
 use std::time::Duration;
 

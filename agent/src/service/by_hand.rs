@@ -43,12 +43,14 @@ impl Service {
         let runs = !new.attended && new.container.container.state != DesiredState::Created;
         let view = self.view().await?;
         if view.desired.container(key).is_some() || view.observed.containers.contains_key(key) {
-            let message = format!("there is a container {key} already");
-            let hint = "choose another --name, or remove it first: homeostat rm";
-            return Err(PortError::new(ErrorKind::User, message).with_hint(hint));
+            return Err(is_taken(key));
         }
         self.by_hand.forget_end(key);
         let version = self.by_hand.change(|by_hand| {
+            // Somebody else may ask for the same name at this moment.
+            if by_hand.container(key).is_some() {
+                return Err(is_taken(key));
+            }
             by_hand.add(key, new.container, new.volumes, new.networks);
             if new.attended {
                 by_hand.overrides.insert(key.clone(), Override::Attended);
@@ -180,10 +182,7 @@ impl Service {
                 PortError::new(ErrorKind::User, message).with_hint("change `state` in the spec of its app")
             );
         }
-        let version = self.by_hand.change(|by_hand| {
-            by_hand.overrides.remove(key);
-            Ok(())
-        })?;
+        let version = self.take_back(key)?;
         self.until(key, version, |view| !is_in(view, key, ContainerState::Paused)).await
     }
 
@@ -267,13 +266,17 @@ impl Service {
         })
     }
 
+    fn take_back(&self, key: &ResourceKey) -> Result<u64, PortError> {
+        self.by_hand.change(|by_hand| {
+            by_hand.overrides.remove(key);
+            Ok(())
+        })
+    }
+
     /// What could not be done is not wanted any more.
     async fn or_take_back(&self, key: &ResourceKey, done: Result<(), PortError>) -> Result<(), PortError> {
         if done.is_err() {
-            self.by_hand.change(|by_hand| {
-                by_hand.overrides.remove(key);
-                Ok(())
-            })?;
+            self.take_back(key)?;
             self.look_again().await?;
         }
         done
@@ -371,6 +374,11 @@ fn does_not_run(key: &ResourceKey) -> PortError {
 
 fn gone(key: &ResourceKey) -> PortError {
     PortError::new(ErrorKind::User, format!("container {key} was removed meanwhile"))
+}
+
+fn is_taken(key: &ResourceKey) -> PortError {
+    PortError::new(ErrorKind::User, format!("there is a container {key} already"))
+        .with_hint("choose another --name, or remove it first: homeostat rm")
 }
 
 fn is_to_be_created_only(key: &ResourceKey) -> PortError {

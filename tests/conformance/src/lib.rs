@@ -215,6 +215,7 @@ macro_rules! every_case {
             stop::the_images_stop_signal_is_sent,
             stop::a_given_signal_wins_over_the_images,
             stop::a_paused_container_is_stopped,
+            stop::a_signal_is_sent_by_its_name,
             stop::no_process_of_a_stopped_container_is_left,
             transfers::an_image_is_listed_under_all_its_names,
             transfers::a_name_can_be_given_moved_and_taken,

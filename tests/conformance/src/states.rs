@@ -113,7 +113,9 @@ pub async fn log_rotation_changes_in_place(engine: &dyn Engine, world: &World) {
     let key = create(engine, world, "kept", asked.clone()).await;
     let log = LogRotation { max_size: 1 << 16, max_files: 2 };
     expect(engine.update_container(&key, &asked.resources, &log).await);
-    assert_eq!(observe(engine, &key).await.config, ContainerConfig { log, ..asked });
+    let config = observe(engine, &key).await.config;
+    assert_eq!(config.log, log);
+    assert_eq!(config, ContainerConfig { log, ..asked });
 }
 
 /// A container that was only created is stopped and removed, both twice.

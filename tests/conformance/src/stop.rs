@@ -6,7 +6,7 @@ use homeostat_reconciler::ContainerState;
 use homeostat_reconciler::ports::Engine;
 
 use crate::world::expect;
-use crate::{World, create, image_log, key, log_lines, observe, run, shell, wait_for_log};
+use crate::{World, create, image_log, key, log_lines, observe, run, shell, wait_exited, wait_for_log};
 
 /// Says `ready` once all handlers are in place, then waits for signals.
 fn handling(handlers: &str) -> String {
@@ -86,4 +86,17 @@ pub async fn no_process_of_a_stopped_container_is_left(engine: &dyn Engine, worl
     let lines = image_log(engine, world, "later", &world.base, shell("usleep 200000; echo later")).await;
     assert_eq!(lines, ["later"]);
     assert_eq!(fs_err::read(data.join("beat")).unwrap_or_default(), beat, "a process is left");
+}
+
+/// A signal reaches the first process, which goes on if it heeds it; it needs no `SIG`, and what does not run takes none.
+pub async fn a_signal_is_sent_by_its_name(engine: &dyn Engine, world: &World) {
+    let key =
+        run(engine, world, "heeds", shell(&handling("trap 'echo heard' HUP; trap 'exit 9' USR1"))).await;
+    wait_for_log(engine, &key, "ready").await;
+    expect(engine.signal_container(&key, "SIGHUP").await);
+    wait_for_log(engine, &key, "heard").await;
+    assert_eq!(observe(engine, &key).await.state, ContainerState::Running);
+    engine.signal_container(&key, "SIGNOTHING").await.unwrap_err();
+    expect(engine.signal_container(&key, "USR1").await);
+    assert_eq!(wait_exited(engine, &key).await.code, Some(9));
 }

@@ -189,9 +189,9 @@ fn what_a_new_container_would_not_have_keeps_it_from_being_taken_over() {
     host.write("app.toml", spec);
     let told = host.apply().expect_code(2).stdout;
     for field in [
-        "shm_size: 1048576 -> unset",
+        "shm_size: \"1MiB\" -> unset",
         "extra_hosts: [\"a:10.0.0.1\"] -> unset",
-        "tty: true -> unset",
+        "tty: true -> false",
         "volumes./scratch: ",
     ] {
         assert!(told.contains(field), "{field}: {told}");

@@ -191,3 +191,14 @@ fn in_the_foreground_it_is_at_the_command_line_until_it_ends() {
     host.homeostat(&["run", "--rm", "--name", "z", "bb", "true"]).expect_code(0);
     assert_eq!(states(&host), ["run/y exited", "shop/main running"]);
 }
+
+#[test]
+fn a_container_lives_and_goes_by_hand_on_docker() {
+    let host = Host::with_docker();
+    homeostat_e2e::busybox_in_docker(&host);
+    host.docker(&["tag", "busybox:mine", "bb"]);
+    whole_life(&host);
+    let refused = host.homeostat(&["run", "bb", "true"]).expect_code(125);
+    assert!(refused.stderr.contains("does not connect anybody"), "{}", refused.stderr);
+    assert_eq!(states(&host), [""; 0], "nothing is left of what was never run");
+}
