@@ -130,9 +130,11 @@ impl ByHand {
             (actual.is_some() || desired.container(key).is_some()) && !kept.is_done(actual)
         });
         self.removed.retain(|key| {
-            observed.containers.contains_key(key)
+            let there = observed.containers.contains_key(key)
                 || observed.volumes.contains(key)
-                || observed.networks.contains_key(key)
+                || observed.networks.contains_key(key);
+            // What is declared now is not to go any more.
+            there && !is_declared(desired, key)
         });
         let ended = self.ended(observed);
         for (key, _) in &ended {
@@ -157,6 +159,14 @@ impl ByHand {
         });
         ended.collect()
     }
+}
+
+fn is_declared(desired: &Desired, key: &ResourceKey) -> bool {
+    desired.apps.get(&key.app).is_some_and(|app| {
+        app.containers.contains_key(&key.name)
+            || app.volumes.contains_key(&key.name)
+            || app.networks.contains_key(&key.name)
+    })
 }
 
 /// An app that no spec declares: it has no file.

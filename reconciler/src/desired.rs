@@ -9,7 +9,8 @@ use homeostat_spec::{
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::{Override, ResourceKey};
+use crate::target::declared;
+use crate::{Override, ResourceKey, ResourceKind};
 
 /// Every image that homeostat builds has a reference under this one, and nobody else's has.
 pub const LOCAL_REGISTRY: &str = "homeostat.local/";
@@ -53,8 +54,8 @@ impl Desired {
     }
 
     /// Whether a resource of an empty source is nevertheless changed: it was asked for by hand, or is taken back.
-    pub(crate) fn is_by_hand(&self, key: &ResourceKey) -> bool {
-        self.apps.contains_key(&key.app) || self.removed.contains(key)
+    pub(crate) fn is_by_hand(&self, kind: ResourceKind, key: &ResourceKey) -> bool {
+        declared(self, kind, key).is_some() || self.removed.contains(key)
     }
 
     /// Whether what is not declared of an app is kept nevertheless: nothing is known of the app but that its file is

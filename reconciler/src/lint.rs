@@ -124,7 +124,7 @@ impl<'a> Linter<'a> {
             });
             self.require(index, !backs_off, "the resource backs off");
             let wanted = match &step.resource {
-                ResourceId::Declared(_, key) => self.desired.is_by_hand(key),
+                ResourceId::Declared(kind, key) => self.desired.is_by_hand(*kind, key),
                 ResourceId::Image(_) | ResourceId::File(_) => true,
             };
             self.require(index, !self.desired.is_held() || wanted, "the source is empty");

@@ -15,7 +15,8 @@ pub(crate) fn target(desired: &Desired, resource: &ResourceId) -> String {
     }
 }
 
-fn declared(desired: &Desired, kind: ResourceKind, key: &ResourceKey) -> Option<String> {
+/// A digest of what is declared of a resource; `None` when nothing is.
+pub(crate) fn declared(desired: &Desired, kind: ResourceKind, key: &ResourceKey) -> Option<String> {
     let app = desired.apps.get(&key.app)?;
     match kind {
         ResourceKind::Container => {

@@ -1,10 +1,11 @@
 //! `homeostat run`.
 
 use std::io::Write as _;
+use std::time::Duration;
 
 use clap::Args;
-use homeostat_reconciler::ResourceKey;
 use homeostat_reconciler::ports::AttachRequest;
+use homeostat_reconciler::{ExitStatus, ResourceKey};
 
 use super::DONE;
 use super::access::Access;
@@ -15,6 +16,9 @@ use super::options::Resolved;
 use super::session::{DetachKeys, OWN_FAILURE, Returned, Session, window};
 use crate::api::{ClientError, RemoveRequest};
 use crate::service::Inspection;
+
+/// How long the end of a container may take to be seen by whoever keeps it.
+const END_LIMIT: Duration = Duration::from_secs(10);
 
 #[derive(Args)]
 #[command(disable_help_flag = true)]
@@ -56,7 +60,7 @@ impl Run {
             }
         };
         if is_over {
-            remove(global, &prepared.key).await;
+            remove(global, &prepared.key, stayed.is_ok()).await;
         }
         match (stayed, code) {
             (Err(error), Some(code)) => {
@@ -87,8 +91,16 @@ async fn not_run(global: &Resolved, key: &ResourceKey) -> Option<u8> {
 }
 
 /// Takes back what has ended, or could not be started. An agent may have done so already; what runs is left alone.
-async fn remove(global: &Resolved, key: &ResourceKey) {
+async fn remove(global: &Resolved, key: &ResourceKey, was_started: bool) {
     let Ok(mut access) = Access::open(global).await else { return };
+    // An agent may not have seen the end yet, and would take it for one that runs.
+    if was_started {
+        let path = format!("/v1/containers/{key}/wait");
+        let wait = access.client.post::<ExitStatus>(&path, &());
+        if tokio::time::timeout(END_LIMIT, wait).await.is_err() {
+            return;
+        }
+    }
     let path = format!("/v1/containers/{key}/remove");
     let _: Result<(), ClientError> = access.client.post(&path, &RemoveRequest { force: false }).await;
 }

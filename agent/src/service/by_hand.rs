@@ -98,7 +98,8 @@ impl Service {
     /// `start`. What runs is left alone.
     ///
     /// # Errors
-    /// When there is no such container, or it cannot be started; then it is not tried again for this.
+    /// When there is no such container, or it cannot be started. One that was created by hand and never ran is tried again
+    /// with back-off, as what is to run; any other is not tried again for this.
     pub async fn start(&self, key: &ResourceKey) -> Result<(), PortError> {
         let before = self.existing(key).await?;
         let run = before.started_at;

@@ -168,7 +168,7 @@ impl<'a> Planner<'a> {
 
     fn is_by_hand(&self, step: &Step) -> bool {
         match &step.resource {
-            ResourceId::Declared(_, key) => self.desired.is_by_hand(key),
+            ResourceId::Declared(kind, key) => self.desired.is_by_hand(*kind, key),
             ResourceId::Image(_) | ResourceId::File(_) => !matches!(step.cause, Cause::Unused),
         }
     }

@@ -95,6 +95,24 @@ fn an_empty_source_keeps_what_was_declared_and_what_was_asked_for_by_hand_goes_o
 }
 
 #[test]
+fn one_more_in_an_app_of_a_source_that_is_empty_now_takes_nothing_of_that_app_along() {
+    let mut agent = Loop::new(web());
+    agent.settle();
+    let mut by_hand = asked("web", "y", once("pg"), false);
+    follow(&mut agent, &Desired::default(), &mut by_hand);
+    agent.settle();
+    assert_eq!(state(&agent, "web/y"), Some(ContainerState::Running));
+    assert_eq!(state(&agent, "web/x"), Some(ContainerState::Running));
+    by_hand.remove(&key("web/y"));
+    // It is declared meanwhile: that it was to go once is forgotten.
+    let declared = desired([app_with("web", [("y", once("pg"))])]);
+    follow(&mut agent, &declared, &mut by_hand);
+    follow(&mut agent, &Desired::default(), &mut by_hand);
+    agent.settle();
+    assert_eq!(state(&agent, "web/y"), Some(ContainerState::Running));
+}
+
+#[test]
 fn while_nobody_knows_what_was_asked_for_by_hand_nothing_undeclared_is_removed() {
     let mut agent = Loop::new(asked("run", "y", once("pg"), false).complete(&web()));
     agent.settle();

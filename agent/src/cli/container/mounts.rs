@@ -41,10 +41,10 @@ impl Mounts {
     fn volume(&mut self, container: &str, text: &str) -> Result<(), PortError> {
         match text.split_once(':') {
             None => self.anonymous_volume(container, text, ""),
-            Some((source, rest)) if source.starts_with(['.', '/', '~']) => {
-                fs::create_dir_all(source)
-                    .or_else(|error| if fs::metadata(source).is_ok() { Ok(()) } else { Err(error) })
-                    .map_err(|error| refuse(error.to_string()))?;
+            Some((source, rest)) if source.starts_with(['.', '/']) => {
+                if fs::metadata(source).is_err() {
+                    fs::create_dir_all(source).map_err(|error| refuse(error.to_string()))?;
+                }
                 self.host_path(source, rest)?;
             }
             Some((name, rest)) => self.named_volume(name, rest),
