@@ -31,6 +31,18 @@ pub struct Gap {
     pub symptom: &'static str,
 }
 
+/// A case that fails on an engine at times, by no fault of what is tried: it may pass, and fails in no other way.
+const fn at_times(engine: UnderTest) -> &'static [Gap] {
+    match engine {
+        UnderTest::Podman4 => &[Gap {
+            case: "a_name_follows_its_container_when_it_is_made_anew",
+            reason: "its name server opens its sockets anew when a container leaves, and at times then answers nobody until the next comes (aardvark-dns issue 389)",
+            symptom: "no servers could be reached",
+        }],
+        _ => &[],
+    }
+}
+
 /// The gaps of an engine. `docs/engines.md` has them too.
 pub fn gaps(engine: UnderTest) -> impl Iterator<Item = &'static Gap> {
     let (own, attaching): (&[Gap], &[Gap]) = match engine {
@@ -250,13 +262,16 @@ const PODMAN_5: &[Gap] = &[
 const EMBEDDED: &[Gap] = &[];
 
 /// Runs a case. One that is a gap must fail with its symptom: as soon as it passes, the gap is closed, and that is a
-/// failure too, as is to fail in another way.
+/// failure too, as is to fail in another way. Only one that fails at times may pass.
 pub async fn hold_to(engine: UnderTest, case: &str, run: impl Future<Output = ()>) {
-    let Some(gap) = gaps(engine).find(|gap| gap.case == case) else {
+    let mut known =
+        gaps(engine).map(|gap| (gap, false)).chain(at_times(engine).iter().map(|gap| (gap, true)));
+    let Some((gap, may_pass)) = known.find(|(gap, _)| gap.case == case) else {
         return run.await;
     };
     let Err(failure) = AssertUnwindSafe(run).catch_unwind().await else {
-        panic!("{engine:?} passes {case}: that gap is closed, so take it off the list");
+        assert!(may_pass, "{engine:?} passes {case}: that gap is closed, so take it off the list");
+        return;
     };
     let said = text(&*failure);
     assert!(
@@ -293,11 +308,23 @@ mod tests {
         assert!(passed.contains("that gap is closed"), "{passed}");
     }
 
+    #[tokio::test]
+    async fn what_fails_at_times_may_pass_and_fails_in_no_other_way() {
+        let [gap] = at_times(UnderTest::Podman4) else { panic!("there is one") };
+        let hold = |run: futures::future::BoxFuture<'static, ()>| async {
+            AssertUnwindSafe(hold_to(UnderTest::Podman4, gap.case, run)).catch_unwind().await
+        };
+        assert!(hold(async {}.boxed()).await.is_ok());
+        assert!(hold(async { panic!("so: {}", gap.symptom) }.boxed()).await.is_ok());
+        assert!(hold(async { panic!("the daemon is gone") }.boxed()).await.is_err());
+    }
+
     #[test]
     fn no_gap_has_an_empty_symptom() {
         use UnderTest::{Docker20, Docker26, Embedded, Podman4, Podman5};
         for engine in [Docker20, Docker26, Podman4, Podman5, Embedded] {
-            assert!(gaps(engine).all(|gap| !gap.symptom.is_empty() && !gap.reason.is_empty()));
+            let mut all = gaps(engine).chain(at_times(engine));
+            assert!(all.all(|gap| !gap.symptom.is_empty() && !gap.reason.is_empty()));
         }
     }
 }
