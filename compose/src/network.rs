@@ -1,10 +1,6 @@
-//! Networks: which one of the spec a service is on, and `[network.NAME]`.
-//!
-//! A container of a spec is on one network. Where a service is on several of the project, these become one in the
-//! spec: what could reach each other still can, which is worth more than the isolation that is lost (and reported).
-//! Where networks are taken over they stay apart: what is on one of them can be taken over with it.
+//! Networks: which ones of the spec a service is on, and `[network.NAME]`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use crate::adopt::Adoption;
 use crate::check;
@@ -25,8 +21,10 @@ pub(crate) struct Networks {
     names: Names,
     /// Networks that were made elsewhere.
     external: BTreeSet<String>,
-    /// For each network of the project, the one that it is part of in the spec.
-    joined: BTreeMap<String, String>,
+    /// Networks that the project has.
+    declared: BTreeSet<String>,
+    /// Those that have a subnet.
+    with_subnet: BTreeSet<String>,
     pub(crate) used: BTreeSet<String>,
 }
 
@@ -50,60 +48,61 @@ impl Networks {
         };
         let external =
             declared.iter().filter(|(_, node)| is_external(node)).map(|(name, _)| name.clone()).collect();
-        let joined = originals.iter().map(|name| ((*name).to_owned(), (*name).to_owned())).collect();
-        let mut networks = Self { names, external, joined, used: BTreeSet::new() };
-        for (name, service) in project.part("services") {
-            if adoption.is_some() {
-                report_further(name, service, findings);
-            } else {
-                networks.join(name, service, findings);
-            }
-        }
-        networks
+        let declared = originals.iter().map(|name| (*name).to_owned()).collect();
+        let has_subnet = |node: &Node| {
+            let ipam = node.get("ipam").and_then(|ipam| ipam.get("config"));
+            ipam.map_or(&[][..], Node::items).iter().any(|config| config.get("subnet").is_some())
+        };
+        let with_subnet = project.part("networks").iter().filter(|(_, node)| has_subnet(node));
+        let with_subnet = with_subnet.map(|(name, _)| name.clone()).collect();
+        Self { names, external, declared, with_subnet, used: BTreeSet::new() }
     }
 
-    /// Makes the networks of one service one.
-    fn join(&mut self, service: &str, node: &Node, findings: &mut Findings) {
-        let own: Vec<String> =
-            memberships(node).into_iter().filter(|name| !self.external.contains(name)).collect();
-        let Some(first) = own.first().and_then(|name| self.joined.get(name).cloned()) else { return };
-        for name in &own[1..] {
-            let Some(old) = self.joined.get(name).cloned().filter(|old| *old != first) else { continue };
-            for network in self.joined.values_mut().filter(|network| **network == old) {
-                network.clone_from(&first);
-            }
-            let place = node.get("networks").map_or(node.place, |networks| networks.place);
-            let message = format!(
-                "a container is on one network: `{old}` and `{first}` become one, so that all that could reach each other still can"
-            );
-            findings.lost(place, format!("services.{service}.networks"), message);
-        }
-    }
-
-    /// The value of `network` of a service that has no `network_mode`.
-    pub(crate) fn of_service(&mut self, service: &str, node: &Node, findings: &mut Findings) -> String {
-        let memberships = memberships(node);
+    /// Sets `network` or `networks` of a service that has no `network_mode`.
+    pub(crate) fn of_service(
+        &mut self,
+        service: &str,
+        node: &Node,
+        container: &mut Section,
+        findings: &mut Findings,
+    ) {
         let path = format!("services.{service}.networks");
         let place = node.get("networks").map_or(node.place, |networks| networks.place);
-        let own = memberships.iter().find(|name| !self.external.contains(*name));
-        for external in memberships.iter().filter(|name| self.external.contains(*name)) {
-            let message = if own.is_some() {
-                "the container is not on this network, which is not one of the app"
-            } else {
+        let memberships = memberships(node);
+        let (own, external): (Vec<_>, Vec<_>) =
+            memberships.into_iter().partition(|(name, _)| !self.external.contains(name));
+        for (external, _) in &external {
+            let message = if own.is_empty() {
                 "networks are not shared between apps: the container is on the bridge that all apps share"
+            } else {
+                "the container is not on this network, which is not one of the app"
             };
             findings
                 .lost(place, format!("{path}.{external}"), message)
                 .hint("what has to be reached from other apps can be published with `ports`");
         }
-        let Some(own) = own else { return "bridge".to_owned() };
-        let Some(joined) = self.joined.get(own) else {
-            findings.lost(place, format!("{path}.{own}"), "the file declares no such network");
-            return "bridge".to_owned();
-        };
-        let name = self.names.get(joined).unwrap_or(DEFAULT).to_owned();
-        self.used.insert(name.clone());
-        name
+        let mut networks = Vec::new();
+        for (original, options) in own {
+            if !self.declared.contains(&original) {
+                findings.lost(place, format!("{path}.{original}"), "the file declares no such network");
+                continue;
+            }
+            let name = self.names.get(&original).unwrap_or(DEFAULT).to_owned();
+            self.used.insert(name.clone());
+            let options = options.map_or_else(Vec::new, |node| {
+                let own = container.header.last().map_or("", String::as_str);
+                let has_subnet = self.with_subnet.contains(&original);
+                endpoint((own, has_subnet), node, &format!("{path}.{original}"), findings)
+            });
+            networks.push((name, Toml::Table(options)));
+        }
+        match networks.as_slice() {
+            [] => container.set("network", Toml::text("bridge")),
+            [(name, Toml::Table(options))] if options.is_empty() => {
+                container.set("network", Toml::text(name.as_str()));
+            }
+            _ => container.set("networks", Toml::Table(networks)),
+        }
     }
 
     /// The tables of the networks that are used.
@@ -116,28 +115,14 @@ impl Networks {
         let mut sections = Vec::new();
         for name in &self.used {
             let mut section = Section::new("network", name);
-            let parts: Vec<&str> = self
-                .joined
-                .iter()
-                .filter(|(_, joined)| self.names.get(joined) == Some(name))
-                .map(|(part, _)| part.as_str())
-                .collect();
-            if parts.len() > 1 {
-                section.comments.push(format!("The Compose file has these apart: {}.", parts.join(", ")));
+            let original = self.declared.iter().find(|original| self.names.get(original) == Some(name));
+            let Some(original) = original else { continue };
+            let node = project.get("networks", original);
+            if let Some(adoption) = adoption {
+                section.set("adopt", adoption.resource(original, node));
             }
-            let nodes: Vec<(&str, Option<&Node>)> =
-                parts.iter().map(|part| (*part, project.get("networks", part))).collect();
-            let internal = |node: &Node| node.get("internal").is_some_and(Node::is_true);
-            if nodes.iter().all(|(_, node)| node.is_some_and(internal)) {
-                section.set("internal", Toml::truth(true));
-            }
-            for (part, node) in nodes {
-                if let Some(adoption) = adoption {
-                    section.set("adopt", adoption.resource(part, node));
-                }
-                if let Some(node) = node {
-                    declared(part, node, &mut section, adoption.is_some(), findings);
-                }
+            if let Some(node) = node {
+                declared(original, node, &mut section, adoption.is_some(), findings);
             }
             sections.push(section);
         }
@@ -145,30 +130,46 @@ impl Networks {
     }
 }
 
-/// The networks that a service is on by its `networks`.
-fn memberships(node: &Node) -> Vec<String> {
+/// The networks that a service is on by its `networks`, with what is said of it there.
+fn memberships(node: &Node) -> Vec<(String, Option<&Node>)> {
     let Some(networks) = node.get("networks").filter(|networks| !networks.is_empty()) else {
-        return if node.get("network_mode").is_some() { Vec::new() } else { vec![DEFAULT.to_owned()] };
+        let default = node.get("network_mode").is_none().then(|| (DEFAULT.to_owned(), None));
+        return default.into_iter().collect();
     };
     match &networks.value {
-        Value::List(items) => items.iter().filter_map(|item| item.text().map(str::to_owned)).collect(),
-        _ => networks.entries().iter().map(|(name, _)| name.clone()).collect(),
+        Value::List(items) => items.iter().filter_map(|item| Some((item.text()?.to_owned(), None))).collect(),
+        _ => networks.entries().iter().map(|(name, options)| (name.clone(), Some(options))).collect(),
     }
 }
 
-/// Reports the networks of a service that its container is not on.
-fn report_further(service: &str, node: &Node, findings: &mut Findings) {
-    let memberships = memberships(node);
-    let [first, further @ ..] = memberships.as_slice() else { return };
-    if let (Some(networks), false) = (node.get("networks"), further.is_empty()) {
-        let message = format!(
-            "a container is on one network, here `{first}`, and not on `{}`: one that runs on several is not taken over",
-            further.join("`, `")
-        );
-        findings
-            .lost(networks.place, format!("services.{service}.networks"), message)
-            .hint("leave the container on one network first, or take `adopt` away to have a new one");
+/// What is said of a service on one of its networks.
+fn endpoint(
+    (container, has_subnet): (&str, bool),
+    options: &Node,
+    path: &str,
+    findings: &mut Findings,
+) -> Vec<(String, Toml)> {
+    let mut endpoint = Vec::new();
+    for (key, value) in options.entries().iter().filter(|(_, value)| !value.is_empty()) {
+        let path = format!("{path}.{key}");
+        match (key.as_str(), value.text()) {
+            ("aliases", _) => {
+                let aliases = value.items().iter().filter_map(Node::text).filter(|alias| *alias != container);
+                let aliases: Vec<Toml> = aliases.map(Toml::text).collect();
+                if !aliases.is_empty() {
+                    endpoint.push(("aliases".to_owned(), Toml::List(aliases)));
+                }
+            }
+            ("ipv4_address", Some(address)) if has_subnet => {
+                endpoint.push(("address".to_owned(), Toml::text(address)));
+            }
+            _ => {
+                let message = "of a container on a network a spec says its aliases and its IPv4 address";
+                findings.lost(value.place, path, message);
+            }
+        }
     }
+    endpoint
 }
 
 fn declared(original: &str, node: &Node, section: &mut Section, is_adopted: bool, findings: &mut Findings) {
@@ -178,15 +179,11 @@ fn declared(original: &str, node: &Node, section: &mut Section, is_adopted: bool
         let path = format!("networks.{original}.{key}");
         match key.as_str() {
             "internal" => {
-                if section.get("internal").is_none() {
-                    findings.lost(
-                        value.place,
-                        path,
-                        "the network that it is part of in the spec has a way out",
-                    );
+                if value.is_true() {
+                    section.set("internal", Toml::truth(true));
                 }
             }
-            "labels" if section.get("labels").is_none() => {
+            "labels" => {
                 set_labels("network", value, &path, section, findings);
             }
             "driver" if matches!(value.text(), Some("bridge" | "default")) => {}

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use homeostat_spec::{App, Container, ContainerConfig, MountSource, Name, Network, NetworkMode, Volume};
+use homeostat_spec::{App, Container, ContainerConfig, MountSource, Name, Network, Volume};
 use serde::{Deserialize, Serialize};
 
 use crate::{ContainerState, Desired, ExitStatus, Observed, Override, ResourceKey};
@@ -90,7 +90,7 @@ impl ByHand {
             used
         });
         app.networks.retain(|name, _| {
-            let used = config(&|config| config.network == NetworkMode::Named(name.clone()));
+            let used = config(&|config| config.is_on(name));
             gone.extend((!used).then(|| name.clone()));
             used
         });

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use homeostat_spec::{
-    Confinement, Container, ContainerConfig, ExtraHost, Kernel, LogRotation, Mount, MountSource, Names,
-    Network, NetworkMode, Resources,
+    Confinement, Container, ContainerConfig, Endpoint, ExtraHost, Kernel, LogRotation, Mount, MountSource,
+    Name, Names, Network, NetworkMode, Resources,
 };
 use serde::Serialize;
 
@@ -113,6 +113,7 @@ impl Comparison {
             publish_all,
             mounts,
             network,
+            networks,
             resources: _,
             read_only,
             no_new_privileges,
@@ -138,6 +139,7 @@ impl Comparison {
         self.flag("publish_all", old.publish_all, *publish_all);
         self.mounts(&old.mounts, mounts);
         self.field("network", Some(&network_mode(&old.network)), Some(&network_mode(network)));
+        self.networks(old, new, networks);
         self.flag("read_only", old.read_only, *read_only);
         self.flag("no_new_privileges", old.no_new_privileges, *no_new_privileges);
         self.set("cap_add", old.cap_add.iter().cloned(), cap_add.iter().cloned());
@@ -158,6 +160,35 @@ impl Comparison {
         self.list("dns", &old.servers, servers);
         self.list("dns_search", &old.search, search);
         self.list("dns_options", &old.options, options);
+    }
+
+    /// What is asked for on each network of the app. A network with nothing asked for is one more that the container is on.
+    fn networks(
+        &mut self,
+        old: &ContainerConfig,
+        new: &ContainerConfig,
+        networks: &BTreeMap<Name, Endpoint>,
+    ) {
+        if old.networks == *networks {
+            return;
+        }
+        let names: BTreeSet<&Name> = old.networks.keys().chain(networks.keys()).collect();
+        for name in names {
+            let (before, after) = (old.networks.get(name), networks.get(name));
+            let field = format!("networks.{name}");
+            if old.is_on(name) != new.is_on(name) {
+                self.push(&field, before.map(endpoint), after.map(endpoint));
+                continue;
+            }
+            let default = Endpoint::default();
+            let (before, after) = (before.unwrap_or(&default), after.unwrap_or(&default));
+            self.set(
+                &format!("{field}.aliases"),
+                before.aliases.iter().cloned(),
+                after.aliases.iter().cloned(),
+            );
+            self.field(&format!("{field}.address"), before.address.as_ref(), after.address.as_ref());
+        }
     }
 
     fn kernel(&mut self, old: &Kernel, new: &Kernel) {
@@ -243,6 +274,15 @@ fn mount(mount: &Mount) -> String {
     }
 }
 
+/// As TOML writes it within a line.
+fn endpoint(endpoint: &Endpoint) -> String {
+    let Endpoint { aliases, address } = endpoint;
+    let aliases = (!aliases.is_empty()).then(|| format!("aliases = {}", rendered(aliases)));
+    let address = address.map(|address| format!("address = {}", rendered(&address)));
+    let fields: Vec<String> = aliases.into_iter().chain(address).collect();
+    if fields.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", fields.join(", ")) }
+}
+
 fn network_mode(mode: &NetworkMode) -> String {
     match mode {
         // A network could be named like a mode.
@@ -297,7 +337,7 @@ mod tests {
 
     #[test]
     fn each_field_is_named_as_in_a_spec() {
-        let edits: [(&str, Edit); 28] = [
+        let edits: [(&str, Edit); 30] = [
             ("entrypoint: unset -> [\"init\"]", |c| c.config.entrypoint = Some(vec!["init".to_owned()])),
             ("command: unset -> [\"-v\"]", |c| c.config.command = Some(vec!["-v".to_owned()])),
             ("env.KEY: unset -> (hidden)", |c| {
@@ -340,6 +380,14 @@ mod tests {
             ("network: \"bridge\" -> \"host\"", |c| c.config.network = NetworkMode::Host),
             ("network: \"bridge\" -> \"network.host\"", |c| {
                 c.config.network = NetworkMode::Named(name("host"));
+            }),
+            ("networks.back: unset -> {}", |c| {
+                c.config.networks.insert(name("back"), Endpoint::default());
+            }),
+            ("networks.back: unset -> { aliases = [\"db\"], address = \"10.1.0.9\" }", |c| {
+                let address = Some([10, 1, 0, 9].into());
+                let endpoint = Endpoint { aliases: ["db".to_owned()].into(), address };
+                c.config.networks.insert(name("back"), endpoint);
             }),
             ("read_only: false -> true", |c| c.config.read_only = true),
             ("no_new_privileges: false -> true", |c| c.config.no_new_privileges = true),

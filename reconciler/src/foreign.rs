@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use homeostat_spec::{Adopt, App, Container, Mount, MountSource, Name, NetworkMode};
+use homeostat_spec::{Adopt, App, Container, Endpoint, Mount, MountSource, Name, NetworkMode};
 use serde::{Deserialize, Serialize};
 
 use crate::{FieldChange, Observed, ObservedContainer, ResourceKey};
@@ -19,6 +19,9 @@ pub struct ForeignContainer {
     /// The networks that it is on, but for those that a spec calls `bridge`.
     #[serde(default)]
     pub networks: Vec<ForeignResource>,
+    /// How it is on them, by the engine's names.
+    #[serde(default)]
+    pub endpoints: BTreeMap<String, Endpoint>,
     /// What it has that no spec can say, by the field's own name for it: its successor would be without.
     #[serde(default)]
     pub beyond_specs: BTreeMap<String, String>,
@@ -35,7 +38,13 @@ pub struct ForeignResource {
 
 impl From<ObservedContainer> for ForeignContainer {
     fn from(container: ObservedContainer) -> Self {
-        Self { container, volumes: BTreeMap::new(), networks: Vec::new(), beyond_specs: BTreeMap::new() }
+        Self {
+            container,
+            volumes: BTreeMap::new(),
+            networks: Vec::new(),
+            endpoints: BTreeMap::new(),
+            beyond_specs: BTreeMap::new(),
+        }
     }
 }
 
@@ -92,13 +101,20 @@ impl ForeignContainer {
     ) -> Option<FieldChange> {
         let of_app = || app.networks.iter().map(|(name, network)| (name, network.adopt.as_ref()));
         let is_here = |key: &ResourceKey| observed.networks.contains_key(key);
-        let name = match self.networks.as_slice() {
-            [] => return None,
-            [network] => network.declared_as(&app.name, of_app(), is_here),
-            _ => None,
-        };
-        if let Some(name) = name {
-            container.config.network = NetworkMode::Named(name.clone());
+        if self.networks.is_empty() {
+            return None;
+        }
+        let named = self.networks.iter().map(|network| {
+            let name = network.declared_as(&app.name, of_app(), is_here)?.clone();
+            Some((name, self.endpoints.get(&network.name).cloned().unwrap_or_default()))
+        });
+        if let Some(mut networks) = named.collect::<Option<BTreeMap<Name, Endpoint>>>() {
+            // Which of them leads out is the engine's choice.
+            let wanted = declared.config.app_networks().next().filter(|name| networks.contains_key(*name));
+            let first = wanted.or_else(|| networks.keys().next())?.clone();
+            networks.retain(|name, endpoint| *name != first || !endpoint.is_default());
+            container.config.network = NetworkMode::Named(first);
+            container.config.networks = networks;
             return None;
         }
         container.config.network = declared.config.network.clone();

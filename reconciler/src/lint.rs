@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use homeostat_spec::{
-    ContainerConfig, DesiredState, LogRotation, MountSource, Name, NetworkMode, PublishedPort, Resources,
+    ContainerConfig, DesiredState, LogRotation, MountSource, Name, PublishedPort, Resources,
 };
 use jiff::Timestamp;
 
@@ -138,16 +138,17 @@ impl<'a> Linter<'a> {
             self.comes_after(index, |step| is_container(step, key) && step.action == Action::RemoveContainer);
         self.require(index, !there || gone, "the container is there already");
         self.supplies(index, key, image, config);
-        let NetworkMode::Named(name) = &config.network else { return };
-        let network = ResourceId::Declared(ResourceKind::Network, own(key, name));
-        let is_network = |step: &Step| step.resource == network;
-        let removed =
-            self.plan.steps.iter().any(|step| is_network(step) && step.action == Action::RemoveNetwork);
-        let made = self.comes_after(index, |step| {
-            is_network(step) && matches!(step.action, Action::CreateNetwork { .. })
-        });
-        let here = self.observed.networks.contains_key(&own(key, name)) && !removed;
-        self.require(index, here || made, "its network is not here");
+        for name in config.app_networks() {
+            let network = ResourceId::Declared(ResourceKind::Network, own(key, name));
+            let is_network = |step: &Step| step.resource == network;
+            let removed =
+                self.plan.steps.iter().any(|step| is_network(step) && step.action == Action::RemoveNetwork);
+            let made = self.comes_after(index, |step| {
+                is_network(step) && matches!(step.action, Action::CreateNetwork { .. })
+            });
+            let here = self.observed.networks.contains_key(&own(key, name)) && !removed;
+            self.require(index, here || made, "its network is not here");
+        }
     }
 
     fn can_create(&mut self, index: usize, key: &ResourceKey) {
@@ -290,15 +291,16 @@ impl<'a> Linter<'a> {
         };
         let reference = self.desired.image_of(key).unwrap_or_default();
         let changes = container_changes(declared, &reference, actual, self.observed);
-        let network = match &actual.config.network {
-            NetworkMode::Named(name) => Some(ResourceId::Declared(ResourceKind::Network, own(key, name))),
-            _ => None,
-        };
+        let networks: Vec<ResourceId> = actual
+            .config
+            .app_networks()
+            .map(|name| ResourceId::Declared(ResourceKind::Network, own(key, name)))
+            .collect();
         let network_goes = self
             .plan
             .steps
             .iter()
-            .any(|step| Some(&step.resource) == network.as_ref() && step.action == Action::RemoveNetwork);
+            .any(|step| networks.contains(&step.resource) && step.action == Action::RemoveNetwork);
         let was_started = declared.state == DesiredState::Created && actual.state != ContainerState::Created;
         let justified = !changes.recreate.is_empty() || network_goes || was_started;
         self.require(index, justified, "it is declared and unchanged");
@@ -322,10 +324,7 @@ impl<'a> Linter<'a> {
     fn remove_network(&mut self, index: usize, key: &ResourceKey) {
         let protected = self.desired.protects(&key.app) && !self.desired.apps.contains_key(&key.app);
         self.require(index, !protected, "it is protected");
-        self.unused(index, |user, actual| {
-            user.app == key.app
-                && matches!(&actual.config.network, NetworkMode::Named(name) if *name == key.name)
-        });
+        self.unused(index, |user, actual| user.app == key.app && actual.config.is_on(&key.name));
     }
 
     fn remove_image(&mut self, index: usize, reference: &str) {

@@ -12,6 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::confinement::Confinement;
+use crate::endpoint::Endpoint;
 use crate::kernel::Kernel;
 use crate::name::Name;
 use crate::names::Names;
@@ -168,6 +169,9 @@ pub struct ContainerConfig {
     pub mounts: Vec<Mount>,
     /// What the container is connected to.
     pub network: NetworkMode,
+    /// The networks of the app that it is on beside that one, and how it is on any of them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub networks: BTreeMap<Name, Endpoint>,
     /// Limits; can be updated in place.
     pub resources: Resources,
     /// The root file system is mounted read-only.

@@ -180,9 +180,8 @@ impl<'p> Service<'_, 'p, '_> {
     fn network(&mut self) {
         let node = self.node;
         let Some(mode) = node.get("network_mode") else {
-            let network = self.shared.networks.of_service(self.original, node, &mut self.shared.findings);
-            self.container.set("network", Toml::text(network));
-            self.membership_options();
+            let Shared { networks, findings, .. } = &mut self.shared;
+            networks.of_service(self.original, node, &mut self.container, findings);
             return;
         };
         if let Some(word @ ("host" | "none" | "bridge")) = mode.text() {
@@ -191,26 +190,6 @@ impl<'p> Service<'_, 'p, '_> {
             self.container.set("network", Toml::text("none"));
             self.lost(mode.place, "network_mode", "a container cannot share another one's network; it has none, so that nothing gets out another way")
                     .hint("give it a network if that may be");
-        }
-    }
-
-    /// What is said of the service on one of its networks.
-    fn membership_options(&mut self) {
-        let Some(networks) = self.get("networks") else { return };
-        for (network, options) in networks.entries() {
-            for (key, value) in options.entries().iter().filter(|(_, value)| !value.is_empty()) {
-                let only_own =
-                    key == "aliases" && value.items().iter().all(|alias| alias.text() == Some(self.name()));
-                if !only_own {
-                    let hint = "let the others use the container's name";
-                    self.lost(
-                        value.place,
-                        &format!("networks.{network}.{key}"),
-                        "a container has one name and an address that the engine chooses",
-                    )
-                    .hint(hint);
-                }
-            }
         }
     }
 

@@ -8,8 +8,8 @@ use domain::base::name::ParsedName;
 use domain::base::{Message, MessageBuilder, Name, Question, Ttl};
 use domain::rdata::{A, Ptr};
 
+use crate::Names;
 use crate::names::{NetworkNames, ZONE};
-use crate::{ContainerName, Names};
 
 /// An address may be another container's after it was asked for.
 const TTL: Ttl = Ttl::ZERO;
@@ -39,33 +39,36 @@ pub fn answer(names: &Names, network: &NetworkNames, asker: Ipv4Addr, packet: &[
         return Decision::Ignore;
     }
     if query.header().opcode() != Opcode::QUERY {
-        return reply(query, Rcode::NOTIMP, None);
+        return reply(query, Rcode::NOTIMP, Vec::new());
     }
-    let Ok(question) = query.sole_question() else { return reply(query, Rcode::FORMERR, None) };
+    let Ok(question) = query.sole_question() else { return reply(query, Rcode::FORMERR, Vec::new()) };
     // A whole zone comes in many messages, and is nothing that a resolver asks for.
     if matches!(question.qtype(), Rtype::AXFR | Rtype::IXFR) {
-        return reply(query, Rcode::REFUSED, None);
+        return reply(query, Rcode::REFUSED, Vec::new());
     }
     match own(names, network, asker, &question) {
-        Own::Address(container) => {
+        Own::Addresses(addresses) => {
             let wanted = matches!(question.qtype(), Rtype::A | Rtype::ANY);
-            reply(query, Rcode::NOERROR, wanted.then_some(Record::Address(container.address)))
+            let records = if wanted { addresses } else { Vec::new() };
+            reply(query, Rcode::NOERROR, records.into_iter().map(Record::Address).collect())
         }
         Own::Name(name) => {
             let wanted = matches!(question.qtype(), Rtype::PTR | Rtype::ANY);
-            reply(query, Rcode::NOERROR, wanted.then_some(Record::Name(name)))
+            reply(query, Rcode::NOERROR, wanted.then_some(Record::Name(name)).into_iter().collect())
         }
-        Own::Empty => reply(query, Rcode::NOERROR, None),
-        Own::Nothing => reply(query, Rcode::NXDOMAIN, None),
-        Own::NotOurs if network.internal => reply(query, Rcode::NXDOMAIN, None),
+        Own::Empty => reply(query, Rcode::NOERROR, Vec::new()),
+        Own::Nothing => reply(query, Rcode::NXDOMAIN, Vec::new()),
+        Own::NotOurs if names.of(network, asker).all(|network| network.internal) => {
+            reply(query, Rcode::NXDOMAIN, Vec::new())
+        }
         Own::NotOurs => Decision::Forward,
     }
 }
 
 /// What is known here of a name.
-enum Own<'a> {
-    /// It is a container's.
-    Address(&'a ContainerName),
+enum Own {
+    /// It is that of a container, or of several.
+    Addresses(Vec<Ipv4Addr>),
     /// It is that of an address, whose name is this.
     Name(String),
     /// It is there, with nothing to tell about it.
@@ -76,19 +79,19 @@ enum Own<'a> {
     NotOurs,
 }
 
-fn own<'a>(
+fn own(
     names: &Names,
-    network: &'a NetworkNames,
+    network: &NetworkNames,
     asker: Ipv4Addr,
     question: &Question<ParsedName<&[u8]>>,
-) -> Own<'a> {
+) -> Own {
     if question.qclass() != Class::IN {
         return Own::NotOurs;
     }
     let name = question.qname().to_string().to_ascii_lowercase();
     let name = name.trim_end_matches('.');
     if let Some(address) = reversed(name) {
-        return match network.at(address) {
+        return match names.of(network, asker).find_map(|network| network.at(address)) {
             Some(container) => Own::Name(network.name_for(asker, container)),
             None if names.is_own(address) => Own::Nothing,
             None => Own::NotOurs,
@@ -97,10 +100,13 @@ fn own<'a>(
     if name == ZONE {
         return Own::Empty;
     }
-    match name.strip_suffix(ZONE).and_then(|name| name.strip_suffix('.')) {
-        Some(name) => network.find(asker, name).map_or(Own::Nothing, Own::Address),
-        None => network.find(asker, name).map_or(Own::NotOurs, Own::Address),
-    }
+    let (name, unknown) = match name.strip_suffix(ZONE).and_then(|name| name.strip_suffix('.')) {
+        Some(name) => (name, Own::Nothing),
+        None => (name, Own::NotOurs),
+    };
+    let app = network.at(asker).map(|asker| asker.app.as_str());
+    let found = names.of(network, asker).map(|network| network.find(app, name));
+    found.into_iter().find(|addresses| !addresses.is_empty()).map_or(unknown, Own::Addresses)
 }
 
 /// The address of a name of `in-addr.arpa`.
@@ -110,23 +116,23 @@ fn reversed(name: &str) -> Option<Ipv4Addr> {
     Some(Ipv4Addr::new(d, c, b, a))
 }
 
-/// The one record that an answer can have.
+/// A record of an answer.
 enum Record {
     Address(Ipv4Addr),
     Name(String),
 }
 
-fn reply(query: &Message<[u8]>, rcode: Rcode, record: Option<Record>) -> Decision {
-    build(query, rcode, record).map_or(Decision::Ignore, Decision::Answer)
+fn reply(query: &Message<[u8]>, rcode: Rcode, records: Vec<Record>) -> Decision {
+    build(query, rcode, records).map_or(Decision::Ignore, Decision::Answer)
 }
 
 /// `None` when the question cannot be repeated, as it cannot be read.
-fn build(query: &Message<[u8]>, rcode: Rcode, record: Option<Record>) -> Option<Vec<u8>> {
+fn build(query: &Message<[u8]>, rcode: Rcode, records: Vec<Record>) -> Option<Vec<u8>> {
     let mut answer = begin(query, rcode)?;
     let header = answer.header_mut();
     header.set_ra(true);
-    header.set_aa(record.is_some());
-    if let Some(record) = record {
+    header.set_aa(!records.is_empty());
+    for record in records {
         let name = query.sole_question().ok()?.into_qname();
         match record {
             Record::Address(address) => answer.push((name, Class::IN, TTL, A::new(address))).ok()?,
@@ -169,7 +175,7 @@ fn finish(query: &Message<[u8]>, mut answer: AdditionalBuilder<Vec<u8>>) -> Vec<
 
 /// The answer to a query that nobody could be asked about.
 pub(crate) fn failed(query: &[u8]) -> Option<Vec<u8>> {
-    build(Message::from_slice(query).ok()?, Rcode::SERVFAIL, None)
+    build(Message::from_slice(query).ok()?, Rcode::SERVFAIL, Vec::new())
 }
 
 /// An answer as it fits into a datagram to who has asked: whole, or only a word that it does not fit.

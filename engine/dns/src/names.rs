@@ -45,6 +45,9 @@ pub struct ContainerName {
     pub app: String,
     /// Its name in the app.
     pub name: String,
+    /// Other names by which containers of its app find it on this network, in lower case.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<String>,
     /// Its address.
     pub address: Ipv4Addr,
     /// Name servers that are asked for it in place of the host's.
@@ -78,6 +81,20 @@ impl Names {
         Ok(read_json(directory.join(NAMES_FILE))?.unwrap_or_default())
     }
 
+    /// The networks of somebody who asks with this address on one of them: that one first.
+    pub(crate) fn of<'a>(
+        &'a self,
+        network: &'a NetworkNames,
+        asker: Ipv4Addr,
+    ) -> impl Iterator<Item = &'a NetworkNames> {
+        let others = network.at(asker).into_iter().flat_map(move |asker| {
+            let is_on = |other: &ContainerName| other.app == asker.app && other.name == asker.name;
+            let others = self.networks.values().filter(|other| other.subnet != network.subnet);
+            others.filter(move |other| other.containers.iter().any(is_on))
+        });
+        std::iter::once(network).chain(others)
+    }
+
     /// Whether the address is one of a bridge's subnet, so that nobody else knows its name.
     pub(crate) fn is_own(&self, address: Ipv4Addr) -> bool {
         self.networks.values().any(|network| network.subnet.contains(address))
@@ -85,13 +102,16 @@ impl Names {
 }
 
 impl NetworkNames {
-    /// The container that somebody with this address means by a name: `NAME` of the same app, or `NAME.APP`.
-    pub(crate) fn find(&self, asker: Ipv4Addr, name: &str) -> Option<&ContainerName> {
-        let (name, app) = match name.split_once('.') {
-            Some((name, app)) => (name, app),
-            None => (name, self.at(asker)?.app.as_str()),
+    /// The addresses of what somebody of an app means by a name: `NAME` or an alias of the same app, or `NAME.APP`.
+    pub(crate) fn find(&self, app: Option<&str>, name: &str) -> Vec<Ipv4Addr> {
+        let whole = name.split_once('.');
+        let is_meant = |container: &&ContainerName| {
+            let same_app = app == Some(&container.app);
+            let called = container.name == name || container.aliases.iter().any(|alias| alias == name);
+            (same_app && called)
+                || whole.is_some_and(|(name, app)| container.name == name && container.app == app)
         };
-        self.containers.iter().find(|container| container.name == name && container.app == app)
+        self.containers.iter().filter(is_meant).map(|container| container.address).collect()
     }
 
     /// The container with this address.
@@ -123,6 +143,7 @@ mod tests {
         let container = |last, servers: &[IpAddr]| ContainerName {
             app: "shop".to_owned(),
             name: format!("web{last}"),
+            aliases: Vec::new(),
             address: Ipv4Addr::new(10, 88, 0, last),
             servers: servers.to_vec(),
         };

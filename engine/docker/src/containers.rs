@@ -7,8 +7,8 @@ use std::time::Duration;
 use bollard::errors::Error;
 use bollard::models::ContainerUpdateBody;
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, KillContainerOptionsBuilder, RemoveContainerOptionsBuilder,
-    StartContainerOptions, WaitContainerOptionsBuilder,
+    CreateContainerOptionsBuilder, KillContainerOptionsBuilder, RemoveContainerOptions,
+    RemoveContainerOptionsBuilder, StartContainerOptions, WaitContainerOptionsBuilder,
 };
 use futures::StreamExt as _;
 use homeostat_reconciler::ports::ContainerRequest;
@@ -80,7 +80,14 @@ impl Inner {
         let named = CreateContainerOptionsBuilder::default().name(&engine_name(key)).build();
         let api = self.api().await.map_err(about)?;
         let created = self.answer_within(CREATED, api.create_container(Some(named), body)).await;
-        created.map(drop).map_err(about)
+        let id = created.map_err(about)?.id;
+        let connected = self.connect_further(key, &id, &request.config).await;
+        if connected.is_err() {
+            // One that is on some of its networks is not the one that was asked for.
+            let removed = self.answer(api.remove_container(&id, None::<RemoveContainerOptions>)).await;
+            tracing::debug!(?removed, container = %key, "a container that cannot be connected");
+        }
+        connected.map_err(about)
     }
 
     /// Podman would make a missing path of the host, as a directory.

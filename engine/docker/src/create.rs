@@ -1,17 +1,14 @@
 //! From a container as it is declared to what the engine is asked for.
 
-use std::collections::HashMap;
-
 use bollard::models::{
-    ContainerCreateBody, DeviceMapping, EndpointSettings, HostConfig, HostConfigLogConfig, Mount as ApiMount,
-    MountTmpfsOptions, MountType, NetworkingConfig, PortBinding, PortMap, ResourcesUlimits, RestartPolicy,
+    ContainerCreateBody, DeviceMapping, HostConfig, HostConfigLogConfig, Mount as ApiMount,
+    MountTmpfsOptions, MountType, PortBinding, PortMap, ResourcesUlimits, RestartPolicy,
     RestartPolicyNameEnum,
 };
 use homeostat_reconciler::ResourceKey;
 use homeostat_reconciler::ports::ContainerRequest;
 use homeostat_spec::{
-    ContainerConfig, Device, Kernel, LogRotation, Mount, MountSource, NetworkMode, PublishedPort,
-    TmpfsOptions, Ulimit,
+    ContainerConfig, Device, Kernel, LogRotation, Mount, MountSource, PublishedPort, TmpfsOptions, Ulimit,
 };
 
 use crate::Flavour;
@@ -49,7 +46,7 @@ impl Inner {
             labels: Some(labels),
             tty: Some(config.tty),
             open_stdin: Some(config.stdin_open),
-            networking_config: self.networking(key, &config.network),
+            networking_config: self.first_network(key, config),
             host_config: Some(self.host_config(request)),
             ..ContainerCreateBody::default()
         })
@@ -123,31 +120,6 @@ impl Inner {
             tmpfs_options: tmpfs_options(&mount.source),
             ..ApiMount::default()
         }
-    }
-
-    /// The engine's word for what a container is connected to.
-    pub(crate) fn network_mode(&self, key: &ResourceKey, network: &NetworkMode) -> String {
-        match network {
-            NetworkMode::Host => "host".to_owned(),
-            NetworkMode::None => "none".to_owned(),
-            NetworkMode::Bridge => self.instance.default_network(),
-            NetworkMode::Named(name) => {
-                self.ledger.network_name(&ResourceKey::new(key.app.clone(), name.clone()))
-            }
-        }
-    }
-
-    /// On a network of its app a container is known by its name; on the one that all apps share, where two may
-    /// have the same, by `NAME.APP`.
-    fn networking(&self, key: &ResourceKey, network: &NetworkMode) -> Option<NetworkingConfig> {
-        let alias = match network {
-            NetworkMode::Host | NetworkMode::None => return None,
-            NetworkMode::Bridge => format!("{}.{}", key.name, key.app),
-            NetworkMode::Named(_) => key.name.to_string(),
-        };
-        let endpoint = EndpointSettings { aliases: Some(vec![alias]), ..EndpointSettings::default() };
-        let endpoints = HashMap::from([(self.network_mode(key, network), endpoint)]);
-        Some(NetworkingConfig { endpoints_config: Some(endpoints) })
     }
 }
 

@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bollard::models::{ContainerInspectResponse, HostConfig};
 use homeostat_reconciler::{Abilities, ForeignContainer, ForeignResource, ResourceKey};
+use homeostat_spec::Endpoint;
 use serde::Serialize;
 
 use crate::Flavour;
+use crate::connect::endpoints;
 use crate::create::{SECCOMP_UNCONFINED, UNMASK_ALL};
 use crate::engine::Inner;
 use crate::read::Seen;
@@ -18,6 +20,8 @@ pub(crate) struct Foreign {
     volumes: BTreeMap<String, String>,
     /// The engine's names of the networks that it is on.
     networks: Vec<String>,
+    /// How it is on them.
+    endpoints: BTreeMap<String, Endpoint>,
     /// When the engine itself starts it again, if it does.
     pub(crate) restart: Option<String>,
     /// What no spec can say.
@@ -28,7 +32,12 @@ impl Foreign {
     pub(crate) fn of(inspect: &ContainerInspectResponse, flavour: Flavour) -> Self {
         let volumes = inspect.mounts.iter().flatten().filter(|mount| mount.typ.as_deref() == Some("volume"));
         let volumes = volumes.filter_map(|mount| Some((mount.destination.clone()?, mount.name.clone()?)));
-        let mut foreign = Self { volumes: volumes.collect(), networks: networks(inspect), ..Self::default() };
+        let mut foreign = Self {
+            volumes: volumes.collect(),
+            networks: networks(inspect),
+            endpoints: endpoints(inspect, None),
+            ..Self::default()
+        };
         if let Some(host) = &inspect.host_config {
             let policy = host.restart_policy.as_ref().and_then(|policy| policy.name);
             let policy = policy.map(|name| name.to_string());
@@ -36,7 +45,6 @@ impl Foreign {
             foreign.rights(host, flavour);
             foreign.surroundings(host, flavour);
         }
-        foreign.addresses(inspect);
         foreign
     }
 
@@ -91,16 +99,6 @@ impl Foreign {
             self.found("runtime", runtime);
         }
     }
-
-    fn addresses(&mut self, inspect: &ContainerInspectResponse) {
-        let networks = inspect.network_settings.as_ref().and_then(|settings| settings.networks.as_ref());
-        for (name, end) in networks.into_iter().flatten() {
-            let asked = end.ipam_config.as_ref().and_then(|asked| asked.ipv4_address.as_ref());
-            if let Some(address) = asked.filter(|address| !address.is_empty()) {
-                self.found(&format!("networks.{name}.ipv4_address"), address);
-            }
-        }
-    }
 }
 
 /// The networks that a container is on, but for those that a spec calls by other words than a name.
@@ -114,7 +112,7 @@ fn networks(inspect: &ContainerInspectResponse) -> Vec<String> {
 impl Inner {
     /// A container that is not homeostat's.
     pub(crate) fn foreign(&self, seen: &Seen, abilities: &Abilities) -> ForeignContainer {
-        let Foreign { volumes, networks, restart, beyond_specs } = &seen.foreign;
+        let Foreign { volumes, networks, endpoints, restart, beyond_specs } = &seen.foreign;
         let mut beyond_specs = beyond_specs.clone();
         // Whoever cannot be told to leave that to homeostat would do it too.
         if let (Some(policy), false) = (restart, abilities.update_resources) {
@@ -132,6 +130,7 @@ impl Inner {
                 .map(|(target, name)| (target.clone(), resource(name, self.ledger.volumes_called(name))))
                 .collect(),
             networks: networks.map(|name| resource(name, self.ledger.networks_called(name))).collect(),
+            endpoints: endpoints.clone(),
             beyond_specs,
         }
     }

@@ -9,6 +9,7 @@
 mod build;
 mod cache;
 mod certificates;
+mod connect;
 mod connection;
 mod containers;
 mod create;

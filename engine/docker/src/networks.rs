@@ -132,8 +132,7 @@ impl Inner {
             return Ok(());
         }
         // The engine would only refuse while a container on it runs.
-        let mode = NetworkMode::Named(key.name.clone());
-        let on_it = |container: &ContainerConfig| container.network == mode;
+        let on_it = |container: &ContainerConfig| container.is_on(&key.name);
         if let Some(user) = self.user(&key.app, on_it).await.map_err(about)? {
             let message = format!("network {key} cannot be removed: container {user} is on it");
             return Err(PortError::new(ErrorKind::User, message));

@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::Ipv4Addr;
 
 use bollard::models::{
-    ContainerInspectResponse, ContainerState as ApiState, ContainerStateStatusEnum as Status, HostConfig,
-    ImageInspect, MountPoint,
+    ContainerInspectResponse, ContainerState as ApiState, ContainerStateStatusEnum as Status, ImageInspect,
+    MountPoint,
 };
 use homeostat_reconciler::{ContainerState, ExitStatus, ObservedContainer, ResourceKey};
-use homeostat_spec::{ContainerConfig, Mount, MountSource, NetworkMode, PublishedPort, SourcePath};
+use homeostat_spec::{ContainerConfig, Mount, MountSource, PublishedPort, SourcePath};
 use jiff::Timestamp;
 
+use crate::connect::connected_since;
 use crate::containers::code_of_failed_start;
 use crate::engine::Inner;
 use crate::foreign::Foreign;
@@ -133,6 +134,7 @@ impl Inner {
             .collect();
         mounts.sort_by(|a, b| a.target.cmp(&b.target));
         mounts.dedup_by(|a, b| a.target == b.target);
+        let (network, networks) = self.connected(&host, inspect, key);
         ContainerConfig {
             command: words(config.cmd).filter(|words| Some(words) != of_image),
             entrypoint,
@@ -147,7 +149,8 @@ impl Inner {
             ports: ports(host.port_bindings.as_ref()),
             publish_all: host.publish_all_ports.unwrap_or_default(),
             mounts,
-            network: self.network_mode_of(&host, inspect, key),
+            network,
+            networks,
             resources: update::resources(&host),
             read_only: host.readonly_rootfs.unwrap_or_default(),
             no_new_privileges: host
@@ -190,6 +193,7 @@ impl Inner {
         key: &ResourceKey,
     ) -> ContainerConfig {
         let told = as_told(&asked, image, key);
+        let (network, networks) = connected_since(&asked, &actual);
         let mut config = ContainerConfig {
             resources: actual.resources,
             ports: if same_ports(&told, &actual.ports) { asked.ports.clone() } else { actual.ports },
@@ -198,7 +202,8 @@ impl Inner {
             } else {
                 actual.mounts
             },
-            network: actual.network,
+            network,
+            networks,
             read_only: actual.read_only,
             ..asked
         };
@@ -254,36 +259,6 @@ impl Inner {
             _ => return None,
         };
         Some(Mount { source, target, read_only })
-    }
-
-    /// What a container is connected to: what it was created for, as long as it still is.
-    fn network_mode_of(
-        &self,
-        host: &HostConfig,
-        inspect: &ContainerInspectResponse,
-        key: Option<&ResourceKey>,
-    ) -> NetworkMode {
-        let mode = host.network_mode.as_deref().unwrap_or("default");
-        let networks = inspect.network_settings.as_ref().and_then(|settings| settings.networks.as_ref());
-        match mode {
-            "host" => return NetworkMode::Host,
-            "none" => return NetworkMode::None,
-            _ => {}
-        }
-        // Podman tells `bridge` for any: the networks themselves tell which.
-        let connected: Vec<&str> = match networks {
-            Some(networks) => networks.keys().map(String::as_str).collect(),
-            None => vec![mode],
-        };
-        let of_app = |network: &ResourceKey| key.is_some_and(|key| key.app == network.app);
-        let declared = |name: &&str| self.ledger.networks_called(name).into_iter().find(of_app);
-        let by_mode = connected.iter().filter(|name| **name == mode).find_map(declared);
-        if let Some(network) = by_mode.or_else(|| connected.iter().find_map(declared)) {
-            return NetworkMode::Named(network.name);
-        }
-        let default = self.instance.default_network();
-        let is_shared = |name: &&str| [default.as_str(), "bridge", "podman", mode].contains(name);
-        if connected.iter().any(is_shared) { NetworkMode::Bridge } else { NetworkMode::None }
     }
 }
 

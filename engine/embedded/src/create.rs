@@ -142,11 +142,11 @@ impl Inner {
         if container.live()?.is_some() {
             return Err(EmbeddedError::Running(key.clone()));
         }
-        let network = container.network();
+        let networks = container.networks();
         self.mark_needed(&container.record());
         discard(&self.layout, &container.directory)?;
         self.forget(key);
-        let disconnected = self.disconnect(key, network.as_ref());
+        let disconnected = self.disconnect(key, &networks);
         // Last: who answers names may be in a control group beside those of containers.
         self.tidy_cgroups();
         disconnected

@@ -62,6 +62,9 @@ pub enum EmbeddedError {
         /// What it collides with.
         taken: String,
     },
+    /// An address that another container has.
+    #[error(transparent)]
+    AddressTaken(#[from] homeostat_network::AddressTaken),
     /// Control groups cannot be used.
     #[error("cannot use the container's control groups")]
     Cgroup(#[from] CgroupError),
@@ -286,6 +289,7 @@ impl EmbeddedError {
             | Self::Subnet(_)
             | Self::SubnetTooSmall(_)
             | Self::SubnetTaken { .. }
+            | Self::AddressTaken(_)
             | Self::NoFreeAddress(_)
             | Self::NotRunning(_)
             | Self::CannotAttach(_)
@@ -335,6 +339,9 @@ impl EmbeddedError {
             Self::UnknownSignal(_) => "signals are named as SIGTERM, or numbered",
             Self::SubnetTaken { .. } | Self::SubnetTooSmall(_) => {
                 "choose another `subnet`, or leave it out to have one chosen"
+            }
+            Self::AddressTaken(_) => {
+                "restart that container, which has the address by chance, or choose another `address`"
             }
             Self::ImageInUse { .. } | Self::VolumeInUse { .. } | Self::NetworkInUse { .. } => {
                 "remove the container first"

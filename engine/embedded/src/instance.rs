@@ -42,9 +42,15 @@ impl Instance {
         name.parse().expect("a short prefix with hex digits is a name")
     }
 
-    /// The host's end of a container's connection to a bridge.
-    pub(crate) fn host_interface(id: &str) -> InterfaceName {
-        InterfaceName::derive("hv-", id).expect("the prefix is short and fits a name")
+    /// The host's end of a container's connection to the bridge with this index among its own.
+    pub(crate) fn host_interface(id: &str, index: usize) -> InterfaceName {
+        let text = if index == 0 { id.to_owned() } else { format!("{id}:{index}") };
+        InterfaceName::derive("hv-", &text).expect("the prefix is short and fits a name")
+    }
+
+    /// The container's end, as everywhere in the field.
+    pub(crate) fn container_interface(index: usize) -> InterfaceName {
+        format!("eth{index}").parse().expect("a container is on a few networks")
     }
 
     /// The default bridge.

@@ -51,6 +51,15 @@ impl Program {
         command
     }
 
+    /// Whether the process runs this very file; not if it runs what an upgrade has replaced, or if it has ended.
+    pub(crate) fn is_run_by(&self, pid: u32) -> bool {
+        let own = rustix::fs::fstat(&self.file);
+        let theirs = rustix::fs::stat(format!("/proc/{pid}/exe"));
+        own.is_ok_and(|own| {
+            theirs.is_ok_and(|theirs| (own.st_dev, own.st_ino) == (theirs.st_dev, theirs.st_ino))
+        })
+    }
+
     /// In the child the descriptor is open until it executes the program.
     pub(crate) fn path(&self) -> PathBuf {
         PathBuf::from(format!("/proc/self/fd/{}", self.file.as_raw_fd()))

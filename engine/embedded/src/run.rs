@@ -153,7 +153,7 @@ impl Inner {
     ) -> Result<(), EmbeddedError> {
         let (inner, started) = (Arc::clone(self), Arc::clone(container));
         let published =
-            blocking(move || if started.network().is_some() { inner.sync_rules() } else { Ok(()) }).await;
+            blocking(move || if started.networks().is_empty() { Ok(()) } else { inner.sync_rules() }).await;
         if published.is_err() {
             self.stop_container(key, Some("SIGKILL"), Duration::ZERO).await?;
         }

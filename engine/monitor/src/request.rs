@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use homeostat_network::Attachment;
 use homeostat_reconciler::ports::TerminalSize;
 use homeostat_spec::{Confinement, Kernel, LogRotation, PublishedPort, Resources, Secret, TmpfsOptions};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// Name of the file of a [`RunRequest`] in the container's directory.
 pub const REQUEST_FILE: &str = "request.json";
@@ -139,8 +140,23 @@ pub enum Network {
     Host,
     /// Loopback only.
     None,
-    /// A bridge of the engine.
-    Bridge(homeostat_network::Attachment),
+    /// Bridges of the engine, at least one: the container's own name is its address on the first.
+    #[serde(alias = "bridge", deserialize_with = "one_or_several")]
+    Bridges(Vec<Attachment>),
+}
+
+/// Earlier versions, whose containers may still run, wrote one.
+fn one_or_several<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Attachment>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        One(Box<Attachment>),
+        Several(Vec<Attachment>),
+    }
+    Ok(match Written::deserialize(deserializer)? {
+        Written::One(attachment) => vec![*attachment],
+        Written::Several(attachments) => attachments,
+    })
 }
 
 /// Names.

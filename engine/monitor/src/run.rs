@@ -200,10 +200,13 @@ fn enter_network(request: &RunRequest) -> Result<(), Failure> {
             isolation::leave_host(true)?;
             homeostat_network::loopback_up().map_err(failed)
         }
-        Network::Bridge(attachment) => {
+        Network::Bridges(attachments) => {
             let host = HostSocket::open().map_err(failed)?;
             isolation::leave_host(true)?;
-            homeostat_network::attach(&host, attachment).map_err(failed)
+            attachments
+                .iter()
+                .try_for_each(|attachment| homeostat_network::attach(&host, attachment))
+                .map_err(failed)
         }
     }
 }
@@ -268,9 +271,9 @@ fn write_names(directory: &Path, request: &RunRequest) -> Result<Vec<Bind>, Fail
     let names = match &request.network {
         Network::Host => names::for_host_network(&request.hostname, &request.dns),
         Network::None => names::for_container(&request.hostname, None, &request.dns),
-        Network::Bridge(attachment) => {
-            let address = IpAddr::V4(attachment.address);
-            names::for_container(&request.hostname, Some(address), &request.dns)
+        Network::Bridges(attachments) => {
+            let address = attachments.first().map(|attachment| IpAddr::V4(attachment.address));
+            names::for_container(&request.hostname, address, &request.dns)
         }
     };
     let Names { hosts, hostname, resolv_conf } = names;

@@ -18,6 +18,7 @@ fn attachment() -> Attachment {
     Attachment {
         bridge: InterfaceName::derive("hsb", "test").unwrap(),
         host_interface: InterfaceName::derive("hsv", "test").unwrap(),
+        interface: "eth0".parse().unwrap(),
         address: ADDRESS,
         prefix: subnet.prefix(),
         gateway: Some(subnet.gateway()),
@@ -47,7 +48,7 @@ fn a_container_on_a_bridge_has_its_address_and_reaches_the_gateway() {
         "ip -4 -o addr show dev eth0 | awk '{print $4}'; ip route | grep -c '^default via 10.231.7.1'; \
          ping -c 1 -W 5 10.231.7.1 > /dev/null && echo reached; grep box /etc/hosts",
     ));
-    container.request.network = Network::Bridge(attachment);
+    container.request.network = Network::Bridges(vec![attachment]);
     let (record, output) = container.run();
     assert_eq!(record.code, 0);
     assert_eq!(output, "10.231.7.2/24\n1\nreached\n10.231.7.2\tbox\n");
@@ -59,7 +60,7 @@ fn a_container_on_a_bridge_has_its_address_and_reaches_the_gateway() {
 fn a_bridge_that_is_not_there_is_said_and_nothing_is_left() {
     unshare(CloneFlags::CLONE_NEWNET).unwrap();
     let mut container = Container::new(shell("true"));
-    container.request.network = Network::Bridge(attachment());
+    container.request.network = Network::Bridges(vec![attachment()]);
     assert_eq!(container.start().unwrap_err().kind, FailureKind::Network);
     assert_eq!(container.wait().code, 125);
     container.assert_nothing_left();

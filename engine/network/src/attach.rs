@@ -20,9 +20,6 @@ use crate::error::{Attempted, NetworkError};
 use crate::link::{LOOPBACK, hardware_address, is_forwarding_port, is_operational, kind_of};
 use crate::{HostSocket, InterfaceName, sysctl};
 
-/// Name of the interface inside the container, as everywhere in the field.
-const CONTAINER_INTERFACE: &str = "eth0";
-
 /// Links pass packets within microseconds where the kernel's worker gets to run; a host so loaded that it does not in this
 /// time has other troubles than a slow first connection.
 const FORWARDING_TIMEOUT: Duration = Duration::from_millis(500);
@@ -37,6 +34,9 @@ pub struct Attachment {
     pub bridge: InterfaceName,
     /// Name of the host's end of the veth pair: unique to the container.
     pub host_interface: InterfaceName,
+    /// Name of the container's end: `eth0` of the first bridge, as everywhere in the field.
+    #[serde(default = "first_interface")]
+    pub interface: InterfaceName,
     /// Address of the container.
     pub address: Ipv4Addr,
     /// Prefix length of the bridge's subnet.
@@ -47,15 +47,20 @@ pub struct Attachment {
     pub mtu: Option<u32>,
 }
 
+/// What earlier versions, which knew only of one, did not write.
+fn first_interface() -> InterfaceName {
+    "eth0".parse().expect("it is a name")
+}
+
 /// Connects the network namespace of the calling thread to a bridge of the socket's namespace: a veth pair with
-/// one end on the bridge and the other, `eth0`, here, with address and default route. The loopback interface is
+/// one end on the bridge and the other here, with address and default route. The loopback interface is
 /// set up as well. Returns when packets pass.
 ///
 /// A pair whose host end has the same name (of a run of the container that ended a moment ago, whose namespace the
 /// kernel has not yet taken apart) is removed first. Nothing is left behind when the namespace ends.
 ///
 /// # Assumptions
-/// The socket was opened in the host's namespace, then the thread moved into a new one that has no `eth0`.
+/// The socket was opened in the host's namespace, then the thread moved into a new one that has no interface of this name.
 ///
 /// # Errors
 /// The bridge does not exist, or the kernel refuses. What was made until then goes with the namespace.
@@ -68,7 +73,7 @@ pub fn attach(host: &HostSocket, attachment: &Attachment) -> Result<(), NetworkE
         .attempted(|| "disable IPv6 in the container".to_owned())?;
     create_pair(host, attachment, namespace.file().as_fd())?;
     set_up_container(&container, attachment)
-        .attempted(|| format!("set up {CONTAINER_INTERFACE} with the address {}", attachment.address))?;
+        .attempted(|| format!("set up {} with the address {}", attachment.interface, attachment.address))?;
     set_up_host(host, &container, attachment)
         .attempted(|| format!("connect {} to the bridge {}", attachment.host_interface, attachment.bridge))
 }
@@ -130,7 +135,7 @@ fn set_up_host(host: &HostSocket, container: &HostSocket, attachment: &Attachmen
 fn packets_pass(host: &HostSocket, container: &HostSocket, attachment: &Attachment) -> io::Result<bool> {
     let port = host.link(attachment.host_interface.as_str())?;
     let bridge = host.link(attachment.bridge.as_str())?;
-    let inside = container.link(CONTAINER_INTERFACE)?;
+    let inside = container.link(attachment.interface.as_str())?;
     Ok(port.as_ref().is_some_and(|port| is_forwarding_port(port) && is_operational(port))
         && bridge.as_ref().is_some_and(is_operational)
         && inside.as_ref().is_some_and(is_operational))
@@ -138,7 +143,7 @@ fn packets_pass(host: &HostSocket, container: &HostSocket, attachment: &Attachme
 
 fn pair_message(attachment: &Attachment, bridge_index: u32, namespace: BorrowedFd<'_>) -> LinkMessage {
     let mut peer = LinkMessage::default();
-    peer.attributes.push(LinkAttribute::IfName(CONTAINER_INTERFACE.to_owned()));
+    peer.attributes.push(LinkAttribute::IfName(attachment.interface.to_string()));
     peer.attributes.push(LinkAttribute::Address(hardware_address(attachment.address)));
     peer.attributes.push(LinkAttribute::NetNsFd(namespace.as_raw_fd()));
     peer.attributes.extend(attachment.mtu.map(LinkAttribute::Mtu));
@@ -169,7 +174,7 @@ fn remove_pair(host: &HostSocket, host_interface: &InterfaceName) -> io::Result<
 
 fn set_up_container(container: &HostSocket, attachment: &Attachment) -> io::Result<()> {
     container.set_up(LOOPBACK)?;
-    let index = container.link_index(CONTAINER_INTERFACE)?;
+    let index = container.link_index(attachment.interface.as_str())?;
     container.add_address(index, attachment.address, attachment.prefix)?;
     container.set_up(index)?;
     match attachment.gateway {

@@ -24,7 +24,7 @@ mod rules;
 mod subnet;
 mod sysctl;
 
-pub use allocator::{Allocator, NoFreeAddress};
+pub use allocator::{AddressTaken, Allocator, NoFreeAddress};
 pub use attach::{Attachment, attach, detach, loopback_up};
 pub use bridge::{BridgeConfig, bridges, ensure_bridge, remove_bridge};
 pub use error::NetworkError;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use homeostat_spec::{ContainerConfig, LogRotation, MountSource, Name, Network, NetworkMode, Resources};
+use homeostat_spec::{ContainerConfig, LogRotation, MountSource, Name, Network, Resources};
 use jiff::Timestamp;
 
 use crate::backoff::later;
@@ -253,10 +253,11 @@ impl World {
     /// # Errors
     /// If a container is on it.
     pub fn remove_network(&mut self, key: &ResourceKey) -> Result<(), PortError> {
-        let used = self.observed.containers.iter().any(|(user, container)| {
-            user.app == key.app
-                && matches!(&container.config.network, NetworkMode::Named(name) if *name == key.name)
-        });
+        let used = self
+            .observed
+            .containers
+            .iter()
+            .any(|(user, container)| user.app == key.app && container.config.is_on(&key.name));
         if used {
             return Err(refused(format!("network {key} is in use")));
         }
@@ -312,11 +313,9 @@ impl World {
                 return Err(refused(format!("file {} is not here", path.path)));
             }
         }
-        match &config.network {
-            NetworkMode::Named(name) if !self.observed.networks.contains_key(&own(name)) => {
-                Err(refused(format!("network {name} is not here")))
-            }
-            _ => Ok(()),
+        match config.app_networks().find(|name| !self.observed.networks.contains_key(&own(name))) {
+            Some(name) => Err(refused(format!("network {name} is not here"))),
+            None => Ok(()),
         }
     }
 

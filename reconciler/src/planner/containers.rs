@@ -57,7 +57,8 @@ impl<'a> Planner<'a> {
     /// Everything that a container needs before it is created.
     pub(super) fn needs(&self, key: &ResourceKey, container: &Container) -> Result<Vec<Node>, ResourceId> {
         let mut nodes = self.supplies(key, container)?;
-        nodes.extend(self.network(key, container)?.0);
+        let (early, late) = self.networks_of(key, container)?;
+        nodes.extend(early.into_iter().chain(late));
         Ok(nodes)
     }
 

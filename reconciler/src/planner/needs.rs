@@ -1,6 +1,6 @@
 //! What containers need before they are created: images, files of the source, volumes.
 
-use homeostat_spec::{App, Container, Image, MountSource, NetworkMode, PullPolicy};
+use homeostat_spec::{App, Container, Image, MountSource, PullPolicy};
 
 use super::{Node, Planner};
 use crate::desired::{declared_reference, image_reference};
@@ -133,21 +133,24 @@ impl Planner<'_> {
         Ok(nodes)
     }
 
-    /// The step that brings a container's network, and whether it only comes after containers were removed.
+    /// The steps that bring a container's networks: those that come at once, and those that only come after containers were
+    /// removed.
     ///
     /// # Errors
-    /// The network, if it is missing and no step brings it.
-    pub(super) fn network(
+    /// The first network that is missing and no step brings.
+    pub(super) fn networks_of(
         &self,
         key: &ResourceKey,
         container: &Container,
-    ) -> Result<(Option<Node>, bool), ResourceId> {
-        let NetworkMode::Named(name) = &container.config.network else { return Ok((None, false)) };
-        let network = ResourceKey::new(key.app.clone(), name.clone());
-        let missing = || ResourceId::Declared(ResourceKind::Network, network.clone());
-        let mut nodes = Vec::new();
-        take(self.networks.get(&network), missing, &mut nodes)?;
-        Ok((nodes.pop(), self.late_networks.contains(&network)))
+    ) -> Result<(Vec<Node>, Vec<Node>), ResourceId> {
+        let (mut early, mut late) = (Vec::new(), Vec::new());
+        for name in container.config.app_networks() {
+            let network = ResourceKey::new(key.app.clone(), name.clone());
+            let missing = || ResourceId::Declared(ResourceKind::Network, network.clone());
+            let nodes = if self.late_networks.contains(&network) { &mut late } else { &mut early };
+            take(self.networks.get(&network), missing, nodes)?;
+        }
+        Ok((early, late))
     }
 }
 

@@ -3,16 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
-use homeostat_spec::{Network, NetworkMode};
+use homeostat_spec::Network;
 
 use super::needs::Need;
 use super::subject::Course;
 use super::{Node, Planner};
 use crate::changes::network_changes;
-use crate::{
-    Action, Cause, FieldChange, Observed, ObservedContainer, ResourceId, ResourceKey, ResourceKind,
-    WaitReason,
-};
+use crate::{Action, Cause, FieldChange, Observed, ResourceId, ResourceKey, ResourceKind, WaitReason};
 
 /// A declared network that is missing or changed.
 struct Wanted<'a> {
@@ -174,10 +171,9 @@ impl<'a> Planner<'a> {
 
     /// Containers that are on a network now.
     pub(super) fn users_of_network(&self, network: &ResourceKey) -> Vec<ResourceKey> {
-        let on_it = |container: &ObservedContainer| matches!(&container.config.network, NetworkMode::Named(name) if *name == network.name);
         let containers = self.observed.containers.iter();
         containers
-            .filter(|(key, container)| key.app == network.app && on_it(container))
+            .filter(|(key, container)| key.app == network.app && container.config.is_on(&network.name))
             .map(|(key, _)| key.clone())
             .collect()
     }

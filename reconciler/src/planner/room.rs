@@ -55,8 +55,8 @@ impl Planner<'_> {
         let container = self.subjects[key].declared?;
         let mut nodes = self.supplies(key, container).ok()?;
         // A late network waits for containers to make room: to wait for it would be to wait for oneself.
-        if let Ok((Some(network), false)) = self.network(key, container) {
-            nodes.push(network);
+        if let Ok((early, _)) = self.networks_of(key, container) {
+            nodes.extend(early);
         }
         Some(nodes)
     }

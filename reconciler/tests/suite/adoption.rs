@@ -13,8 +13,8 @@ use homeostat_reconciler::{
     ResourceId, ResourceKey, Step, WaitReason, lint,
 };
 use homeostat_spec::{
-    Adopt, Container, ContainerConfig, DesiredState, Mount, MountSource, Network, NetworkMode, RestartPolicy,
-    Volume,
+    Adopt, Container, ContainerConfig, DesiredState, Endpoint, Mount, MountSource, Network, NetworkMode,
+    RestartPolicy, Volume,
 };
 use proptest::prelude::*;
 
@@ -236,6 +236,28 @@ fn what_the_app_has_under_another_name_is_not_taken_for_what_the_container_has()
         .insert("/data".to_owned(), known_as("shop_data", &[]));
     agent.world.observed_mut().volumes.insert(key("shop/data"));
     assert!(refused(&agent.settle()).unwrap().contains("volumes./data: "));
+}
+
+#[test]
+fn a_container_is_taken_over_with_all_its_networks_and_its_names_there() {
+    let mut declared = adopting(Adopt::ByName);
+    declared.config.network = NetworkMode::Named(name("back"));
+    let endpoint = Endpoint { aliases: ["db".to_owned()].into(), address: Some([10, 1, 0, 9].into()) };
+    declared.config.networks =
+        [(name("back"), endpoint.clone()), (name("front"), Endpoint::default())].into();
+    let mut agent = host("shop_web", &declared.config, declared.clone());
+    for network_name in ["back", "front"] {
+        let adopted = Network { adopt: Some(Adopt::ByName), ..network(None) };
+        agent.desired.apps.get_mut("shop").unwrap().networks.insert(name(network_name), adopted.clone());
+        agent.world.observed_mut().networks.insert(key(&format!("shop/{network_name}")), adopted);
+    }
+    let there = agent.world.foreign_mut("shop_web").unwrap();
+    there.networks =
+        ["back", "front"].map(|name| known_as(&format!("shop_{name}"), &[&format!("shop/{name}")])).into();
+    assert!(refused(&agent.settle()).unwrap().contains("networks.back.aliases: unset -> [\"db\"]"));
+    agent.world.foreign_mut("shop_web").unwrap().endpoints.insert("shop_back".to_owned(), endpoint);
+    agent.settle();
+    assert!(agent.world.observe().containers.contains_key(&key("shop/web")));
 }
 
 #[test]

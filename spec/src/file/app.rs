@@ -1,14 +1,17 @@
 //! The file of one app.
 
+use std::net::Ipv4Addr;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{AdoptValue, LogTable, ResourcesTable, StopTable};
 use crate::scalar::{
-    AddedCapability, ArgumentName, Bytes, ContainerPath, ContextPath, DockerfilePath, DroppedCapability,
-    EnvironmentName, Group, HostPath, Hostname, HttpEndpoint, ImageReference, Interval, Keyed, LabelKey,
-    List, NameServer, NetworkName, PortRange, ResolverOption, SearchDomain, SecretId, ShmSize, StartPeriod,
-    Subnet, SysctlName, TcpEndpoint, Text, Timeout, TmpfsMount, UlimitName, User, VolumeMount,
+    AddedCapability, Alias, ArgumentName, Bytes, ContainerPath, ContextPath, DockerfilePath,
+    DroppedCapability, EnvironmentName, Group, HostPath, Hostname, HttpEndpoint, ImageReference, Interval,
+    Keyed, LabelKey, List, NameServer, NetworkName, PortRange, ResolverOption, SearchDomain, SecretId,
+    ShmSize, StartPeriod, Subnet, SysctlName, TcpEndpoint, Text, Timeout, TmpfsMount, UlimitName, User,
+    VolumeMount,
 };
 use crate::{
     DependencyCondition, DesiredState, Device, ExtraHost, Name, Profile, PullPolicy, RestartPolicy, Ulimit,
@@ -120,6 +123,10 @@ pub(crate) struct ContainerTable {
     pub(crate) tmpfs: List<Text<TmpfsMount>>,
     /// `bridge`, `host`, `none`, or a `[network.*]` of this file. Default: `bridge`.
     pub(crate) network: Option<Text<NetworkName>>,
+    /// Networks of this file that the container is on, each a `[network.*]`, and how. `network` names the one that leads out;
+    /// default: the first by name that is not internal.
+    #[serde(default)]
+    pub(crate) networks: Keyed<Name, EndpointTable>,
     /// When the container is started again after it exited. Default: `always`.
     pub(crate) restart: Option<RestartPolicy>,
     /// Containers of this file that are waited for before this one is started.
@@ -277,6 +284,16 @@ pub(crate) struct VolumeTable {
     /// Labels of the volume.
     #[serde(default)]
     pub(crate) labels: Keyed<LabelKey, String>,
+}
+
+/// How a container is on a network.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct EndpointTable {
+    /// Names by which containers of the network find it beside its own.
+    pub(crate) aliases: List<Text<Alias>>,
+    /// Its address on the network, which has to have a `subnet`. Default: chosen by the engine.
+    pub(crate) address: Option<Text<Ipv4Addr>>,
 }
 
 /// A bridge network.

@@ -62,7 +62,7 @@ impl Lowering<'_> {
     fn config(&mut self, name: &str, table: &ContainerTable) -> ContainerConfig {
         let defaults = &self.policy.defaults;
         self.capabilities(name, table);
-        let network = self.container_network(name);
+        let (network, networks) = self.container_networks(name);
         ContainerConfig {
             kernel: self.kernel(name, table, &network),
             names: self.names(name, table, &network),
@@ -83,6 +83,7 @@ impl Lowering<'_> {
             publish_all: table.publish_all,
             mounts: self.mounts(name),
             network,
+            networks,
             resources: resources(&table.resources, &defaults.resources),
             read_only: table.read_only,
             no_new_privileges: table.no_new_privileges,

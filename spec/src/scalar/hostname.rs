@@ -22,6 +22,30 @@ impl Scalar for Hostname {
     }
 }
 
+/// A name by which others find a container, in lower case: names are looked up whatever their case (RFC 4343).
+pub(crate) struct Alias(pub(crate) String);
+
+impl Scalar for Alias {
+    const FORMAT: &'static str = "network-alias";
+    const EXAMPLES: &'static [&'static str] = &["db", "db.example.org"];
+
+    fn parse(text: &str) -> Result<Self, Problem> {
+        if is_domain(text) {
+            return Ok(Self(text.to_ascii_lowercase()));
+        }
+        Err(Problem::new(format!("{text:?} is no name that can be looked up"))
+            .hint("a name has letters, digits, `-`, `_` and `.`, as `db.example.org`"))
+    }
+}
+
+/// The longest name of DNS.
+const LONGEST_DOMAIN: usize = 253;
+
+/// Whether it is a name of DNS.
+pub(super) fn is_domain(text: &str) -> bool {
+    text.len() <= LONGEST_DOMAIN && text.split('.').all(|label| is_label(label, true))
+}
+
 /// Whether it is a part of a host name; names that are only looked up may have `_` too.
 pub(super) fn is_label(label: &str, underscores: bool) -> bool {
     (1..=63).contains(&label.len())

@@ -35,7 +35,7 @@ pub(crate) use endpoint::{HttpEndpoint, TcpEndpoint};
 pub(crate) use fill::Fill;
 pub(crate) use filter::{ImageFilter, ResourceFilter};
 pub(crate) use foreign::ForeignName;
-pub(crate) use hostname::Hostname;
+pub(crate) use hostname::{Alias, Hostname};
 pub(crate) use kernel::{Group, SysctlName, UlimitName};
 pub(crate) use key::{ArgumentName, EnvironmentName, LabelKey, SecretId, VariableName};
 pub(crate) use name::NetworkName;
@@ -50,6 +50,8 @@ pub(crate) use text::{Keyed, List, Scalar, Text};
 pub(crate) use tmpfs::TmpfsMount;
 pub(crate) use user::User;
 pub(crate) use volume::{VolumeMount, VolumeSource};
+
+use std::net::Ipv4Addr;
 
 use crate::problem::Problem;
 use crate::{Device, ExtraHost, Name, Ulimit};
@@ -78,6 +80,8 @@ const FORMATS: &[(&str, Check)] = &[
     entry::<Device>(),
     entry::<ExtraHost>(),
     entry::<NameServer>(),
+    entry::<Alias>(),
+    entry::<Ipv4Addr>(),
     entry::<SearchDomain>(),
     entry::<ResolverOption>(),
     entry::<Fill>(),

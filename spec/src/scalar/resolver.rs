@@ -3,13 +3,10 @@
 use std::net::IpAddr;
 
 use super::Scalar;
-use super::hostname::is_label;
+use super::hostname::is_domain;
 use crate::ExtraHost;
 use crate::names::HOST_GATEWAY;
 use crate::problem::Problem;
-
-/// The longest name of DNS.
-const LONGEST: usize = 253;
 
 impl Scalar for ExtraHost {
     const FORMAT: &'static str = "extra-host";
@@ -80,8 +77,4 @@ impl Scalar for ResolverOption {
         Err(Problem::new(format!("{text:?} is no option of a resolver"))
             .hint("write one of resolv.conf(5), as `ndots:2`"))
     }
-}
-
-fn is_domain(text: &str) -> bool {
-    text.len() <= LONGEST && text.split('.').all(|label| is_label(label, true))
 }

@@ -13,6 +13,12 @@ pub(crate) struct Subnet {
 }
 
 impl Subnet {
+    /// Whether a container can have this address: it is in the subnet, and is not its first, its last, or the gateway's.
+    pub(crate) fn has_room_at(self, address: Ipv4Addr) -> bool {
+        let (first, last) = (self.network, self.network | !mask(self.prefix));
+        (first + 2..last).contains(&address.to_bits())
+    }
+
     /// Whether some address is in both.
     pub(crate) fn overlaps(self, other: Self) -> bool {
         let mask = mask(self.prefix.min(other.prefix));
@@ -54,6 +60,17 @@ impl Scalar for Subnet {
             );
         }
         Ok(subnet)
+    }
+}
+
+impl Scalar for Ipv4Addr {
+    const FORMAT: &'static str = "address";
+    const EXAMPLES: &'static [&'static str] = &["10.88.1.20"];
+
+    fn parse(text: &str) -> Result<Self, Problem> {
+        text.parse().map_err(|_| {
+            Problem::new(format!("{text:?} is no IPv4 address")).hint("write it as `10.88.1.20`")
+        })
     }
 }
 

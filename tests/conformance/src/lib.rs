@@ -14,6 +14,7 @@ pub mod builds;
 mod credentials;
 pub mod crowd;
 pub mod disk;
+pub mod endpoints;
 pub mod events;
 pub mod exec;
 pub mod exits;
@@ -76,6 +77,9 @@ macro_rules! every_case {
             crowd::many_commands_run_in_one_container_at_once,
             disk::what_is_on_the_disk_is_counted_and_measured,
             events::an_exit_is_told_as_an_event,
+            endpoints::a_container_is_on_several_networks,
+            endpoints::a_container_has_other_names,
+            endpoints::a_container_has_the_address_asked_for,
             exec::a_command_gives_its_code_and_output,
             exec::a_command_has_the_containers_environment_and_directory,
             exec::a_command_that_takes_too_long_is_killed,

@@ -59,17 +59,33 @@ impl ContainerOptions {
         {
             document.set_if(&[key], flag.then_some(true));
         }
-        if let Some(network) = &self.network {
-            document.set(&["network"], network.clone());
-            if !["bridge", "host", "none"].contains(&network.as_str()) {
-                document.declare("network", network, Table::new());
-            }
-        }
+        self.describe_networks(document)?;
         declare_volumes(document, mounts);
         self.describe_restart(document);
         self.describe_limits(document)?;
         self.describe_health(document);
         self.describe_words(document)
+    }
+
+    /// The first network is the one that leads out.
+    fn describe_networks(&self, document: &mut Document) -> Result<(), PortError> {
+        let is_word = |network: &String| ["bridge", "host", "none"].contains(&network.as_str());
+        document.set_if(&["network"], self.network.first().cloned());
+        for network in self.network.iter().filter(|network| !is_word(network)) {
+            document.declare("network", network, Table::new());
+            document.set(&["networks", network], Table::new());
+        }
+        if let Some(word) = self.network.iter().skip(1).find(|network| is_word(network)) {
+            return Err(refuse(&format!("--network: {word} is no further network")));
+        }
+        if self.network_alias.is_empty() {
+            return Ok(());
+        }
+        match self.network.first().filter(|network| !is_word(network)) {
+            Some(network) => document.set_all(&["networks", network, "aliases"], &self.network_alias),
+            None => return Err(refuse("--network-alias: it takes a --network of its own")),
+        }
+        Ok(())
     }
 
     /// Other than what is declared, what is run by hand is not restarted unless that is said.

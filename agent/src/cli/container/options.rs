@@ -60,9 +60,12 @@ pub(in crate::cli) struct ContainerOptions {
     /// Host name in the container [default: its name]
     #[arg(short = 'h', long, value_name = "NAME")]
     pub(super) hostname: Option<String>,
-    /// bridge, host, none, or a network of its app, which is made if there is none
-    #[arg(long, value_name = "NETWORK")]
-    pub(super) network: Option<String>,
+    /// bridge, host, none, or a network of its app, which is made if there is none; may be given several times
+    #[arg(long, visible_alias = "net", value_name = "NETWORK")]
+    pub(super) network: Vec<String>,
+    /// Name by which containers of its first network find it beside its own
+    #[arg(long, value_name = "NAME")]
+    pub(super) network_alias: Vec<String>,
     /// Label
     #[arg(short, long, value_name = "NAME[=VALUE]")]
     pub(super) label: Vec<String>,

@@ -2,13 +2,20 @@ use domain::base::Rtype;
 use proptest::prelude::*;
 
 use super::*;
+use crate::ContainerName;
 
 const WEB: Ipv4Addr = Ipv4Addr::new(172, 29, 0, 2);
 const DB: Ipv4Addr = Ipv4Addr::new(172, 29, 0, 3);
 const OTHER_DB: Ipv4Addr = Ipv4Addr::new(172, 29, 0, 4);
 
 fn container(app: &str, name: &str, address: Ipv4Addr) -> ContainerName {
-    ContainerName { app: app.to_owned(), name: name.to_owned(), address, servers: Vec::new() }
+    ContainerName {
+        app: app.to_owned(),
+        name: name.to_owned(),
+        aliases: Vec::new(),
+        address,
+        servers: Vec::new(),
+    }
 }
 
 /// A bridge that two apps share, and another one.
@@ -43,14 +50,20 @@ fn query(name: &str, kind: Rtype) -> Vec<u8> {
 }
 
 fn decide(bridge: usize, asker: Ipv4Addr, packet: &[u8]) -> Decision {
-    let names = names();
-    let network = names.networks.values().nth(bridge).unwrap();
-    answer(&names, network, asker, packet)
+    decide_by(&names(), bridge, asker, packet)
+}
+
+fn decide_by(names: &Names, bridge: usize, asker: Ipv4Addr, packet: &[u8]) -> Decision {
+    answer(names, names.networks.values().nth(bridge).unwrap(), asker, packet)
 }
 
 /// The answer in short: its code, and what its record says.
 fn ask(bridge: usize, asker: Ipv4Addr, name: &str, kind: Rtype) -> String {
-    match decide(bridge, asker, &query(name, kind)) {
+    ask_of(&names(), bridge, asker, name, kind)
+}
+
+fn ask_of(names: &Names, bridge: usize, asker: Ipv4Addr, name: &str, kind: Rtype) -> String {
+    match decide_by(names, bridge, asker, &query(name, kind)) {
         Decision::Answer(answer) => {
             let answer = Message::from_octets(answer).unwrap();
             assert!(answers(&query(name, kind), answer.as_slice()));
@@ -70,6 +83,41 @@ fn a_name_is_that_of_the_askers_app() {
     assert_eq!(ask(0, WEB, "db.blog", Rtype::A), "NOERROR 172.29.0.4");
     assert_eq!(ask(0, WEB, "db.blog.homeostat.internal", Rtype::A), "NOERROR 172.29.0.4");
     assert_eq!(ask(0, OTHER_DB, "web", Rtype::A), "Forward");
+}
+
+#[test]
+fn an_alias_is_a_name_in_its_app() {
+    let mut names = names();
+    let shared = names.networks.values_mut().next().unwrap();
+    shared.containers[1].aliases = vec!["database".to_owned(), "db.example.org".to_owned()];
+    shared.containers.push(ContainerName {
+        aliases: vec!["database".to_owned()],
+        ..container("shop", "replica", Ipv4Addr::new(172, 29, 0, 9))
+    });
+    let ask = |asker, name| ask_of(&names, 0, asker, name, Rtype::A);
+    assert_eq!(ask(WEB, "db.example.org"), "NOERROR 172.29.0.3");
+    assert_eq!(ask(WEB, "Database"), "NOERROR 172.29.0.3 172.29.0.9");
+    assert_eq!(ask(WEB, "database.homeostat.internal"), "NOERROR 172.29.0.3 172.29.0.9");
+    assert_eq!(ask(OTHER_DB, "database"), "Forward");
+    assert_eq!(ask(OTHER_DB, "database.shop"), "Forward");
+}
+
+#[test]
+fn who_is_on_several_networks_finds_names_of_all() {
+    let mut names = names();
+    let on_other = Ipv4Addr::new(172, 29, 1, 3);
+    let other = names.networks.values_mut().nth(1).unwrap();
+    other.containers.push(container("shop", "web", on_other));
+    let ask = |bridge, asker, name: &str, kind| ask_of(&names, bridge, asker, name, kind);
+    assert_eq!(ask(0, WEB, "hidden", Rtype::A), "NOERROR 172.29.1.2");
+    assert_eq!(ask(0, WEB, "2.1.29.172.in-addr.arpa", Rtype::PTR), "NOERROR hidden.homeostat.internal.");
+    // At its own address where it has asked.
+    assert_eq!(ask(1, on_other, "web", Rtype::A), "NOERROR 172.29.1.3");
+    assert_eq!(ask(1, on_other, "db", Rtype::A), "NOERROR 172.29.0.3");
+    // A network that is not internal leads out; the others of that one are as shut in as before.
+    assert_eq!(ask(1, on_other, "example.org", Rtype::A), "Forward");
+    assert_eq!(ask(1, Ipv4Addr::new(172, 29, 1, 2), "example.org", Rtype::A), "NXDOMAIN");
+    assert_eq!(ask(0, DB, "hidden", Rtype::A), "Forward");
 }
 
 #[test]

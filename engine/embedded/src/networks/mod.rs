@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use homeostat_files::{read_json, write_json_durably};
 use homeostat_network::{Allocator, HostSocket, InterfaceName, Subnet, Table, remove_bridge};
 use homeostat_reconciler::ResourceKey;
-use homeostat_spec::{Network, NetworkMode};
+use homeostat_spec::{ContainerConfig, Endpoint, Network, NetworkMode};
 use jiff::Timestamp;
 
 pub(crate) use names::dns;
@@ -80,12 +80,24 @@ impl NetworkId {
             NetworkMode::Host | NetworkMode::None => None,
         }
     }
+
+    /// Every network of a container with this key and configuration, and how it is on it.
+    pub(crate) fn all_of(container: &ResourceKey, config: &ContainerConfig) -> Vec<(Self, Endpoint)> {
+        let connections = config.connections();
+        connections.filter_map(|(mode, endpoint)| Some((Self::of(container, &mode)?, endpoint))).collect()
+    }
 }
 
 impl Container {
-    /// The network that it is on; `None` when it is on no bridge.
-    pub(crate) fn network(&self) -> Option<NetworkId> {
-        NetworkId::of(&self.key, &self.lock().record.config.network)
+    /// The networks that it is on, and how; none when it is on no bridge.
+    pub(crate) fn networks(&self) -> Vec<(NetworkId, Endpoint)> {
+        NetworkId::all_of(&self.key, &self.lock().record.config)
+    }
+
+    /// How it is on this network, if it is.
+    pub(crate) fn endpoint(&self, network: &NetworkId) -> Option<Endpoint> {
+        let mut networks = self.networks().into_iter();
+        networks.find(|(id, _)| id == network).map(|(_, endpoint)| endpoint)
     }
 }
 
@@ -174,7 +186,7 @@ impl Networks {
         self.lock().net(network).map(drop)
     }
 
-    /// The address of a container, if its network has given it one.
+    /// The address of a container on the first of its networks, if that has given it one.
     pub(crate) fn address(&self, container: &ResourceKey, mode: &NetworkMode) -> Option<Ipv4Addr> {
         let network = NetworkId::of(container, mode)?;
         self.lock().net(&network).ok()?.address(container)
@@ -206,13 +218,20 @@ impl State {
         }
     }
 
-    fn nets(&self) -> impl Iterator<Item = &Net> {
-        std::iter::once(&self.default).chain(self.named.values())
+    /// The first of these networks that leads out, else the first.
+    fn way_out<'a>(&mut self, networks: &'a [(NetworkId, Endpoint)]) -> Option<&'a NetworkId> {
+        let mut ids = networks.iter().map(|(network, _)| network);
+        let leads_out = |id: &&NetworkId| self.net(id).is_ok_and(|net| !net.is_internal());
+        ids.clone().find(leads_out).or_else(|| ids.next())
+    }
+
+    fn nets(&self) -> impl Iterator<Item = (NetworkId, &Net)> {
+        let named = self.named.iter().map(|(key, net)| (NetworkId::Named(key.clone()), net));
+        std::iter::once((NetworkId::Default, &self.default)).chain(named)
     }
 
     fn ids(&self) -> Vec<NetworkId> {
-        let named = self.named.keys().cloned().map(NetworkId::Named);
-        std::iter::once(NetworkId::Default).chain(named).collect()
+        self.nets().map(|(id, _)| id).collect()
     }
 }
 
@@ -258,6 +277,6 @@ impl Inner {
 
 /// A container that is on the network.
 fn user_of(containers: &[Arc<Container>], network: &NetworkId) -> Option<ResourceKey> {
-    let mut users = containers.iter().filter(|container| container.network().as_ref() == Some(network));
+    let mut users = containers.iter().filter(|container| container.endpoint(network).is_some());
     users.next().map(|container| container.key.clone())
 }

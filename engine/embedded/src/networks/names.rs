@@ -20,10 +20,10 @@ pub(crate) fn dns(network: &Network, asked: &Names) -> Dns {
     let servers = match network {
         // Those in the container itself nobody else can ask.
         _ if asked.servers.iter().any(IpAddr::is_loopback) => asked.servers.clone(),
-        Network::Bridge(attachment) => {
+        Network::Bridges(attachments) => {
             // Before the others: what a name means here is told without asking elsewhere.
             search.insert(0, ZONE.to_owned());
-            gateway(attachment).into_iter().collect()
+            gateway(attachments).into_iter().collect()
         }
         Network::Host | Network::None if asked.servers.is_empty() => {
             host.servers.iter().map(SocketAddr::ip).collect()
@@ -35,7 +35,7 @@ pub(crate) fn dns(network: &Network, asked: &Names) -> Dns {
 
 fn hosts(network: &Network, asked: &Names) -> Vec<(IpAddr, String)> {
     let host = match network {
-        Network::Bridge(attachment) => gateway(attachment),
+        Network::Bridges(attachments) => gateway(attachments),
         Network::Host => Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
         Network::None => None,
     };
@@ -43,7 +43,8 @@ fn hosts(network: &Network, asked: &Names) -> Vec<(IpAddr, String)> {
     asked.extra_hosts.iter().filter_map(line).collect()
 }
 
-/// The bridge's address: also an internal network, from which no route leads on, has it.
-fn gateway(attachment: &Attachment) -> Option<IpAddr> {
+/// The first bridge's address: also an internal network, from which no route leads on, has it.
+fn gateway(attachments: &[Attachment]) -> Option<IpAddr> {
+    let attachment = attachments.first()?;
     Some(Subnet::containing(attachment.address, attachment.prefix)?.gateway().into())
 }

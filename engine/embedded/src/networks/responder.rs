@@ -17,7 +17,7 @@ use homeostat_reconciler::{PortError, ResourceKey, chain};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::sync::watch;
 
-use super::{Net, State, rules};
+use super::{Net, NetworkId, State, rules};
 use crate::EmbeddedError;
 use crate::engine::Inner;
 use crate::monitor::{self, Monitor};
@@ -93,22 +93,28 @@ pub(super) fn tell(engine: &Inner, state: &mut State) -> Result<(), EmbeddedErro
 
 /// Who is on which bridge.
 fn names(engine: &Inner, state: &State) -> Names {
-    let up = state.nets().filter(|net| net.up);
-    let networks = up.filter_map(|net| {
+    let up = state.nets().filter(|(_, net)| net.up);
+    let networks = up.filter_map(|(network, net)| {
         let port = state.answering.ports.get(&net.bridge).copied();
-        Some((net.bridge.clone(), names_of(engine, net, port)?))
+        Some((net.bridge.clone(), names_of(engine, &network, net, port)?))
     });
     Names { networks: networks.collect() }
 }
 
-fn names_of(engine: &Inner, net: &Net, port: Option<u16>) -> Option<NetworkNames> {
+fn names_of(engine: &Inner, network: &NetworkId, net: &Net, port: Option<u16>) -> Option<NetworkNames> {
     let addresses = net.addresses.as_ref()?;
     let containers = addresses.iter().filter_map(|(key, address)| {
         let ResourceKey { app, name } = key.parse().ok()?;
-        let servers = engine.find(&ResourceKey { app: app.clone(), name: name.clone() });
-        let servers = servers.map(|container| container.lock().record.config.names.servers.clone());
-        let (app, name, servers) = (app.to_string(), name.to_string(), servers.unwrap_or_default());
-        Some(ContainerName { app, name, address, servers })
+        let container = engine.find(&ResourceKey { app: app.clone(), name: name.clone() });
+        let endpoint = container.as_ref().and_then(|container| container.endpoint(network));
+        let servers = container.map(|container| container.lock().record.config.names.servers.clone());
+        Some(ContainerName {
+            app: app.to_string(),
+            name: name.to_string(),
+            aliases: endpoint.unwrap_or_default().aliases.into_iter().collect(),
+            address,
+            servers: servers.unwrap_or_default(),
+        })
     });
     let (subnet, internal) = (addresses.subnet(), net.is_internal());
     Some(NetworkNames { subnet, internal, port, containers: containers.collect() })
@@ -118,7 +124,9 @@ fn reach(engine: &Inner, answering: &Answering, names: &Names) -> Result<Report,
     let directory = engine.layout.names();
     fs::create_dir_all(&directory)?;
     names.save(&directory)?;
-    let Some(found) = found(&directory) else {
+    // After an upgrade the new program answers: the old one may not know all that the names say.
+    let is_current = |found: &Responder| engine.program.is_run_by(found.pid);
+    let Some(found) = found(&directory).filter(|found| answering.is_alive() || is_current(found)) else {
         let (process, report) = start(engine)?;
         answering.take_over(Some(process));
         return Ok(report);

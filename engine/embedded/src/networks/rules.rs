@@ -53,7 +53,7 @@ pub(super) fn apply(state: &mut State, containers: &[Arc<Container>]) -> Result<
 
 /// [`apply`] after an earlier process of the engine may have left rules.
 pub(super) fn resume(state: &mut State, containers: &[Arc<Container>]) -> Result<(), EmbeddedError> {
-    if state.nets().any(|net| net.up) {
+    if state.nets().any(|(_, net)| net.up) {
         return apply(state, containers);
     }
     // Nothing needs rules: that none can be removed, as on a host without nftables, keeps nobody from working.
@@ -65,7 +65,7 @@ pub(super) fn resume(state: &mut State, containers: &[Arc<Container>]) -> Result
 
 fn desired(state: &mut State, containers: &[Arc<Container>]) -> Result<DesiredRules, EmbeddedError> {
     let mut desired = DesiredRules::default();
-    for net in state.nets().filter(|net| net.up) {
+    for (_, net) in state.nets().filter(|(_, net)| net.up) {
         if let Some(addresses) = &net.addresses {
             let rules = BridgeRules { subnet: addresses.subnet(), internal: net.is_internal() };
             desired.bridges.insert(net.bridge.clone(), rules);
@@ -95,11 +95,13 @@ fn publish(
     desired: &mut DesiredRules,
 ) -> Result<(), EmbeddedError> {
     let ports = container.published();
-    let Some(network) = container.network() else { return Ok(()) };
     if ports.is_empty() || !container.runs_now() {
         return Ok(());
     }
-    if let Some(address) = state.net(&network)?.address(&container.key) {
+    // Answers go the way that leads out.
+    let networks = container.networks();
+    let Some(network) = state.way_out(&networks) else { return Ok(()) };
+    if let Some(address) = state.net(network)?.address(&container.key) {
         for port in &ports {
             desired.published.insert(HostPort::from(port), SocketAddrV4::new(address, port.container_port));
         }

@@ -174,6 +174,7 @@ pub(crate) fn attachment(bridge: &str, host_interface: &str, address: &str) -> A
     Attachment {
         bridge: name(bridge),
         host_interface: name(host_interface),
+        interface: name("eth0"),
         address,
         prefix: 24,
         gateway: Some(Subnet::containing(address, 24).unwrap().gateway()),

@@ -78,9 +78,13 @@ impl Host {
     }
 
     pub(crate) async fn open(&self) -> Embedded {
+        self.open_with(&self.config()).await
+    }
+
+    pub(crate) async fn open_with(&self, config: &EmbeddedConfig) -> Embedded {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            match Embedded::open(self.config()).await {
+            match Embedded::open(config.clone()).await {
                 Ok(engine) => return engine,
                 // The one before is let go of when what it was doing is done.
                 Err(EmbeddedError::Locked(_)) if Instant::now() < deadline => {

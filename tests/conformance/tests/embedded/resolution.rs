@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
 use homeostat_conformance::{PATIENCE, World, key, observe, run, shell};
+use homeostat_embedded::EmbeddedConfig;
 use homeostat_reconciler::ResourceKey;
 use homeostat_reconciler::ports::Engine;
 use homeostat_spec::{ContainerConfig, Network, NetworkMode, Protocol, PublishedPort};
@@ -180,6 +181,24 @@ async fn first_and_second(engine: &dyn Engine, world: &World) -> (Inside, Inside
     let first = run(engine, world, "first", bridged()).await;
     let second = run(engine, world, "second", bridged()).await;
     (Inside::of(engine, &first).await, Inside::of(engine, &second).await)
+}
+
+#[test]
+fn who_answers_names_is_replaced_when_the_program_was() {
+    on_host(async |host| {
+        let engine = host.open().await;
+        let world = host.prepare(&engine).await;
+        let (first, second) = first_and_second(&engine, &world).await;
+        let before = responders(host);
+        drop(engine);
+        let program = host.data().join("upgraded");
+        fs_err::copy(host.config().program, &program).unwrap();
+        let engine = host.open_with(&EmbeddedConfig { program, ..host.config() }).await;
+        let after = responders(host);
+        assert!(after.len() == 1 && after != before, "{before:?} {after:?}");
+        assert_eq!(first.look_up("second"), Some(second.address));
+        remove_everything(&engine).await;
+    });
 }
 
 #[test]
