@@ -71,12 +71,13 @@ impl Hands {
             Action::RemoveVolume => engine.remove_volume(key).await,
             Action::CreateNetwork { network } => engine.create_network(key, network).await,
             Action::RemoveNetwork => engine.remove_network(key).await,
-            Action::CreateContainer { image, config } => {
+            Action::CreateContainer { image, config, attended } => {
                 let request = ContainerRequest {
                     key: key.clone(),
                     image: image.clone(),
                     config: (**config).clone(),
                     files: self.files.directory().to_owned(),
+                    attended: *attended,
                 };
                 engine.create_container(&request).await
             }

@@ -40,7 +40,7 @@ pub fn lint(
     linter.back_off(record, now);
     for (index, step) in plan.steps.iter().enumerate() {
         match (&step.resource, &step.action) {
-            (ResourceId::Declared(_, key), Action::CreateContainer { image, config }) => {
+            (ResourceId::Declared(_, key), Action::CreateContainer { image, config, .. }) => {
                 linter.needs(index, key, image, config);
                 linter.can_create(index, key);
             }
@@ -269,7 +269,7 @@ impl<'a> Linter<'a> {
         let alive = self.observed.containers.get(key).is_some_and(is_alive);
         self.require(index, alive, "the container does not run");
         let successor = self.plan.steps.iter().find_map(|step| match &step.action {
-            Action::CreateContainer { image, config } if is_container(step, key) => Some((image, config)),
+            Action::CreateContainer { image, config, .. } if is_container(step, key) => Some((image, config)),
             _ => None,
         });
         if let Some((image, config)) = successor {

@@ -159,6 +159,9 @@ pub enum Action {
         image: String,
         /// What it is created with.
         config: Box<ContainerConfig>,
+        /// Somebody will start it, connected to it.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        attended: bool,
     },
     /// Takes over a container that homeostat did not make, as it is.
     AdoptContainer {

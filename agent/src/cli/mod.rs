@@ -34,6 +34,7 @@ mod validate;
 mod why;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
@@ -132,6 +133,9 @@ enum Command {
     Completion(completion::Completion),
 }
 
+/// What is under way at the end of this process is dropped by then.
+const LAST_WORDS: Duration = Duration::from_millis(100);
+
 /// Runs the command line and returns the exit code.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -151,8 +155,9 @@ pub fn main() -> ExitCode {
             FAILED
         }
     };
-    // A blocking read that is under way (of a terminal, a slow git server) does not hold up the end.
-    runtime.shutdown_background();
+    // Commands on Docker or Podman whose user leaves with this process are ended. A blocking read that is under way (of a
+    // terminal, a slow git server) does not hold up the end.
+    runtime.shutdown_timeout(LAST_WORDS);
     ExitCode::from(code)
 }
 

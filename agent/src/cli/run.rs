@@ -60,7 +60,8 @@ impl Run {
             }
         };
         if is_over {
-            remove(global, &prepared.key, stayed.is_ok()).await;
+            let was_run = matches!(&stayed, Ok(Returned::Ended(end)) if end.error.is_none());
+            remove(global, &prepared.key, was_run).await;
         }
         match (stayed, code) {
             (Err(error), Some(code)) => {

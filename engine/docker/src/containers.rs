@@ -192,7 +192,7 @@ impl Inner {
     }
 
     /// Waits until the container does not run; false when the time is over before.
-    async fn ends_within(&self, id: &str, limit: Duration) -> Result<bool, Failure> {
+    pub(crate) async fn ends_within(&self, id: &str, limit: Duration) -> Result<bool, Failure> {
         let api = self.api().await?;
         let options = WaitContainerOptionsBuilder::default().condition("not-running").build();
         let mut ends = api.wait_container(id, Some(options));
@@ -245,6 +245,8 @@ impl Inner {
         // what somebody wants.
         let options = RemoveContainerOptionsBuilder::default().v(!container.is_adopted).build();
         let api = self.api().await.map_err(about)?;
+        // Nobody may be connected to it.
+        let _ = self.removed.send((id.clone(), container.observed.exit.as_ref().and_then(|exit| exit.code)));
         let done = self.answer_within(CREATED, api.remove_container(id, Some(options))).await;
         self.cache().forget_container(id);
         match done {
@@ -284,7 +286,7 @@ impl Inner {
 }
 
 /// How a run ends that the engine could not begin, with the codes that a shell gives.
-fn not_run(failure: &Failure) -> Option<ExitStatus> {
+pub(crate) fn not_run(failure: &Failure) -> Option<ExitStatus> {
     let Failure::Refused { message, .. } = failure else { return None };
     Some(ExitStatus {
         code: Some(code_of_failed_start(message)),
@@ -299,6 +301,6 @@ pub(crate) fn code_of_failed_start(message: &str) -> i32 {
     if message.contains("not found") || message.contains("no such file") { 127 } else { 126 }
 }
 
-fn is_alive(container: &Seen) -> bool {
+pub(crate) fn is_alive(container: &Seen) -> bool {
     matches!(container.observed.state, ContainerState::Running | ContainerState::Paused)
 }

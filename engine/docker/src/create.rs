@@ -46,6 +46,7 @@ impl Inner {
             labels: Some(labels),
             tty: Some(config.tty),
             open_stdin: Some(config.stdin_open),
+            stdin_once: Some(request.attended && config.stdin_open),
             networking_config: self.first_network(key, config),
             host_config: Some(self.host_config(request)),
             ..ContainerCreateBody::default()

@@ -45,6 +45,8 @@ pub(crate) struct Inner {
     /// Logs of containers that were removed.
     pub(crate) logs: PathBuf,
     pub(crate) events: broadcast::Sender<EngineEvent>,
+    /// The containers that are removed here, by their ids, with the codes of their last runs.
+    pub(crate) removed: broadcast::Sender<(String, Option<i32>)>,
     /// Held while the network that all apps share is looked for and made: Docker makes two of one name.
     pub(crate) default_network: tokio::sync::Mutex<()>,
     connection: Mutex<Option<Arc<Connection>>>,
@@ -87,6 +89,7 @@ impl Docker {
             ledger: Ledger::open(&data_directory)?,
             logs,
             events: broadcast::channel(EVENTS).0,
+            removed: broadcast::channel(EVENTS).0,
             default_network: tokio::sync::Mutex::default(),
             connection: Mutex::default(),
             version: Mutex::default(),

@@ -8,10 +8,11 @@ use bollard::models::ExecConfig;
 use futures::StreamExt as _;
 use homeostat_reconciler::ports::{ExecOutcome, ExecRequest};
 use homeostat_reconciler::{ErrorKind, PortError, ResourceKey};
+use nix::sys::signal::Signal;
 
 use crate::engine::Inner;
 use crate::failure::Failure;
-use crate::processes::kill_session;
+use crate::processes::signal_session;
 
 /// How much of what a command writes is kept, in bytes.
 const OUTPUT_LIMIT: usize = 64 << 10;
@@ -82,7 +83,7 @@ impl Inner {
             return Err(Failure::Refused { code: 500, message });
         }
         if let Some(pid) = pid {
-            kill_session(pid, first);
+            signal_session(pid, first, Signal::SIGKILL);
         }
         let ended = async {
             while self.answer(api.inspect_exec(id)).await?.running == Some(true) {
@@ -95,7 +96,7 @@ impl Inner {
 }
 
 /// Whether the engine says that it could not run the command because there is no such program.
-fn is_no_program(message: &str) -> bool {
+pub(crate) fn is_no_program(message: &str) -> bool {
     let reasons = ["executable file not found", "no such file or directory"];
     message.contains("exec failed") && reasons.iter().any(|words| message.contains(words))
 }

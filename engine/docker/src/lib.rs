@@ -6,6 +6,7 @@
 //! - What the engine has told is kept as long as its events say that it holds, see `cache`.
 //! - Where the two engines differ from the embedded one, and from each other, is in `docs/engines.md`.
 
+mod attach;
 mod build;
 mod cache;
 mod certificates;

@@ -8,9 +8,10 @@ use async_trait::async_trait;
 use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
 use homeostat_reconciler::ports::{
-    ArchiveToLoad, BuildRequest, ContainerProcess, ContainerRequest, DiskUsage, Engine, EngineEvent,
-    EngineInfo, ExecOutcome, ExecRequest, ImageDetails, ImageRemoval, LoadedImage, LogLine, LogQuery,
-    Progress, PruneRequest, Pruned, SaveRequest, SavedArchive, StoredImage, Usage,
+    ArchiveToLoad, AttachEnd, AttachRequest, Attachment, BuildRequest, ContainerProcess, ContainerRequest,
+    DiskUsage, Engine, EngineEvent, EngineInfo, ExecAttachRequest, ExecOutcome, ExecRequest, ImageDetails,
+    ImageRemoval, LoadedImage, LogLine, LogQuery, Progress, PruneRequest, Pruned, SaveRequest, SavedArchive,
+    StoredImage, Usage,
 };
 use homeostat_reconciler::{ForeignContainer, Observed, PortError, ResourceKey};
 use homeostat_spec::{LogRotation, Network, Resources, Volume};
@@ -173,6 +174,34 @@ impl Engine for Docker {
 
     async fn exec(&self, key: &ResourceKey, request: &ExecRequest) -> Result<ExecOutcome, PortError> {
         self.inner.exec(key, request).await
+    }
+
+    async fn exec_attached(
+        &self,
+        key: &ResourceKey,
+        request: &ExecAttachRequest,
+    ) -> Result<Attachment, PortError> {
+        self.inner.exec_attached(key, request).await
+    }
+
+    async fn exec_detached(
+        &self,
+        key: &ResourceKey,
+        request: &ExecAttachRequest,
+    ) -> Result<Option<AttachEnd>, PortError> {
+        self.inner.exec_detached(key, request).await
+    }
+
+    async fn attach(&self, key: &ResourceKey, request: &AttachRequest) -> Result<Attachment, PortError> {
+        self.inner.attach(key, request).await
+    }
+
+    async fn start_attached(
+        &self,
+        key: &ResourceKey,
+        request: &AttachRequest,
+    ) -> Result<Attachment, PortError> {
+        self.inner.start_attached(key, request).await
     }
 
     fn logs(&self, key: &ResourceKey, query: &LogQuery) -> BoxStream<'static, Result<LogLine, PortError>> {

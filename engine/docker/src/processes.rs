@@ -4,17 +4,24 @@ use fs_err as fs;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-/// Kills a command that was started in a container, by its process id on this host, and everything of its session.
-/// `first` is the container's first process: whatever is not in its pid namespace is somebody else, whose number this
-/// has become.
-pub(crate) fn kill_session(command: u32, first: u32) {
-    let Some(namespace) = pid_namespace(first) else { return };
+/// Sends a signal to a command that was started in a container, by its process id on this host, and to everything of its
+/// session. `first` is the container's first process: whatever is not in its pid namespace is somebody else, whose number
+/// this has become.
+pub(crate) fn signal_session(command: u32, first: u32, signal: Signal) {
     let Some(session_id) = session(command) else { return };
     for process in processes() {
-        if session(process) == Some(session_id) && pid_namespace(process).as_ref() == Some(&namespace) {
-            // It may have ended by itself just now.
-            let _ = kill(Pid::from_raw(process.cast_signed()), Signal::SIGKILL);
+        if session(process) == Some(session_id) {
+            signal_process(process, first, signal);
         }
+    }
+}
+
+/// Sends a signal to one process of a container, as [`signal_session`] does.
+pub(crate) fn signal_process(process: u32, first: u32, signal: Signal) {
+    let Some(namespace) = pid_namespace(first) else { return };
+    if pid_namespace(process).as_ref() == Some(&namespace) {
+        // It may have ended by itself just now.
+        let _ = kill(Pid::from_raw(process.cast_signed()), signal);
     }
 }
 

@@ -32,6 +32,8 @@ pub(crate) struct Seen {
     /// The signal that asks it to end, if the image or its creator named one.
     pub(crate) stop_signal: Option<String>,
     pub(crate) is_adopted: bool,
+    /// Its standard input ends with whoever has sent something and leaves.
+    pub(crate) stdin_once: bool,
     pub(crate) foreign: Foreign,
 }
 
@@ -102,6 +104,7 @@ impl Inner {
                 config,
                 id,
             },
+            stdin_once: inspect.config.as_ref().and_then(|config| config.stdin_once).unwrap_or_default(),
             stop_signal: text(inspect.config.and_then(|config| config.stop_signal)),
             is_adopted,
             foreign,

@@ -169,7 +169,7 @@ impl World {
             Action::RemoveVolume => self.remove_volume(key),
             Action::CreateNetwork { network } => self.create_network(key, network),
             Action::RemoveNetwork => self.remove_network(key),
-            Action::CreateContainer { image, config } => self.create_container(key, image, config),
+            Action::CreateContainer { image, config, .. } => self.create_container(key, image, config),
             Action::AdoptContainer { id, .. } => self.adopt_container(key, id),
             Action::StartContainer => self.start_container(key),
             Action::StopContainer { .. } => self.stop_container(key),

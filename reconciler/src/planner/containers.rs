@@ -47,6 +47,7 @@ impl<'a> Planner<'a> {
         let action = Action::CreateContainer {
             image: self.desired.image_of(key).unwrap_or_default(),
             config: Box::new(container.config.clone()),
+            attended: self.desired.overrides.get(key) == Some(&Override::Attended),
         };
         let after = needs.into_iter().chain(removal);
         let create = self.graph.add(ResourceId::container(key), action, cause.clone(), after);

@@ -213,7 +213,8 @@ pub trait Engine: Send + Sync {
     }
 
     /// Starts a created or exited container as [`start_container`](Engine::start_container) does, connected to it before its
-    /// program runs: all that it writes comes, and its end, however soon. Connects to one that runs already.
+    /// program runs: all that it writes comes, and its end, however soon. Connects to one that runs already. That the program
+    /// cannot be run is an error, or an end that says so.
     async fn start_attached(
         &self,
         _key: &ResourceKey,
@@ -347,6 +348,9 @@ pub struct ContainerRequest {
     pub config: ContainerConfig,
     /// The directory where each file or directory of the source that the config mounts lies under its digest.
     pub files: PathBuf,
+    /// It is for the foreground, see [`AttachRequest::foreground`]: Docker has to know when it makes a container that the end
+    /// of somebody's input will be that of its own.
+    pub attended: bool,
 }
 
 /// Runs a command in a container.

@@ -85,7 +85,8 @@ fn the_linter_finds_what_the_engine_cannot_do() {
     agent.settle();
     let web = &agent.desired.apps["web"].containers["web"].config;
     let (resources, log) = (Resources { pids: Some(9), ..Resources::default() }, web.log.clone());
-    let create = Action::CreateContainer { image: "nginx".to_owned(), config: Box::new(web.clone()) };
+    let create =
+        Action::CreateContainer { image: "nginx".to_owned(), config: Box::new(web.clone()), attended: false };
     let actions = [
         (create, "the engine cannot do what is declared"),
         (Action::PauseContainer, "the engine cannot pause"),

@@ -307,7 +307,11 @@ fn the_linter_finds_wrong_adoptions_and_creations_beside_what_is_to_be_taken_ove
     let agent = host("shop_web", &ContainerConfig::default(), declared.clone());
     let id = there(&agent, "shop_web").unwrap().id;
     let adopt = |id: &str, name: &str| Action::AdoptContainer { id: id.to_owned(), name: name.to_owned() };
-    let create = Action::CreateContainer { image: "nginx".to_owned(), config: Box::new(declared.config) };
+    let create = Action::CreateContainer {
+        image: "nginx".to_owned(),
+        config: Box::new(declared.config),
+        attended: false,
+    };
     for (action, key, expected) in [
         (create, key("shop/web"), "what its spec takes over is there"),
         (adopt(&id, "shop_web"), key("shop/web"), "what is taken over differs"),

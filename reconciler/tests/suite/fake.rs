@@ -45,8 +45,13 @@ fn running() -> (Arc<FakeClock>, FakeEngine) {
     let (clock, engine) = engine();
     run(engine.pull_image("nginx", &Quiet)).unwrap();
     let config = container("nginx").config;
-    let request =
-        ContainerRequest { key: key("web/web"), image: "nginx".to_owned(), config, files: "/files".into() };
+    let request = ContainerRequest {
+        key: key("web/web"),
+        image: "nginx".to_owned(),
+        config,
+        files: "/files".into(),
+        attended: false,
+    };
     run(engine.create_container(&request)).unwrap();
     run(engine.start_container(&key("web/web"))).unwrap();
     (clock, engine)

@@ -92,7 +92,12 @@ fn a_container_created_before_what_it_needs_is_here_is_found() {
     let agent = settled();
     let create = |image: String| {
         let config = Box::new(agent.desired.container(&key("web/web")).unwrap().config.clone());
-        step(ResourceKind::Container, "other/web", Action::CreateContainer { image, config }, &[])
+        step(
+            ResourceKind::Container,
+            "other/web",
+            Action::CreateContainer { image, config, attended: false },
+            &[],
+        )
     };
     finds(&agent, vec![create("gone".to_owned())], "its image is not here");
     let own = build_reference(&name("web"), &name("own"), &build("d1"));
@@ -105,7 +110,8 @@ fn a_start_of_what_is_not_there_or_on_a_taken_port_is_found() {
     finds(&agent, vec![step(ResourceKind::Container, "web/x", Action::StartContainer, &[])], "is not there");
     let mut config = container("nginx").config;
     config.ports = vec![port(80)];
-    let create = Action::CreateContainer { image: "nginx".to_owned(), config: Box::new(config) };
+    let create =
+        Action::CreateContainer { image: "nginx".to_owned(), config: Box::new(config), attended: false };
     let steps = vec![
         step(ResourceKind::Container, "web/x", create, &[]),
         step(ResourceKind::Container, "web/x", Action::StartContainer, &[0]),

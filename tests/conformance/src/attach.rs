@@ -3,7 +3,8 @@
 use futures::{SinkExt as _, StreamExt as _};
 use homeostat_reconciler::ResourceKey;
 use homeostat_reconciler::ports::{
-    AttachEnd, AttachInput, AttachOutput, AttachRequest, Attachment, Engine, ExecAttachRequest, TerminalSize,
+    AttachEnd, AttachInput, AttachOutput, AttachRequest, Attachment, ContainerRequest, Engine,
+    ExecAttachRequest, TerminalSize,
 };
 use homeostat_spec::ContainerConfig;
 
@@ -23,6 +24,14 @@ fn foreground() -> AttachRequest {
 
 fn open(script: &str) -> ContainerConfig {
     ContainerConfig { stdin_open: true, ..shell(script) }
+}
+
+/// Creates a container that is to be run in the foreground.
+async fn attended(engine: &dyn Engine, world: &World, name: &str, config: ContainerConfig) -> ResourceKey {
+    let key = crate::world::key(name);
+    let request = ContainerRequest { attended: true, ..world.request(&key, &world.base, config) };
+    expect(engine.create_container(&request).await);
+    key
 }
 
 async fn send(attachment: &mut Attachment, input: AttachInput) {
@@ -173,7 +182,7 @@ pub async fn a_command_runs_alone(engine: &dyn Engine, world: &World) {
 
 /// Who is there from the start misses nothing, and hears the end; then the container can be started again.
 pub async fn a_container_runs_in_the_foreground(engine: &dyn Engine, world: &World) {
-    let key = create(engine, world, "front", open("md5sum; seq 1 50000; echo err >&2; exit 9")).await;
+    let key = attended(engine, world, "front", open("md5sum; seq 1 50000; echo err >&2; exit 9")).await;
     for _ in 0..2 {
         let mut attachment = expect(engine.start_attached(&key, &foreground()).await);
         type_in(&mut attachment, "hello").await;
@@ -202,17 +211,19 @@ pub async fn several_are_attached_to_a_container(engine: &dyn Engine, world: &Wo
     send(&mut one, AttachInput::Detach).await;
     drop(one);
     let mut third = expect(engine.attach(&key, &with_input).await);
-    type_in(&mut third, "second\n").await;
-    assert_eq!(hear(&mut other, Some("second\n")).await.0, "got second\n");
+    // Whether it is taken, the answer says.
+    let _ = third.input.send(AttachInput::Stdin("second\n".into())).await;
+    let (heard, _, ended) = hear(&mut other, Some("second\n")).await;
     expect(engine.stop_container(&key, Some("KILL"), PATIENCE).await);
-    assert_eq!(code(&mut other).await, Some(137));
+    let code = if let Some(end) = ended { end.code } else { code(&mut other).await };
+    assert_eq!((heard.as_str(), code), ("got second\n", Some(137)));
 }
 
 /// A container with a terminal.
 pub async fn a_container_has_a_terminal(engine: &dyn Engine, world: &World) {
     let config =
         ContainerConfig { tty: true, ..open("busybox stty size; tty; read line; echo got $line; exit 2") };
-    let key = create(engine, world, "host", config.clone()).await;
+    let key = attended(engine, world, "host", config.clone()).await;
     let request = AttachRequest { size: Some(SIZE), ..foreground() };
     let mut attachment = expect(engine.start_attached(&key, &request).await);
     assert!(attachment.terminal);

@@ -99,7 +99,13 @@ impl World {
 
     /// Asks for a container of an image.
     pub fn request(&self, key: &ResourceKey, image: &str, config: ContainerConfig) -> ContainerRequest {
-        ContainerRequest { key: key.clone(), image: image.to_owned(), config, files: self.files() }
+        ContainerRequest {
+            key: key.clone(),
+            image: image.to_owned(),
+            config,
+            files: self.files(),
+            attended: false,
+        }
     }
 
     /// A TCP port that nobody listens on now.

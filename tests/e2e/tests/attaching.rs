@@ -12,7 +12,11 @@ const SCREEN: &str = "trap 'busybox stty size' WINCH; trap 'echo interrupted; ex
                       echo ready; while :; do busybox usleep 10000; done";
 
 fn host() -> Host {
-    let host = Host::new();
+    prepared(Host::new())
+}
+
+/// With a container to run commands in, and one to talk with.
+fn prepared(host: Host) -> Host {
     busybox_image(&host);
     let more = "[container.echo]\nimage = \"busybox\"\nstdin_open = true\nrestart = \"no\"\n\
         command = [\"sh\", \"-c\", \"while read line; do echo got $line; done\"]\n\
@@ -28,9 +32,7 @@ fn typist(host: &Host, arguments: &[&str]) -> Typist {
     Typist::run(command, 31, 97)
 }
 
-#[test]
-fn a_command_has_what_it_is_given_and_gives_its_code() {
-    let host = host();
+fn its_own_and_its_code(host: &Host) {
     let script = "echo $COLOUR $(id -u) $(busybox pwd); echo err >&2; exit 7";
     let options = ["exec", "-e", "COLOUR=red", "-u", "1000", "-w", "/bin", "shop/main", "sh", "-c", script];
     let outcome = host.homeostat(&options).expect_code(7);
@@ -46,9 +48,11 @@ fn a_command_has_what_it_is_given_and_gives_its_code() {
 }
 
 #[test]
-fn megabytes_go_through_a_command_as_they_are() {
-    let host = host();
-    let _agent = host.agent();
+fn a_command_has_what_it_is_given_and_gives_its_code() {
+    its_own_and_its_code(&host());
+}
+
+fn megabytes(host: &Host) {
     let sent: Vec<u8> =
         (0..6_000_000u32).map(|number| number.to_le_bytes()[1] ^ number.to_le_bytes()[0]).collect();
     fs_err::write(host.path("sent"), &sent).unwrap();
@@ -58,11 +62,18 @@ fn megabytes_go_through_a_command_as_they_are() {
     assert!(output.stdout == sent, "{} bytes came", output.stdout.len());
 }
 
+#[test]
+fn megabytes_go_through_a_command_as_they_are() {
+    let host = host();
+    let _agent = host.agent();
+    megabytes(&host);
+}
+
 fn at_a_terminal(host: &Host) {
     let mut typist = typist(host, &["exec", "-it", "shop/main", "sh", "-c", SCREEN]);
     typist.wait_for("ready\r\n");
     assert!(typist.is_raw());
-    assert!(typist.screen().starts_with("31 97\r\n"), "{}", typist.screen());
+    typist.wait_for("31 97\r\n");
     typist.resize(7, 50);
     typist.wait_for("7 50\r\n");
     typist.type_in("\u{3}");
@@ -75,6 +86,8 @@ fn at_a_terminal(host: &Host) {
 fn a_terminal_is_passed_through_with_its_size_and_keys() {
     let host = host();
     at_a_terminal(&host);
+    let screen = typist(&host, &["exec", "-it", "shop/main", "busybox", "stty", "size"]);
+    screen.wait_for("31 97\r\n");
     let _agent = host.agent();
     at_a_terminal(&host);
 }
@@ -100,15 +113,19 @@ fn processes(host: &Host, key: &str) -> usize {
 fn one_leaves_with_the_keys_and_the_command_goes_on() {
     let host = host();
     let _agent = host.agent();
-    let before = processes(&host, "shop/main");
+    leave_with_the_keys(&host);
+}
+
+fn leave_with_the_keys(host: &Host) {
+    let before = processes(host, "shop/main");
     let script = "echo ready; until test -e /go; do busybox usleep 10000; done; touch /done";
     let mut typist =
-        typist(&host, &["exec", "-it", "--detach-keys", "ctrl-a,d", "shop/main", "sh", "-c", script]);
+        typist(host, &["exec", "-it", "--detach-keys", "ctrl-a,d", "shop/main", "sh", "-c", script]);
     typist.wait_for("ready\r\n");
     typist.type_in("\u{1}d");
     assert_eq!(typist.code(), Some(0));
     assert!(!typist.is_raw());
-    assert!(processes(&host, "shop/main") > before);
+    assert!(processes(host, "shop/main") > before);
     host.homeostat(&["exec", "shop/main", "touch", "/go"]).expect_code(0);
     eventually("it is done", || {
         host.homeostat(&["exec", "shop/main", "test", "-e", "/done"]).code.filter(|code| *code == 0)
@@ -163,4 +180,75 @@ fn one_attaches_talks_leaves_and_hears_the_end() {
     host.write("shop.toml", &sleeper(""));
     let code = eventually("the listener hears the end", || listener.try_wait().unwrap()).code();
     assert_eq!(code, Some(137));
+}
+
+/// Everything that does not need processes of homeostat's own, with an agent and without.
+fn on_a_daemon(host: Host) {
+    let host = prepared(host);
+    its_own_and_its_code(&host);
+    at_a_terminal(&host);
+    gone_with_its_terminal(&host);
+    let _agent = host.agent();
+    at_a_terminal(&host);
+    megabytes(&host);
+    leave_with_the_keys(&host);
+    in_the_foreground(&host);
+}
+
+/// A command ends with whoever it was run for.
+fn gone_with_its_terminal(host: &Host) {
+    let before = processes(host, "shop/main");
+    let mut typist = typist(host, &["exec", "-it", "shop/main", "sh", "-c", "echo ready; sleep 987654"]);
+    typist.wait_for("ready\r\n");
+    assert!(processes(host, "shop/main") > before);
+    typist.signal(Signal::SIGTERM);
+    assert_eq!(typist.code(), Some(143));
+    assert!(!typist.is_raw(), "the terminal is as it was");
+    wait_until("the command has ended", || processes(host, "shop/main") == before);
+}
+
+/// `run`, with what it reads in a pipe, at a terminal, and left by the keys.
+fn in_the_foreground(host: &Host) {
+    let image = "localhost/bb:1";
+    let context = host.source().join("busybox");
+    host.homeostat(&["build", "-t", image, context.to_str().unwrap()]).expect_code(0);
+    let script = "cat; echo to-stderr >&2; exit 7";
+    let outcome = host.homeostat_reading(&["run", "--rm", "-i", image, "sh", "-c", script], b"one\ntwo");
+    let outcome = outcome.expect_code(7);
+    assert_eq!((outcome.stdout.as_str(), outcome.stderr.as_str()), ("one\ntwo", "to-stderr\n"));
+    for (program, code) in [("nosuch", 127), ("/etc", 126)] {
+        let outcome = host.homeostat(&["run", image, program]).expect_code(code);
+        assert!(outcome.stderr.contains(program), "{}", outcome.stderr);
+    }
+    let mut typist = typist(host, &["run", "--rm", "-it", "--name", "screen", image, "sh", "-c", SCREEN]);
+    typist.wait_for("ready\r\n");
+    typist.wait_for("31 97\r\n");
+    typist.resize(7, 50);
+    typist.wait_for("7 50\r\n");
+    typist.type_in("\u{10}\u{11}");
+    assert_eq!(typist.code(), Some(0));
+    assert_eq!(host.container("run/screen")["actual"], "running");
+    let mut back = self::typist(host, &["attach", "run/screen"]);
+    back.resize(9, 40);
+    back.wait_for("9 40\r\n");
+    back.type_in("\u{3}");
+    assert_eq!(back.code(), Some(3));
+}
+
+#[test]
+fn one_is_connected_to_containers_of_docker() {
+    on_a_daemon(Host::with_docker());
+}
+
+#[test]
+fn one_is_connected_to_containers_of_a_docker_over_tls() {
+    let host = prepared(Host::with_docker_over_tls());
+    its_own_and_its_code(&host);
+    megabytes(&host);
+    at_a_terminal(&host);
+}
+
+#[test]
+fn one_is_connected_to_containers_of_podman() {
+    on_a_daemon(Host::with_podman());
 }

@@ -47,6 +47,7 @@ async fn churn(
         image: "localhost/base:1".to_owned(),
         config: ContainerConfig { network: NetworkMode::Bridge, mounts: vec![mount], ..config() },
         files: PathBuf::from("/"),
+        attended: false,
     };
     loop {
         engine.create_volume(&key("churn"), &volume).await?;
