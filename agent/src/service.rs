@@ -4,6 +4,7 @@
 
 mod alone;
 mod by_hand;
+mod files;
 mod images;
 mod info;
 mod listing;

@@ -104,11 +104,11 @@ impl ForeignContainer {
         if self.networks.is_empty() {
             return None;
         }
-        let named = self.networks.iter().map(|network| {
+        let connected = self.networks.iter().map(|network| {
             let name = network.declared_as(&app.name, of_app(), is_here)?.clone();
             Some((name, self.endpoints.get(&network.name).cloned().unwrap_or_default()))
         });
-        if let Some(mut networks) = named.collect::<Option<BTreeMap<Name, Endpoint>>>() {
+        if let Some(mut networks) = connected.collect::<Option<BTreeMap<Name, Endpoint>>>() {
             // Which of them leads out is the engine's choice.
             let wanted = declared.config.app_networks().next().filter(|name| networks.contains_key(*name));
             let first = wanted.or_else(|| networks.keys().next())?.clone();

@@ -145,6 +145,17 @@ impl Client {
         Ok(bytes(self.send(Method::POST, path, body.into()).await?))
     }
 
+    /// `GET`s bytes as they come. What goes wrong meanwhile is the last item.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn get_bytes(
+        &mut self,
+        path: &str,
+    ) -> Result<BoxStream<'static, Result<Bytes, ClientError>>, ClientError> {
+        Ok(bytes(self.send(Method::GET, path, Bytes::new()).await?))
+    }
+
     /// `POST`s bytes as they come and returns the answer.
     ///
     /// # Errors

@@ -6,10 +6,11 @@ use axum::routing::get;
 use axum::{Json, Router};
 use futures::stream::StreamExt as _;
 use homeostat_reconciler::ResourceKey;
-use homeostat_reconciler::ports::{ContainerProcess, LogQuery};
+use homeostat_reconciler::ports::{ContainerProcess, FileChange, LogQuery};
 use homeostat_spec::Name;
 
 use super::ApiError;
+use super::images::archive;
 use super::server::{Answer, json_lines};
 use crate::service::{ContainerListing, Explanation, Inspection, Service, UsageReport};
 
@@ -22,6 +23,8 @@ pub(super) fn router() -> Router<Service> {
         .route("/v1/containers/{app}/{name}/why", get(why))
         .route("/v1/containers/{app}/{name}/logs", get(logs))
         .route("/v1/containers/{app}/{name}/processes", get(processes))
+        .route("/v1/containers/{app}/{name}/changes", get(changes))
+        .route("/v1/containers/{app}/{name}/export", get(export))
         .route("/v1/usage", get(usage))
         .route("/v1/apps/{app}/logs", get(app_logs))
 }
@@ -63,6 +66,20 @@ async fn processes(
     UrlPath(key): UrlPath<(Name, Name)>,
 ) -> Answer<Vec<ContainerProcess>> {
     Ok(Json(service.processes(&ResourceKey::new(key.0, key.1)).await?))
+}
+
+async fn changes(
+    State(service): State<Service>,
+    UrlPath(key): UrlPath<(Name, Name)>,
+) -> Answer<Vec<FileChange>> {
+    Ok(Json(service.changes(&ResourceKey::new(key.0, key.1)).await?))
+}
+
+async fn export(
+    State(service): State<Service>,
+    UrlPath(key): UrlPath<(Name, Name)>,
+) -> Result<Response, ApiError> {
+    Ok(archive(service.export(&ResourceKey::new(key.0, key.1)).await?))
 }
 
 async fn usage(State(service): State<Service>) -> Answer<UsageReport> {

@@ -12,7 +12,7 @@ use axum::{Json, Router};
 use futures::stream::StreamExt as _;
 use homeostat_reconciler::PortError;
 use homeostat_reconciler::ports::{
-    BuildRequest, ImageRemoval, LoadedImage, Progress, ProgressStep, SaveRequest,
+    BuildRequest, ImageRemoval, LoadedImage, Progress, ProgressStep, SaveRequest, SavedArchive,
 };
 use http_body_util::StreamBody;
 use hyper::body::Frame;
@@ -121,7 +121,11 @@ async fn save(
     State(service): State<Service>,
     Json(request): Json<SaveRequest>,
 ) -> Result<Response, ApiError> {
-    let archive = service.save_images(&request).await?;
+    Ok(archive(service.save_images(&request).await?))
+}
+
+/// An answer that is an archive. What goes wrong on its way is told at its end.
+pub(super) fn archive(archive: SavedArchive) -> Response {
     let frames = archive.map(|piece| {
         Ok::<_, Infallible>(match piece {
             Ok(piece) => Frame::data(piece),
@@ -129,7 +133,7 @@ async fn save(
         })
     });
     let headers = [(header::CONTENT_TYPE, "application/x-tar"), (header::TRAILER, FAILED)];
-    Ok((headers, Body::new(StreamBody::new(frames))).into_response())
+    (headers, Body::new(StreamBody::new(frames))).into_response()
 }
 
 /// What an answer ends with that has failed on its way.

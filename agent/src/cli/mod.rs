@@ -3,15 +3,18 @@
 mod access;
 mod agent;
 mod apply;
+mod archives;
 mod attach;
 mod build;
 mod check;
 mod completion;
 mod container;
 mod create;
+mod diff;
 mod errors;
 mod events;
 mod exec;
+mod export;
 mod image;
 mod import;
 mod info;
@@ -66,7 +69,6 @@ enum Command {
     /// Converge once and end: 0 converged, 2 not
     Apply(apply::Apply),
     /// Show what apply would do: 0 nothing, 1 changes, 2 error
-    #[command(visible_alias = "diff")]
     Plan(plan::Plan),
     /// Check specs: 0 valid, 2 not
     Validate(validate::Validate),
@@ -86,6 +88,10 @@ enum Command {
     Stats(stats::Stats),
     /// List the processes of a container, as the host knows them
     Top(top::Top),
+    /// List what a container has changed of its image's files: A added, C changed, D deleted
+    Diff(diff::Diff),
+    /// Write the files of a container as a tar archive, without its mounts
+    Export(export::Export),
     /// Show on which ports of the host those of a container are published
     Port(port::Port),
     /// Run a container of an image, or another one like that of a spec
@@ -189,6 +195,8 @@ async fn run(cli: Cli) -> Result<u8, CliError> {
         Command::Port(command) => command.run(&global).await,
         Command::Stats(command) => command.run(&global).await,
         Command::Top(command) => command.run(&global).await,
+        Command::Diff(command) => command.run(&global).await,
+        Command::Export(command) => command.run(&global).await,
         Command::Run(command) => own_failure(command.run(&global).await),
         Command::Create(command) => command.run(&global).await,
         Command::Start(command) => command.start(&global).await,

@@ -109,6 +109,11 @@ pub(crate) fn short(id: &str) -> &str {
     digits.get(..12).unwrap_or(digits)
 }
 
+/// What containers call their processes and files is not to move the terminal's cursor.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars().map(|character| if character.is_control() { '?' } else { character }).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

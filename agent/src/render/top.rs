@@ -4,6 +4,7 @@ use std::io;
 
 use homeostat_reconciler::ports::ContainerProcess;
 
+use super::printable;
 use super::table::{self, Cell};
 
 const HEADINGS: [&str; 4] = ["PID", "USER", "TIME", "COMMAND"];
@@ -21,11 +22,6 @@ fn row(process: &ContainerProcess) -> [Cell; 4] {
         format!("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60).into(),
         printable(&process.command).into(),
     ]
-}
-
-/// What a process calls itself is not to move the terminal's cursor.
-fn printable(text: &str) -> String {
-    text.chars().map(|character| if character.is_control() { '?' } else { character }).collect()
 }
 
 #[cfg(test)]

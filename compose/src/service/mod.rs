@@ -180,7 +180,7 @@ impl<'p> Service<'_, 'p, '_> {
     fn network(&mut self) {
         let node = self.node;
         let Some(mode) = node.get("network_mode") else {
-            let Shared { networks, findings, .. } = &mut self.shared;
+            let Shared { networks, findings, .. } = &mut *self.shared;
             networks.of_service(self.original, node, &mut self.container, findings);
             return;
         };

@@ -9,9 +9,9 @@ use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
 use homeostat_reconciler::ports::{
     ArchiveToLoad, AttachEnd, AttachRequest, Attachment, BuildRequest, ContainerProcess, ContainerRequest,
-    DiskUsage, Engine, EngineEvent, EngineInfo, ExecAttachRequest, ExecOutcome, ExecRequest, ImageDetails,
-    ImageRemoval, LoadedImage, LogLine, LogQuery, Progress, PruneRequest, Pruned, SaveRequest, SavedArchive,
-    StoredImage, Usage,
+    DiskUsage, Engine, EngineEvent, EngineInfo, ExecAttachRequest, ExecOutcome, ExecRequest, FileChange,
+    ImageDetails, ImageRemoval, LoadedImage, LogLine, LogQuery, Progress, PruneRequest, Pruned, SaveRequest,
+    SavedArchive, StoredImage, Usage,
 };
 use homeostat_reconciler::{ForeignContainer, Observed, PortError, ResourceKey};
 use homeostat_spec::{LogRotation, Network, Resources, Volume};
@@ -214,5 +214,13 @@ impl Engine for Docker {
 
     async fn processes(&self, key: &ResourceKey) -> Result<Vec<ContainerProcess>, PortError> {
         self.inner.processes(key).await
+    }
+
+    async fn changes(&self, key: &ResourceKey) -> Result<Vec<FileChange>, PortError> {
+        self.inner.changes(key).await
+    }
+
+    async fn export_container(&self, key: &ResourceKey) -> Result<SavedArchive, PortError> {
+        self.inner.export_container(key).await
     }
 }

@@ -1,6 +1,7 @@
 //! Images that go elsewhere and come from there: registries and archives.
 
 use bollard::query_parameters::{ImportImageOptionsBuilder, PushImageOptionsBuilder};
+use bytes::Bytes;
 use futures::{StreamExt as _, stream};
 use homeostat_reconciler::ports::{
     ArchiveFormat, ArchiveToLoad, LoadedImage, Progress, SaveRequest, SavedArchive,
@@ -14,7 +15,7 @@ use crate::engine::Inner;
 use crate::failure::Failure;
 
 /// Pieces of an archive that wait for a slow reader.
-const PIECES_AHEAD: usize = 8;
+pub(crate) const PIECES_AHEAD: usize = 8;
 
 impl Inner {
     pub(crate) async fn push_image(
@@ -77,8 +78,7 @@ impl Inner {
                 }
             }
         });
-        let pieces = stream::unfold(pieces, |mut pieces| async move { Some((pieces.recv().await?, pieces)) });
-        Ok(pieces.boxed())
+        Ok(received(pieces))
     }
 
     pub(crate) async fn load_images(&self, archive: ArchiveToLoad) -> Result<Vec<LoadedImage>, PortError> {
@@ -100,6 +100,11 @@ impl Inner {
         }
         Ok(images)
     }
+}
+
+/// An archive as it comes.
+pub(crate) fn received(pieces: mpsc::Receiver<Result<Bytes, PortError>>) -> SavedArchive {
+    stream::unfold(pieces, |mut pieces| async move { Some((pieces.recv().await?, pieces)) }).boxed()
 }
 
 /// The names in what an engine says at the end of a load: `Loaded image: NAME`, by Podman with several names.

@@ -36,20 +36,8 @@ impl Inner {
         let finding = Arc::clone(engine);
         let names = request.names;
         let found = blocking(move || finding.find_to_save(&names)).await?;
-        let (sender, pieces) = mpsc::channel(PIECES_AHEAD);
         let engine = Arc::clone(engine);
-        tokio::task::spawn_blocking(move || {
-            let output = io::BufWriter::with_capacity(PIECE, Outgoing(sender.clone()));
-            let written = engine.write_archive(&found, request.format, output);
-            // The archive ends for its reader when the last sender goes. From then on the images may be removed.
-            drop(found);
-            if let Err(error) = written {
-                // Where nobody listens any more, nobody is to be told.
-                let _ = sender.blocking_send(Err(error.into()));
-            }
-        });
-        let pieces = stream::unfold(pieces, |mut pieces| async move { Some((pieces.recv().await?, pieces)) });
-        Ok(pieces.boxed())
+        Ok(outgoing(move |output| engine.write_archive(&found, request.format, output)))
     }
 
     /// The images of these names, each once, with the names that they get in the archive.
@@ -98,8 +86,27 @@ impl Inner {
     }
 }
 
+/// An archive that is written while it is read, on a thread that may block.
+pub(crate) fn outgoing(
+    write: impl FnOnce(Output) -> Result<(), EmbeddedError> + Send + 'static,
+) -> SavedArchive {
+    let (sender, pieces) = mpsc::channel(PIECES_AHEAD);
+    tokio::task::spawn_blocking(move || {
+        let output = io::BufWriter::with_capacity(PIECE, Outgoing(sender.clone()));
+        // The archive ends for its reader when the last sender goes. What was held for it is not held any more then.
+        if let Err(error) = write(output) {
+            // Where nobody listens any more, nobody is to be told.
+            let _ = sender.blocking_send(Err(error.into()));
+        }
+    });
+    stream::unfold(pieces, |mut pieces| async move { Some((pieces.recv().await?, pieces)) }).boxed()
+}
+
+/// Where an archive is written to.
+pub(crate) type Output = io::BufWriter<Outgoing>;
+
 /// Sends on what is written.
-struct Outgoing(mpsc::Sender<Result<Bytes, PortError>>);
+pub(crate) struct Outgoing(mpsc::Sender<Result<Bytes, PortError>>);
 
 impl Write for Outgoing {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {

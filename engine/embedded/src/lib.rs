@@ -7,7 +7,7 @@
 //! - `layout`, `record`, `staging`: what lies where on disk, and how it gets there and away as a whole
 //! - `container`, `monitor`, `program`: a container, how it runs, the process that runs it, and what that process runs
 //! - `create`, `run`, `update`, `exec`, `logs`, `observe`, `usage`, `processes`: what is done with containers, and seen of them
-//! - `root`: the container's own file system, out of the layers of its image
+//! - `root`, `changes`: the container's own file system, out of the layers of its image, and how it differs from them
 //! - `process`, `mounts`, `copy_up`, `mount_namespace`: what the image says and what the spec says, put together
 //! - `volumes`, `networks`, `images`, `build`, `fetch`: what containers need
 //! - `prune`: what nobody needs any more
@@ -16,6 +16,7 @@
 mod archives;
 mod attach;
 mod build;
+mod changes;
 mod check;
 mod container;
 mod copy_up;

@@ -10,8 +10,8 @@ use futures::stream::{self, BoxStream};
 use homeostat_reconciler::ports::{
     ArchiveToLoad, AttachEnd, AttachRequest, Attachment, BuildRequest, Checked, ContainerProcess,
     ContainerRequest, DiskUsage, Engine, EngineEvent, EngineInfo, ExecAttachRequest, ExecOutcome,
-    ExecRequest, ImageDetails, ImageRemoval, LoadedImage, LogLine, LogQuery, Progress, PruneRequest, Pruned,
-    SaveRequest, SavedArchive, StoredImage, Usage,
+    ExecRequest, FileChange, ImageDetails, ImageRemoval, LoadedImage, LogLine, LogQuery, Progress,
+    PruneRequest, Pruned, SaveRequest, SavedArchive, StoredImage, Usage,
 };
 use homeostat_reconciler::{ErrorKind, ForeignContainer, Observed, PortError, ResourceKey};
 use homeostat_spec::{LogRotation, Network, Resources, Volume};
@@ -253,5 +253,16 @@ impl Engine for Embedded {
     async fn processes(&self, key: &ResourceKey) -> Result<Vec<ContainerProcess>, PortError> {
         let key = key.clone();
         self.call(move |inner| inner.processes(&key)).await
+    }
+
+    async fn changes(&self, key: &ResourceKey) -> Result<Vec<FileChange>, PortError> {
+        let key = key.clone();
+        self.call(move |inner| inner.changes(&key)).await
+    }
+
+    async fn export_container(&self, key: &ResourceKey) -> Result<SavedArchive, PortError> {
+        let key = key.clone();
+        let write = self.call(move |inner| inner.export(&key)).await?;
+        Ok(archives::outgoing(write))
     }
 }

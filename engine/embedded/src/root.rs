@@ -29,6 +29,30 @@ const COPY: &str = "copy";
 const DRAWBACK: &str =
     "containers and builds work on copies of their images, which is slower and takes more room";
 
+/// Where the files are that a container has of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum OwnFiles {
+    /// Those that it has changed: an overlay's upper directory.
+    Upper(PathBuf),
+    /// All of them.
+    Copy(PathBuf),
+}
+
+impl OwnFiles {
+    /// Those of the container in this directory.
+    pub(crate) fn of(container: &Path) -> Self {
+        let copy = container.join(COPY);
+        if copy.exists() { Self::Copy(copy) } else { Self::Upper(container.join(UPPER)) }
+    }
+
+    /// Their directory.
+    pub(crate) fn path(&self) -> &Path {
+        match self {
+            Self::Upper(path) | Self::Copy(path) => path,
+        }
+    }
+}
+
 /// Whether what a container has written is in its directory.
 pub(crate) fn is_there(container: &Path) -> bool {
     [UPPER, COPY].iter().any(|name| container.join(name).is_dir())

@@ -41,15 +41,17 @@ impl StagedLayer {
 
 /// What differs, by path.
 #[derive(Debug, Default)]
-struct Changes {
+pub(crate) struct Changes {
     /// What is not there any more.
-    removed: Vec<PathBuf>,
+    pub(crate) removed: Vec<PathBuf>,
     /// Files that are new or other, and directories that are new with all that is in them.
-    new: BTreeSet<PathBuf>,
+    pub(crate) new: BTreeSet<PathBuf>,
+    /// Those of the new at whose path the layers have nothing.
+    pub(crate) added: BTreeSet<PathBuf>,
     /// Those of the new directories that took the place of a file.
     opaque: Vec<PathBuf>,
     /// Directories with another owner, mode, time or attribute.
-    directories: Vec<PathBuf>,
+    pub(crate) directories: Vec<PathBuf>,
 }
 
 /// One file under several names, or one that had several.
@@ -64,7 +66,7 @@ struct Several {
 }
 
 impl Changes {
-    fn find(layers: &Layers<'_>, tree: &Root) -> Result<Self, FileError> {
+    pub(crate) fn find(layers: &Layers<'_>, tree: &Root) -> Result<Self, FileError> {
         let mut finder = Finder { tree, changes: Self::default(), several: BTreeMap::new() };
         let mut pending = vec![layers.top()];
         while let Some(directory) = pending.pop() {
@@ -98,6 +100,7 @@ impl Finder<'_> {
             let handle = tree.entry(name)?.handle()?;
             let found = handle.metadata()?;
             let Some(node) = listed.nodes.get(name) else {
+                self.changes.added.insert(path.clone());
                 self.add(path, &found)?;
                 continue;
             };

@@ -3,6 +3,7 @@
 //! - [`ImageStore`]: one directory with all of it; a standard OCI image layout that other tools can read.
 //! - [`StagedLayer`]: a layer while it is being made; an overlay's upper directory that becomes a layer.
 //! - [`StorageDriver`], [`Assembly`]: how layers become one tree, and a tree of their files where overlayfs cannot be used.
+//! - [`Difference`]: how a tree differs from the layers that it began with.
 //! - [`Lease`]: keeps what is being used from being pruned.
 //! - [`Download`], [`PulledImage`]: blobs and images that come from a registry.
 //! - [`Saved`], [`Load`]: images as archives, to and from other engines.
@@ -34,12 +35,14 @@ mod check;
 mod commit;
 mod compressed;
 mod compression;
+mod difference;
 mod digest;
 mod docker;
 mod document;
 mod download;
 mod driver;
 mod error;
+mod export;
 mod garbage;
 mod image;
 mod index;
@@ -65,6 +68,7 @@ pub use assemble::Assembly;
 pub use cache::{CacheEntry, CacheMount};
 pub use check::{CheckReport, Finding, Problem};
 pub use compressed::{Compressed, CompressedLayer};
+pub use difference::{Difference, DifferenceKind};
 pub use digest::{Digest, InvalidDigest};
 pub use docker::{DockerConfig, Healthcheck, read_config};
 pub use download::Download;

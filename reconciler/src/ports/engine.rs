@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ArchiveToLoad, AttachEnd, AttachRequest, Attachment, Checked, ContainerProcess, DiskUsage,
-    ExecAttachRequest, ImageDetails, ImageRemoval, LoadedImage, PruneRequest, Pruned, SaveRequest,
-    SavedArchive, StoredImage, Usage,
+    ExecAttachRequest, FileChange, ImageDetails, ImageRemoval, LoadedImage, PruneRequest, Pruned,
+    SaveRequest, SavedArchive, StoredImage, Usage,
 };
 use crate::{ErrorKind, ForeignContainer, Observed, PortError, ResourceKey};
 
@@ -233,6 +233,19 @@ pub trait Engine: Send + Sync {
     /// [`exec`](Engine::exec) included. Fails when it does not run.
     async fn processes(&self, key: &ResourceKey) -> Result<Vec<ContainerProcess>, PortError> {
         Err(PortError::new(ErrorKind::User, format!("container {key} has no processes: it is one in memory")))
+    }
+
+    /// What a container has changed of its image's files, sorted by path, whether it runs or not. Its mounts are not part of it,
+    /// nor are the places that the engine has made for them. What it changes meanwhile may be told or not.
+    async fn changes(&self, key: &ResourceKey) -> Result<Vec<FileChange>, PortError> {
+        Err(PortError::new(ErrorKind::User, format!("container {key} has no files: it is one in memory")))
+    }
+
+    /// Writes the files of a container as a tar archive, as a stream, whether it runs or not; without its mounts. Fails before it
+    /// begins when there is no such container; what goes wrong later is the stream's last item. What the container changes
+    /// meanwhile may be in it or not.
+    async fn export_container(&self, key: &ResourceKey) -> Result<SavedArchive, PortError> {
+        Err(PortError::new(ErrorKind::User, format!("container {key} has no files: it is one in memory")))
     }
 }
 

@@ -5,6 +5,7 @@ mod check;
 mod clock;
 mod disk;
 mod engine;
+mod files;
 mod image;
 mod masks;
 mod prune;
@@ -22,6 +23,7 @@ pub use engine::{
     BuildRequest, ContainerRequest, Engine, EngineEvent, EngineInfo, EngineStorage, ExecOutcome, ExecRequest,
     LogLine, LogQuery, LogStream, Progress, ProgressStep,
 };
+pub use files::{FileChange, FileChangeKind};
 pub use homeostat_spec::Secret;
 pub use image::{
     ArchiveFormat, ArchiveToLoad, HistoryStep, ImageDetails, ImageRemoval, LoadedImage, SaveRequest,

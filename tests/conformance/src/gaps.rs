@@ -150,6 +150,18 @@ const LINES_BEFORE: Gap = Gap {
 
 const LINES_AFTER: Gap = Gap { case: "lines_after_a_time_are_left_out", ..LINES_BEFORE };
 
+const DIRECTORIES_ABOVE: Gap = Gap {
+    case: "what_a_container_changes_is_told",
+    reason: "Podman tells of a directory only if it has changed itself, not for what has changed in it",
+    symptom: "left: [(Changed, \"/bin\"), (Deleted, \"/bin/yes\"), (Changed, \"/home/worker\"), (Changed, \"/tmp\")",
+};
+
+const MADE_ANEW: Gap = Gap {
+    case: "a_directory_that_is_made_anew_hides_what_was_in_it",
+    reason: "Podman tells of a directory that was removed and made again as one that is gone",
+    symptom: "left: [(Deleted, \"/www\"), (Added, \"/www/other\")]",
+};
+
 const SEVERAL_ATTACHED: Gap = Gap {
     case: "several_are_attached_to_a_container",
     reason: "Podman's conmon ends the standard input of a container with anybody who leaves it",
@@ -193,6 +205,8 @@ const fn takes_catatonit(case: &'static str) -> Gap {
 }
 
 const PODMAN_4: &[Gap] = &[
+    DIRECTORIES_ABOVE,
+    MADE_ANEW,
     Gap {
         case: "the_host_can_have_a_name",
         reason: "Podman 4.3 has its own name for the host, host.containers.internal, and takes host-gateway for an address",
@@ -242,6 +256,8 @@ const PODMAN_4: &[Gap] = &[
 const FEWER_CAPABILITIES: &str = "Podman 5.4 gives containers fewer capabilities than Docker by default: NET_RAW, which ping needs, is not among them";
 
 const PODMAN_5: &[Gap] = &[
+    DIRECTORIES_ABOVE,
+    MADE_ANEW,
     takes_catatonit("an_init_starts_the_program_and_passes_signals_on"),
     takes_catatonit("an_init_takes_in_processes_that_nobody_waits_for"),
     LOG_OPTIONS,

@@ -18,6 +18,7 @@ pub mod endpoints;
 pub mod events;
 pub mod exec;
 pub mod exits;
+pub mod files;
 mod gaps;
 pub mod images;
 pub mod kernel;
@@ -91,6 +92,11 @@ macro_rules! every_case {
             exits::a_killed_first_process_has_code_137,
             exits::an_exited_container_starts_again,
             exits::a_command_that_does_not_exist_cannot_be_started,
+            files::what_a_container_changes_is_told,
+            files::a_directory_that_is_made_anew_hides_what_was_in_it,
+            files::mounts_are_no_changes,
+            files::the_files_of_a_container_are_exported,
+            files::what_does_not_exist_is_not_exported,
             images::the_same_build_twice_gives_the_same_id,
             images::a_changed_context_gives_another_id,
             images::a_failed_build_says_which_step_and_leaves_no_image,

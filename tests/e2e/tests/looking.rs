@@ -1,6 +1,6 @@
 //! Commands that look at containers.
 
-use homeostat_e2e::{Host, busybox_image, sleeper, web};
+use homeostat_e2e::{Host, busybox_image, sleeper, wait_until, web};
 use serde_json::Value;
 
 /// A container that computes beside one that sleeps, and one that does not run.
@@ -48,6 +48,52 @@ fn processes_of_a_container_are_listed() {
     assert!(table.starts_with("PID ") && table.contains("sleep 1000"), "{table}");
     let idle = host.homeostat(&["top", "shop/idle"]).expect_code(2);
     assert!(idle.stderr.contains("does not run"), "{}", idle.stderr);
+}
+
+/// A container that changes files of its image, and has something mounted.
+fn changing_host() -> Host {
+    let host = Host::new();
+    busybox_image(&host);
+    let script =
+        "echo x > /added; rm /bin/yes; mkdir -p /deep/er; echo y > /deep/er/file; echo done; exec sleep 1000";
+    let spec = format!(
+        "[image.busybox]\nbuild = {{ context = \"./busybox\" }}\n\n[container.main]\nimage = \"busybox\"\n\
+         command = [\"sh\", \"-c\", \"{script}\"]\ntmpfs = [\"/var/cache/memory\"]\n\
+         stop = {{ signal = \"SIGKILL\" }}\n"
+    );
+    host.write("shop.toml", &spec);
+    host.apply().expect_code(0);
+    host
+}
+
+#[test]
+fn changed_files_are_listed_with_and_without_an_agent() {
+    let host = changing_host();
+    let wanted = ["A /added", "C /bin", "D /bin/yes", "A /deep", "A /deep/er", "A /deep/er/file"];
+    wait_until("its changes are told", || lines(&host, &["diff", "shop"]) == wanted);
+    let agent = host.agent();
+    assert_eq!(lines(&host, &["diff", "shop/main"]), wanted);
+    let told = host.homeostat(&["diff", "shop", "-o", "json"]).expect_code(0).json();
+    assert_eq!(told[2], serde_json::json!({ "kind": "deleted", "path": "/bin/yes" }));
+    drop(agent);
+}
+
+#[test]
+fn a_container_is_exported_whole_or_not_at_all() {
+    let host = changing_host();
+    wait_until("it has changed all", || lines(&host, &["diff", "shop"]).len() == 6);
+    let file = host.path("shop.tar");
+    let name = file.to_str().unwrap_or_default();
+    let export = host.homeostat(&["export", "shop/main", "--file", name]).expect_code(0);
+    assert_eq!(export.stdout, "");
+    let listed = homeostat_e2e::run("tar", &["-tf", name]);
+    assert!(listed.contains("deep/er/file\n") && listed.contains("bin/busybox\n"), "{listed}");
+    assert!(!listed.contains("bin/yes\n"), "{listed}");
+    let before = fs_err::read(&file).unwrap_or_default();
+    host.homeostat(&["export", "shop/none", "--file", name]).expect_code(2);
+    assert_eq!(fs_err::read(&file).unwrap_or_default(), before);
+    let nowhere = host.path("missing/shop.tar");
+    host.homeostat(&["export", "shop/main", "--file", nowhere.to_str().unwrap_or_default()]).expect_code(2);
 }
 
 #[test]

@@ -15,15 +15,11 @@ use tokio::io::AsyncReadExt as _;
 use super::super::access::Access;
 use super::super::errors::CliError;
 use super::super::options::Resolved;
-use crate::api::ClientError;
-use crate::cli::DONE;
+use crate::cli::{DONE, archives};
 use crate::render::{self, Output, short};
 
 /// How many bytes are read from an archive at once.
 const PIECE: usize = 1 << 18;
-
-/// An archive as it comes.
-type Pieces = BoxStream<'static, Result<Bytes, ClientError>>;
 
 #[derive(Args)]
 pub(in crate::cli) struct Save {
@@ -55,10 +51,7 @@ pub(in crate::cli) struct Load {
 
 impl Save {
     pub(super) async fn run(self, global: &Resolved) -> Result<u8, CliError> {
-        if self.file.is_none() && io::stdout().is_terminal() {
-            let error = PortError::new(ErrorKind::User, "an archive is nothing for a terminal");
-            return Err(error.with_hint("name a file with --file, or send it on with a pipe").into());
-        }
+        archives::refuse_terminal(self.file.as_deref(), "--file")?;
         let format = match self.format {
             Format::DockerArchive => ArchiveFormat::DockerArchive,
             Format::OciArchive => ArchiveFormat::OciArchive,
@@ -66,37 +59,9 @@ impl Save {
         let request = SaveRequest { names: self.images, format };
         let mut access = Access::open(global).await?;
         let archive = access.client.post_for_bytes("/v1/images/save", &request).await?;
-        match &self.file {
-            Some(file) => write_file(file, archive).await?,
-            None => copy(archive, &mut io::stdout().lock()).await?,
-        }
+        archives::write(self.file.as_deref(), archive).await?;
         Ok(DONE)
     }
-}
-
-/// The file is there when all of it is.
-async fn write_file(file: &Path, archive: Pieces) -> Result<(), CliError> {
-    let mut name = file.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}", std::process::id()));
-    let unfinished = file.with_file_name(name);
-    let written = async {
-        let mut output = fs_err::File::create(&unfinished)?;
-        copy(archive, &mut output).await?;
-        output.sync_all()?;
-        Ok(fs_err::rename(&unfinished, file)?)
-    };
-    let written = written.await;
-    if written.is_err() {
-        let _ = fs_err::remove_file(&unfinished);
-    }
-    written
-}
-
-async fn copy(mut archive: Pieces, output: &mut impl Write) -> Result<(), CliError> {
-    while let Some(piece) = archive.next().await {
-        output.write_all(&piece?)?;
-    }
-    Ok(output.flush()?)
 }
 
 impl Load {

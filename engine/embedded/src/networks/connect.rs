@@ -140,13 +140,12 @@ fn address(
         before.filter(|addresses| addresses.subnet() == subnet).unwrap_or_else(|| Allocator::new(subnet));
     let key = container.key.to_string();
     let known = addresses.get(&key);
-    let given = match endpoint.address {
-        Some(address) => assign(&mut addresses, &key, address, containers),
-        None => {
-            let others = containers.iter().filter(|other| other.key != container.key);
-            let reserved = others.filter_map(|other| other.endpoint(network)?.address).collect();
-            addresses.allocate(&key, &reserved).map_err(EmbeddedError::from)
-        }
+    let given = if let Some(address) = endpoint.address {
+        assign(&mut addresses, &key, address, containers)
+    } else {
+        let others = containers.iter().filter(|other| other.key != container.key);
+        let reserved = others.filter_map(|other| other.endpoint(network)?.address).collect();
+        addresses.allocate(&key, &reserved).map_err(EmbeddedError::from)
     };
     net.addresses = Some(addresses);
     let given = given?;

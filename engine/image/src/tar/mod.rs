@@ -9,7 +9,7 @@ mod write;
 pub(crate) use files::FileWriter;
 pub(crate) use header::is_header;
 pub(crate) use read::{Item, Kind, Reader};
-pub(crate) use write::write_tree;
+pub(crate) use write::{write_merged, write_tree};
 
 /// Headers and content come in blocks of this size.
 const BLOCK: usize = 512;

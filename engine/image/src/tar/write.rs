@@ -11,6 +11,7 @@ use homeostat_files::{FileKind, Handle, Metadata, Root};
 use super::header::{Header, NAME_LENGTH, OCTAL_8, OCTAL_12};
 use super::{BLOCK, DEPTH_LIMIT, OPAQUE, PATH_LIMIT, PAX_XATTR, WHITEOUT, Xattrs, is_content_xattr, pax};
 use crate::error::LayerError;
+use crate::layers::{Directory, Layers, Listed};
 use crate::marks::Marks;
 
 /// Writes what is in an overlay's upper directory as an OCI layer, and says how many changes there are beside the top
@@ -19,7 +20,7 @@ use crate::marks::Marks;
 /// The same tree gives the same bytes: names are sorted, times cut to seconds, users unnamed. The top directory is `./`.
 /// Whiteouts and opaque directories become those of OCI; sockets are left out, as tar has none.
 pub(crate) fn write_tree(tree: &Root, marks: Marks, output: impl Write) -> Result<u64, LayerError> {
-    let mut writer = Writer { output, marks, links: HashMap::new(), changes: 0 };
+    let mut writer = Writer { output, marks, links: HashMap::new(), changes: 0, is_live: false };
     let top = tree.resolve("")?;
     let metadata = top.metadata()?;
     writer.directory(tree, b"./", top, &metadata, 0)?;
@@ -28,15 +29,75 @@ pub(crate) fn write_tree(tree: &Root, marks: Marks, output: impl Write) -> Resul
     Ok(writer.changes)
 }
 
+/// Writes the tree that layers are together as an archive of files, whatever their names. Somebody may be changing the top
+/// layer: what is gone is left out, and a file that has become shorter ends in zeros.
+pub(crate) fn write_merged(layers: &Layers<'_>, output: impl Write) -> Result<(), LayerError> {
+    let marks = layers.marks;
+    let mut writer = Writer { output, marks, links: HashMap::new(), changes: 0, is_live: true };
+    let mut pending = vec![layers.top()];
+    while let Some(directory) = pending.pop() {
+        match layers.list(&directory) {
+            Ok(listed) => writer.merged(&directory, &listed, &mut pending)?,
+            Err(error) if error.is_not_found() => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    writer.put(&[0; 2 * BLOCK])?;
+    writer.output.flush().map_err(LayerError::Write)
+}
+
 struct Writer<W> {
     output: W,
     marks: Marks,
     /// Where the first name of each file with several is in the archive.
     links: HashMap<((u32, u32), u64), Vec<u8>>,
     changes: u64,
+    /// Somebody may be changing the files.
+    is_live: bool,
 }
 
 impl<W: Write> Writer<W> {
+    /// A directory and the files in it. The directories in it come later.
+    fn merged(
+        &mut self,
+        directory: &Directory,
+        listed: &Listed,
+        pending: &mut Vec<Directory>,
+    ) -> Result<(), LayerError> {
+        let mut path = directory.path.as_os_str().as_bytes().to_vec();
+        if !path.is_empty() {
+            path.push(b'/');
+            let handle = listed.directory()?;
+            self.header(&header(&path, b'5', &handle.metadata()?), &xattrs(&handle)?)?;
+        }
+        for (name, node) in &listed.nodes {
+            let path = [&path, name.as_bytes()].concat();
+            if path.len() >= PATH_LIMIT {
+                return Err(LayerError::TooDeep { path: shown(&path) });
+            }
+            if node.metadata.is_directory() {
+                pending.push(directory.beneath(name, node));
+                continue;
+            }
+            match listed.part(node).entry(name).and_then(|entry| entry.handle()) {
+                Ok(handle) => self.found(&path, &handle)?,
+                Err(error) if error.is_not_found() => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// What is there now, unless it has become a directory, or nothing.
+    fn found(&mut self, path: &[u8], handle: &Handle) -> Result<(), LayerError> {
+        let metadata = handle.metadata()?;
+        let is_gone = self.marks.is_whiteout(handle, &metadata)?;
+        if is_gone || matches!(metadata.kind, FileKind::Socket | FileKind::Directory) {
+            return Ok(());
+        }
+        self.file(path, handle, &metadata)
+    }
+
     /// A directory, whose `path` ends in `/`, and all that is in it.
     fn directory(
         &mut self,
@@ -127,6 +188,13 @@ impl<W: Write> Writer<W> {
         let mut buffer = vec![0; usize::try_from(size.min(1 << 18)).unwrap_or(1 << 18)];
         while rest > 0 {
             let length = file.read(&mut buffer).map_err(read)?;
+            if length == 0 && self.is_live {
+                let zeros = usize::try_from(rest.min(buffer.len() as u64)).unwrap_or(buffer.len());
+                buffer[..zeros].fill(0);
+                self.put(&buffer[..zeros])?;
+                rest -= zeros as u64;
+                continue;
+            }
             if length == 0 {
                 return Err(read(io::Error::new(io::ErrorKind::UnexpectedEof, "it shrank meanwhile")));
             }
