@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 mod crowd;
+mod differential;
 mod fields;
 mod host;
 mod kills;
