@@ -10,6 +10,7 @@ mod info;
 mod listing;
 mod logs;
 mod usage;
+mod volumes;
 
 use std::sync::Arc;
 
@@ -39,6 +40,7 @@ pub use info::{HostInfo, Info};
 pub use listing::ContainerListing;
 pub use logs::AppLogLine;
 pub use usage::UsageReport;
+pub use volumes::VolumeListing;
 
 /// The app of containers that are run by hand and belong to no other.
 pub const OWN_APP: &str = "run";

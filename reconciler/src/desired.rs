@@ -47,6 +47,11 @@ impl Desired {
         self.apps.get(&key.app)?.containers.get(&key.name)
     }
 
+    /// Whether a volume is asked for, or may be: that is not known of an app whose file is broken.
+    pub fn declares_volume(&self, key: &ResourceKey) -> bool {
+        declared(self, ResourceKind::Volume, key).is_some() || self.protects(&key.app)
+    }
+
     /// Whether there are no specs though that was not allowed: then nothing is removed for not being declared. Apps that
     /// there are only by hand have no file.
     pub fn is_held(&self) -> bool {

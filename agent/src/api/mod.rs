@@ -10,6 +10,7 @@ mod containers;
 mod error;
 mod images;
 mod server;
+mod volumes;
 
 pub use by_hand::{KillRequest, RemoveRequest, StopRequest};
 pub use client::{Client, ClientError};

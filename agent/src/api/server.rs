@@ -66,6 +66,7 @@ pub(crate) fn router(service: Service, exposition: Arc<Exposition>) -> Router {
         .route("/v1/disk", get(disk))
         .merge(super::containers::router())
         .merge(super::by_hand::router())
+        .merge(super::volumes::router())
         .merge(super::attach::router())
         .merge(super::images::router())
         .with_state(service);

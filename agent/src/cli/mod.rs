@@ -34,6 +34,7 @@ mod status;
 mod system;
 mod top;
 mod validate;
+mod volume;
 mod why;
 
 use std::process::ExitCode;
@@ -129,6 +130,9 @@ enum Command {
     /// Bring, send, name and remove images
     #[command(subcommand)]
     Image(image::Image),
+    /// List and remove volumes
+    #[command(subcommand)]
+    Volume(volume::Volume),
     /// Remove images, layers and build cache that nothing needs
     Prune(prune::Prune),
     /// Look at what homeostat and its engine take
@@ -214,6 +218,7 @@ async fn run(cli: Cli) -> Result<u8, CliError> {
         Command::Build(command) => command.run(&global).await,
         Command::Images => image::list(&global).await,
         Command::Image(command) => command.run(&global).await,
+        Command::Volume(command) => command.run(&global).await,
         Command::Prune(command) => command.run(&global).await,
         Command::System(command) => command.run(&global).await,
         Command::Check(command) => command.run(&global).await,

@@ -13,6 +13,7 @@ pub(crate) mod stats;
 pub(crate) mod status;
 mod table;
 pub(crate) mod top;
+pub(crate) mod volumes;
 pub(crate) mod why;
 
 use std::io::{self, IsTerminal, Write};

@@ -147,14 +147,8 @@ impl Inner {
         let api = self.api().await?;
         let moment = self.cache().moment();
         let listed = self.answer(api.list_volumes(None::<ListVolumesOptions>)).await?;
-        let keys: Vec<ResourceKey> = listed
-            .volumes
-            .unwrap_or_default()
-            .iter()
-            .flat_map(|volume| {
-                self.ledger.volumes(&volume.name).into_iter().chain(self.instance.owner(&volume.labels))
-            })
-            .collect();
+        let keys: Vec<ResourceKey> =
+            listed.volumes.unwrap_or_default().iter().flat_map(|volume| self.owners_of(volume)).collect();
         self.cache().keep_volumes(moment, &keys);
         Ok(keys)
     }

@@ -11,7 +11,7 @@ use homeostat_reconciler::ports::{
     ArchiveToLoad, AttachEnd, AttachRequest, Attachment, BuildRequest, ContainerProcess, ContainerRequest,
     DiskUsage, Engine, EngineEvent, EngineInfo, ExecAttachRequest, ExecOutcome, ExecRequest, FileChange,
     ImageDetails, ImageRemoval, LoadedImage, LogLine, LogQuery, Progress, PruneRequest, Pruned, SaveRequest,
-    SavedArchive, StoredImage, Usage,
+    SavedArchive, StoredImage, StoredVolume, Usage,
 };
 use homeostat_reconciler::{ForeignContainer, Observed, PortError, ResourceKey};
 use homeostat_spec::{LogRotation, Network, Resources, Volume};
@@ -111,6 +111,12 @@ impl Engine for Docker {
         Box::pin(self.inner.disk_usage())
             .await
             .map_err(|failure| failure.about("what is on the engine's disk is not known"))
+    }
+
+    async fn volumes(&self) -> Result<Vec<StoredVolume>, PortError> {
+        Box::pin(self.inner.stored_volumes())
+            .await
+            .map_err(|failure| failure.about("the engine's volumes are not known"))
     }
 
     async fn create_volume(&self, key: &ResourceKey, volume: &Volume) -> Result<(), PortError> {

@@ -1,7 +1,10 @@
 //! Volumes.
 
-use bollard::models::VolumeCreateRequest;
-use bollard::query_parameters::RemoveVolumeOptions;
+use std::collections::BTreeMap;
+
+use bollard::models::{Volume as ApiVolume, VolumeCreateRequest};
+use bollard::query_parameters::{ListVolumesOptions, RemoveVolumeOptions};
+use homeostat_reconciler::ports::StoredVolume;
 use homeostat_reconciler::{ErrorKind, PortError, ResourceKey};
 use homeostat_spec::{Adopt, ContainerConfig, MountSource, Volume};
 
@@ -9,6 +12,9 @@ use crate::cache::List;
 use crate::engine::Inner;
 use crate::failure::Failure;
 use crate::names::engine_name;
+use crate::prune::SIZED;
+use crate::read::time;
+use crate::told;
 
 impl Inner {
     pub(crate) async fn create_volume(&self, key: &ResourceKey, volume: &Volume) -> Result<(), PortError> {
@@ -43,6 +49,38 @@ impl Inner {
         let done = self.answer(api.create_volume(request)).await;
         self.changed(List::Volumes);
         done.map(drop).map_err(about)
+    }
+
+    /// Every volume of homeostat's; one that several apps have adopted, for each of them.
+    pub(crate) async fn stored_volumes(&self) -> Result<Vec<StoredVolume>, Failure> {
+        let api = self.api().await?;
+        let told = self.hear_within(SIZED, told::disk_usage(&api, &self.endpoint, false)).await?;
+        let measured = told.volumes.iter().flatten();
+        let sizes: BTreeMap<&str, u64> = measured
+            .filter_map(|volume| {
+                let size = volume.usage_data.as_ref()?.size.try_into().ok()?;
+                Some((volume.name.as_str(), size))
+            })
+            .collect();
+        // What tells the sizes does not tell the labels at Podman.
+        let listed = self.answer(api.list_volumes(None::<ListVolumesOptions>)).await?;
+        let mut stored = Vec::new();
+        for volume in listed.volumes.iter().flatten() {
+            let created = volume.created_at.as_ref().map(ToString::to_string);
+            stored.extend(self.owners_of(volume).map(|key| StoredVolume {
+                key,
+                path: Some(volume.mountpoint.clone()).filter(|path| !path.is_empty()),
+                created: time(created.as_deref()),
+                size: sizes.get(volume.name.as_str()).copied(),
+            }));
+        }
+        stored.sort_by(|one, other| one.key.cmp(&other.key));
+        Ok(stored)
+    }
+
+    /// As which ones homeostat has a volume of the engine.
+    pub(crate) fn owners_of(&self, volume: &ApiVolume) -> impl Iterator<Item = ResourceKey> {
+        self.ledger.volumes(&volume.name).into_iter().chain(self.instance.owner(&volume.labels))
     }
 
     fn take_volume(&self, key: &ResourceKey, name: &str) -> Result<(), PortError> {

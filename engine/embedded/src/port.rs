@@ -11,7 +11,7 @@ use homeostat_reconciler::ports::{
     ArchiveToLoad, AttachEnd, AttachRequest, Attachment, BuildRequest, Checked, ContainerProcess,
     ContainerRequest, DiskUsage, Engine, EngineEvent, EngineInfo, ExecAttachRequest, ExecOutcome,
     ExecRequest, FileChange, ImageDetails, ImageRemoval, LoadedImage, LogLine, LogQuery, Progress,
-    PruneRequest, Pruned, SaveRequest, SavedArchive, StoredImage, Usage,
+    PruneRequest, Pruned, SaveRequest, SavedArchive, StoredImage, StoredVolume, Usage,
 };
 use homeostat_reconciler::{ErrorKind, ForeignContainer, Observed, PortError, ResourceKey};
 use homeostat_spec::{LogRotation, Network, Resources, Volume};
@@ -128,6 +128,10 @@ impl Engine for Embedded {
 
     async fn disk_usage(&self) -> Result<DiskUsage, PortError> {
         self.call(Inner::disk_usage).await
+    }
+
+    async fn volumes(&self) -> Result<Vec<StoredVolume>, PortError> {
+        self.call(|inner| Ok(inner.stored_volumes())).await
     }
 
     async fn check(&self, repair: bool) -> Result<Checked, PortError> {

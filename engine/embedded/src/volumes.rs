@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
-use homeostat_files::write_json_durably;
+use homeostat_files::{disk_usage, read_json, write_json_durably};
 use homeostat_reconciler::ResourceKey;
+use homeostat_reconciler::ports::StoredVolume;
 use homeostat_spec::{ContainerConfig, MountSource, Name, Volume};
 use jiff::Timestamp;
 
@@ -63,6 +64,23 @@ impl Inner {
         staged.put(&directory)?;
         self.volumes().insert(key.clone());
         Ok(())
+    }
+
+    /// Every volume. One that is removed meanwhile takes nothing.
+    pub(crate) fn stored_volumes(&self) -> Vec<StoredVolume> {
+        // Known in a statement of its own: the lock is not held while they are measured.
+        let known = self.volumes().clone();
+        let stored = known.into_iter().map(|key| {
+            let directory = self.layout.volume(&key);
+            let record: Option<VolumeRecord> = read_json(directory.join(VOLUME_FILE)).ok().flatten();
+            StoredVolume {
+                path: Some(directory.join(VOLUME_DATA).to_string_lossy().into_owned()),
+                created: record.map(|record| record.created_at),
+                size: disk_usage(&directory).ok(),
+                key,
+            }
+        });
+        stored.collect()
     }
 
     /// Removes a volume that no container mounts, with its content.

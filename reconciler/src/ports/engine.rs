@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     ArchiveToLoad, AttachEnd, AttachRequest, Attachment, Checked, ContainerProcess, DiskUsage,
     ExecAttachRequest, FileChange, ImageDetails, ImageRemoval, LoadedImage, PruneRequest, Pruned,
-    SaveRequest, SavedArchive, StoredImage, Usage,
+    SaveRequest, SavedArchive, StoredImage, StoredVolume, Usage,
 };
 use crate::{ErrorKind, ForeignContainer, Observed, PortError, ResourceKey};
 
@@ -139,6 +139,11 @@ pub trait Engine: Send + Sync {
     /// Removes a volume and its content. Fails while a container uses it.
     async fn remove_volume(&self, key: &ResourceKey) -> Result<(), PortError>;
 
+    /// Every volume of homeostat's, by key, with what it takes on the disk: slow where there is much in them.
+    async fn volumes(&self) -> Result<Vec<StoredVolume>, PortError> {
+        Err(not_by_hand())
+    }
+
     /// Creates a network, or takes over the one that is not homeostat's and that [`Network::adopt`] means, if it is
     /// as declared.
     async fn create_network(&self, key: &ResourceKey, network: &Network) -> Result<(), PortError>;
@@ -251,7 +256,7 @@ pub trait Engine: Send + Sync {
 
 /// What an engine says that has no images to be handled by hand, as one in memory.
 fn not_by_hand() -> PortError {
-    PortError::new(ErrorKind::User, "this engine does not handle images by hand")
+    PortError::new(ErrorKind::User, "this engine does not do that by hand")
 }
 
 /// What an engine says that nobody can be connected to.

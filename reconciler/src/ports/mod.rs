@@ -12,6 +12,7 @@ mod prune;
 mod source;
 mod store;
 mod usage;
+mod volumes;
 
 pub use attach::{
     AttachEnd, AttachInput, AttachOutput, AttachRequest, Attachment, ExecAttachRequest, TerminalSize,
@@ -34,3 +35,4 @@ pub use prune::{Keep, PruneRequest, Pruned, PrunedItem};
 pub use source::{Snapshot, Source};
 pub use store::{Event, EventKind, Store, Stored};
 pub use usage::{ContainerProcess, Traffic, Usage};
+pub use volumes::StoredVolume;

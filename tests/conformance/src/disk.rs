@@ -21,6 +21,13 @@ pub async fn what_is_on_the_disk_is_counted_and_measured(engine: &dyn Engine, wo
     run(engine, world, "runs", config()).await;
     create(engine, world, "new", config()).await;
 
+    let stored = expect(engine.volumes().await);
+    let sizes: Vec<_> = stored.iter().map(|volume| (volume.key.clone(), volume.size.unwrap())).collect();
+    assert_eq!(sizes.iter().map(|(key, _)| key.clone()).collect::<Vec<_>>(), [key("unused"), key("used")]);
+    assert!(sizes[0].1 < 1_000_000 && sizes[1].1 >= 2_000_000, "{sizes:?}");
+    let path = stored[1].path.as_deref().unwrap();
+    assert!(std::path::Path::new(path).join("file").exists(), "{path}");
+
     let usage = expect(engine.disk_usage().await);
     let (images, containers, volumes) = (usage.images, usage.containers, usage.volumes);
     assert_eq!((images.count, images.active), (2, 1), "{usage:?}");
