@@ -214,8 +214,9 @@ const PODMAN_4: &[Gap] = &[
     },
     Gap {
         case: "a_container_is_on_several_networks",
+        // Which of the two is asked first is chance.
         reason: "its name server knows only the names of the network on which it is asked",
-        symptom: "server can't find in-front.dns.podman: NXDOMAIN",
+        symptom: ".dns.podman: NXDOMAIN",
     },
     LOG_OPTIONS,
     PORT_RANGES,
