@@ -60,8 +60,8 @@ impl Run {
             }
         };
         if is_over {
-            let was_run = matches!(&stayed, Ok(Returned::Ended(end)) if end.error.is_none());
-            remove(global, &prepared.key, was_run).await;
+            let was_started = matches!(&stayed, Ok(Returned::Ended(end)) if end.error.is_none());
+            remove(global, &prepared.key, was_started).await;
         }
         match (stayed, code) {
             (Err(error), Some(code)) => {

@@ -254,7 +254,7 @@ pub trait Engine: Send + Sync {
     }
 }
 
-/// What an engine says that has no images to be handled by hand, as one in memory.
+/// What an engine says that has no images or volumes to be handled by hand, as one in memory.
 fn not_by_hand() -> PortError {
     PortError::new(ErrorKind::User, "this engine does not do that by hand")
 }

@@ -61,7 +61,7 @@ pub(in crate::cli) struct ContainerOptions {
     #[arg(short = 'h', long, value_name = "NAME")]
     pub(super) hostname: Option<String>,
     /// bridge, host, none, or a network of its app, which is made if there is none; may be given several times
-    #[arg(long, visible_alias = "net", value_name = "NETWORK")]
+    #[arg(long, value_name = "NETWORK")]
     pub(super) network: Vec<String>,
     /// Name by which containers of its first network find it beside its own
     #[arg(long, value_name = "NAME")]
